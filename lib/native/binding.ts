@@ -1,0 +1,278 @@
+// The addon's whole surface, typed in one place, and the lazy load of it. Nothing else in the package
+// requires the .node file. Every Promise method runs on the engine thread, first in first out, and
+// rejects with a FineTuneError. The native side expects checked arguments; it checks again and throws.
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import path from 'node:path'
+
+/** Rows of tokens laid end to end, without padding. `rows = cuSeqlens.length - 1`. */
+export interface NativeBatch {
+  /** [tokens] */
+  inputIds: Int32Array
+  /** [tokens]; -100 carries no loss. Position t of a row is predicted from its positions < t. */
+  labels?: Int32Array
+  /** [rows + 1]; row r holds tokens cuSeqlens[r] … cuSeqlens[r + 1] - 1 */
+  cuSeqlens: Int32Array
+  /** [rows]; index of each row in its optimizer step, the key of its dropout. Default 0, 1, 2 … */
+  rowIds?: Int32Array
+}
+
+export type NativeDtype = 'bf16' | 'fp16' | 'fp32'
+
+export interface NativeBuildInfo {
+  libtorch: string
+  cuda: boolean
+  mps: boolean
+  /** Version of the sentencepiece library, or null where it is absent. */
+  sentencepiece: string | null
+  /** Instruction sets of this CPU that the kernels use, for example "avx512_bf16". */
+  cpuCapability: string
+  threads: number
+  /** True where bf16 products are native (AMX or AVX512-bf16; any CUDA device). */
+  bf16Native: boolean
+  devices: { name: string; description: string; totalBytes: number }[]
+}
+
+export interface NativeLinearModule {
+  /** Module path, for example "model.layers.0.self_attn.q_proj". */
+  name: string
+  inFeatures: number
+  outFeatures: number
+  bias: boolean
+}
+
+export interface NativeModelInfo {
+  modelType: string
+  vocabSize: number
+  hiddenSize: number
+  intermediateSize: number
+  numHiddenLayers: number
+  numAttentionHeads: number
+  numKeyValueHeads: number
+  headDim: number
+  maxPositionEmbeddings: number
+  tieWordEmbeddings: boolean
+  slidingWindow: number
+  ropeType: string
+  eosTokenIds: number[]
+  bosTokenId: number | null
+  padTokenId: number | null
+  /** Of the files: "bfloat16", "float16", "float32" or "". */
+  torchDtype: string
+  numParameters: number
+  weightBytes: number
+  /** Every linear module a target pattern can name, in module order, lm_head last when it is untied. */
+  linearModules: NativeLinearModule[]
+}
+
+export interface NativeLoadOptions {
+  /** Folder with config.json (and weights unless init is "random"). */
+  path: string
+  dtype: NativeDtype
+  /** "cpu", "cuda", "cuda:1", "mps"; never "auto". */
+  device: string
+  init: 'pretrained' | 'random'
+  /** Seed of a random initialisation. */
+  seed: number
+}
+
+export interface NativeLoraTarget {
+  /** Module path as in linearModules. */
+  module: string
+  r: number
+  /** Multiplies B·A·x: alpha / r. */
+  scale: number
+}
+
+export interface NativeLoraOptions {
+  type: 'lora'
+  targets: NativeLoraTarget[]
+  dropout: number
+  /** kaiming: A ~ U(±1/√in), B = 0, as PEFT's default; gaussian: A ~ N(0, 1/r), B = 0. */
+  init: 'kaiming' | 'gaussian'
+  seed: number
+}
+
+export interface NativeTensorInfo { name: string; shape: number[]; numel: number }
+
+export interface NativeStepOptions {
+  learningRate: number
+  /** 0: no clipping. */
+  maxGradNorm: number
+  /** Key of dropout, with `step` and the batch's rowIds. */
+  seed: number
+  step: number
+  /** Recompute layers in backward. */
+  gradientCheckpointing: boolean
+}
+
+export interface NativeStepResult {
+  /** Mean over the supervised tokens of all micro-batches. */
+  loss: number
+  /** L2 over all trainable parameters, before clipping (and after unscaling for fp16). */
+  gradNorm: number
+  tokens: number
+  supervisedTokens: number
+  /** False: nothing was updated, see `skipped`. */
+  applied: boolean
+  skipped: null | 'loss_not_finite' | 'gradient_not_finite' | 'loss_scale_overflow'
+  /** fp16 only, else 1. */
+  lossScale: number
+  /** Seconds by phase. */
+  forwardSeconds: number
+  backwardSeconds: number
+  optimizerSeconds: number
+}
+
+export interface NativeGenerateOptions {
+  maxNewTokens: number
+  /** 0: greedy. */
+  temperature: number
+  /** 0: off. */
+  topK: number
+  /** 1: off. */
+  topP: number
+  /** 1: off. */
+  repetitionPenalty: number
+  seed: number
+  /** A row ends after producing one of these. */
+  stopTokenIds: Int32Array
+  /** false: recompute the whole row for every token (a test of the cache). */
+  useCache: boolean
+}
+
+export interface NativeModel {
+  info(): NativeModelInfo & { dtype: NativeDtype; device: string }
+  /** Logits of every position, fp32 [tokens, vocab]. */
+  forward(batch: NativeBatch, signal?: NativeCancel): Promise<Float32Array>
+  /** [tokens]: log p(label at t | row before t) where labels[t] ≠ -100 and t is not a row's first, else 0. */
+  logprobs(batch: NativeBatch): Promise<Float32Array>
+  /** Loss only. */
+  evaluate(batch: NativeBatch): Promise<{ lossSum: number; supervisedTokens: number; tokens: number }>
+  /** A forward pass kept for one backward; one Pass is live a model. Gradients add up in the trainable parameters. */
+  forwardPass(batch: NativeBatch, options: { seed: number; step: number; gradientCheckpointing: boolean }): Promise<NativePass>
+  /** Rows ready to produce tokens; call next() until done. */
+  startGeneration(prompts: Int32Array[], options: NativeGenerateOptions): Promise<NativeGeneration>
+  addAdapter(options: NativeLoraOptions): Promise<NativeAdapter>
+  /** Which adapter forward uses; null: the base. */
+  setActiveAdapter(adapter: NativeAdapter | null): void
+  /** Makes all weights trainable (full fine-tuning). Call before createOptimizer. */
+  setTrainable(): Promise<void>
+  /** Writes model.safetensors, or shards and index, in `dtype` (default: compute dtype). fsynced. */
+  saveWeights(folder: string, options: { maxShardBytes: number; dtype?: NativeDtype }): Promise<void>
+  /** Reloads weights of the same shapes (resume of full fine-tuning). */
+  loadWeights(folder: string): Promise<void>
+  dispose(): void
+}
+
+export interface NativeAdapter {
+  /** PEFT names ("base_model.model.<module>.lora_A.weight") with shapes, in file order. */
+  tensors(): NativeTensorInfo[]
+  /** fp32 masters, as PEFT reads them. fsynced. */
+  save(path: string): Promise<void>
+  /** Errors: FT_ADAPTER_MISMATCH when names or shapes differ from tensors(). */
+  load(path: string): Promise<void>
+  dispose(): void
+}
+
+export interface NativeOptimizerOptions {
+  type: 'adamw'
+  beta1: number
+  beta2: number
+  eps: number
+  /** Decoupled; biases and norm weights are exempt. */
+  weightDecay: number
+}
+
+export interface NativeOptimizer {
+  /** One optimizer step: forward and backward of every micro-batch, clip, update. */
+  step(batches: NativeBatch[], options: NativeStepOptions, signal?: NativeCancel): Promise<NativeStepResult>
+  /** The forward and backward half of step(): gradients of the mean loss over all supervised tokens add up. */
+  accumulate(batches: NativeBatch[], options: Omit<NativeStepOptions, 'learningRate' | 'maxGradNorm'>, signal?: NativeCancel): Promise<NativeStepResult>
+  /** Clips and updates with the gradients at hand, then zeroes them. */
+  apply(options: { learningRate: number; maxGradNorm: number }): Promise<{ gradNorm: number; applied: boolean }>
+  zeroGradients(): Promise<void>
+  /** Gradients by parameter name, fp32. */
+  gradients(): Promise<Record<string, { shape: number[]; data: Float32Array }>>
+  /** Moments, fp32 masters where they are not saved elsewhere, step count and loss scale, as safetensors. fsynced. */
+  save(path: string): Promise<void>
+  load(path: string): Promise<void>
+  numTrainableParameters(): number
+  dispose(): void
+}
+
+export interface NativePass {
+  /** As NativeModel.logprobs. */
+  readonly logprobs: Float32Array
+  /** grad: d loss / d logprobs, [tokens]. Once. */
+  backward(grad: Float32Array): Promise<void>
+  dispose(): void
+}
+
+export interface NativeGeneration {
+  /** One new token a row; -1 for rows that have ended. done when all have. */
+  next(): Promise<{ tokens: Int32Array; done: boolean }>
+  /** Ends a row early (a stop string was found). */
+  finish(row: number): void
+  dispose(): void
+}
+
+/** Read between micro-batches and layers of a long call: the call rejects with FT_CANCELLED. */
+export interface NativeCancel { cancel(): void }
+
+export interface NativeSentencepiece {
+  encode(text: string): Int32Array
+  decode(ids: Int32Array): string
+  /** Index = id; the piece, its score and its type (1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte). */
+  pieces(): { piece: string; score: number; type: number }[]
+  dispose(): void
+}
+
+export interface NativeLock { release(): void }
+
+export interface NativeMergeOptions {
+  model: string
+  adapter: string
+  output: string
+  /** Module path → scale. */
+  targets: NativeLoraTarget[]
+  dtype?: NativeDtype
+  device: string
+}
+
+export interface NativeAddon {
+  buildInfo(): NativeBuildInfo
+  setNumThreads(threads: number): Promise<void>
+  /** From config.json and safetensors headers alone; checks that every tensor is there with its shape. */
+  inspectModel(path: string): Promise<NativeModelInfo & { files: string[] }>
+  supportedModelTypes(): string[]
+  loadModel(options: NativeLoadOptions, onProgress?: (loadedBytes: number, totalBytes: number) => void, signal?: NativeCancel): Promise<NativeModel>
+  createOptimizer(model: NativeModel, options: NativeOptimizerOptions): Promise<NativeOptimizer>
+  createCancel(): NativeCancel
+  /** Header of a safetensors file. */
+  readSafetensorsHeader(path: string): { metadata: Record<string, string>; tensors: { name: string; dtype: string; shape: number[] }[] }
+  /** Folds a LoRA adapter into the base weights, shard by shard, into `output` (weights and index only). */
+  mergeAdapter(options: NativeMergeOptions, onProgress?: (doneBytes: number, totalBytes: number) => void, signal?: NativeCancel): Promise<void>
+  loadSentencepiece(path: string): NativeSentencepiece
+  /** flock on <folder>/.ft-native.lock; throws FT_OUTPUT_LOCKED naming the holder. Dies with the process. */
+  lockFolder(folder: string): NativeLock
+  /** Bytes: resident now, peak resident. */
+  memory(): { rssBytes: number; peakRssBytes: number }
+  memoryAvailable(): number
+}
+
+let addon: NativeAddon | undefined
+
+/** Loads the addon on first use. Throws FT_ADDON_MISSING with the remedy when it was not built. */
+export function native(): NativeAddon {
+  addon ??= load()
+  return addon
+}
+
+function load(): NativeAddon {
+  const require = createRequire(import.meta.url)
+  const here = path.dirname(fileURLToPath(import.meta.url))
+  void require
+  void here
+  throw new Error('replaced by the binding work')
+}

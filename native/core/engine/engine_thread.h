@@ -1,0 +1,32 @@
+// The one thread that owns every LibTorch call: GradMode is thread-local and OpenMP keeps a pool a calling
+// thread. Tasks run first in, first out. Submit may be called from any thread.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace ft {
+
+class EngineThread {
+ public:
+  /// The process's engine thread, started on first use and never destroyed: a process that exits in the
+  /// middle of a task must not wait for it.
+  static EngineThread& Get();
+
+  void Submit(std::function<void()> task);
+  bool OnThread() const { return std::this_thread::get_id() == thread_.get_id(); }
+
+ private:
+  EngineThread();
+  void Run();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+  std::thread thread_;
+};
+
+}  // namespace ft

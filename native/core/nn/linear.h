@@ -1,0 +1,62 @@
+// Linear projections that share one input, as one product: q,k,v are one LinearGroup, gate,up another,
+// o, down and lm_head groups of one. The weight is frozen, or trainable (full fine-tuning), and an adapter
+// may add to the output. No gradient is computed for what is frozen.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/nn/context.h"
+#include "core/nn/parameter.h"
+
+namespace ft {
+
+struct LinearPart {
+  std::string name;  // module path, "model.layers.0.self_attn.q_proj"
+  int64_t begin;     // first output row in the group
+  int64_t out_features;
+};
+
+/// Identity of the tokens that the rows of an input stand for: keys of dropout.
+struct TokenKeys {
+  at::Tensor row_keys;   // int64 [tokens]
+  at::Tensor positions;  // int64 [tokens]
+};
+
+/// Adds a trainable change to a group's output. One implementation a method, in adapters/.
+class LinearAdapter {
+ public:
+  virtual ~LinearAdapter() = default;
+  /// y += change(x). x [tokens, in], y [tokens, out of the group], both compute dtype.
+  /// Returns tensors its Backward wants saved (may be empty).
+  virtual std::vector<at::Tensor> Forward(const at::Tensor& x, at::Tensor& y, const TokenKeys& keys, const ForwardContext& context) = 0;
+  /// Adds its parameter gradients to their blocks; adds to dx unless dx is undefined.
+  virtual void Backward(const at::Tensor& x, const at::Tensor& dy, at::Tensor& dx, const std::vector<at::Tensor>& saved,
+                        const TokenKeys& keys, uint64_t seed, uint64_t step) = 0;
+};
+
+struct LinearGroup {
+  at::Tensor weight;              // [out, in], compute dtype
+  at::Tensor bias;                // [out] or undefined
+  std::vector<LinearPart> parts;  // in output order
+  LinearAdapter* adapter = nullptr;         // the active one; owned by its Adapter
+  at::Tensor weight_grad;         // [out, in] or undefined when frozen
+  at::Tensor bias_grad;           // [out] or undefined
+  int64_t in_features() const { return weight.size(1); }
+  int64_t out_features() const { return weight.size(0); }
+  bool trainable() const { return adapter != nullptr || weight_grad.defined(); }
+
+  /// x [tokens, in] -> [tokens, out]. Differentiable.
+  at::Tensor Forward(const at::Tensor& x, const ForwardContext& context);
+
+  /// The product without autograd, for callers that write their own backward (the loss head).
+  at::Tensor Product(const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved);
+  /// Backward of Product: adds parameter gradients, returns dx, or undefined unless `need_dx`.
+  at::Tensor ProductBackward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved,
+                             const TokenKeys& keys, uint64_t seed, uint64_t step, bool need_dx);
+};
+
+}  // namespace ft

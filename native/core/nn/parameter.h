@@ -1,0 +1,29 @@
+// Trainable state. A block is one contiguous piece of memory that the optimizer updates as a whole:
+// all LoRA matrices of an adapter together, or one weight of the model. Named views lie inside a block.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+namespace ft {
+
+struct ParameterView {
+  std::string name;             // Hugging Face or PEFT name
+  std::vector<int64_t> shape;
+  int64_t offset = 0;           // elements from the start of the block
+  int64_t numel = 0;
+};
+
+struct ParameterBlock {
+  at::Tensor compute;  // what the forward pass reads, compute dtype
+  at::Tensor master;   // fp32 [numel]; the same memory as `compute` when that is fp32
+  at::Tensor grad;     // [numel]: fp32 for adapters, compute dtype for full fine-tuning
+  bool decay = true;   // weight decay applies (not for biases and norm weights)
+  std::vector<ParameterView> views;
+  // `master` is written beside the model or adapter (fp32), so an optimizer file need not repeat it.
+  bool master_saved_elsewhere = false;
+};
+
+}  // namespace ft
