@@ -222,6 +222,8 @@ export interface NativeCancel { cancel(): void }
 
 export interface NativeSentencepiece {
   encode(text: string): Int32Array
+  /** As encode, and where each id came from: byte offsets into the UTF-8 of text, [begin0, end0, begin1, …]. */
+  encodeWithOffsets(text: string): { ids: Int32Array; offsets: Int32Array }
   decode(ids: Int32Array): string
   /** Index = id; the piece, its score and its type (1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte). */
   pieces(): { piece: string; score: number; type: number }[]
