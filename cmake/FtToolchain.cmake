@@ -1,0 +1,65 @@
+# Language level, warnings, optimisation, ccache, sanitizers; helpers that make targets with them.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set_property(GLOBAL PROPERTY USE_FOLDERS ON)
+
+get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+if(NOT multi_config AND NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 11)
+  message(FATAL_ERROR "g++ ${CMAKE_CXX_COMPILER_VERSION} lacks C++20: install g++ 11 or later, or set CXX to another compiler")
+endif()
+
+add_library(ft_flags INTERFACE)
+target_include_directories(ft_flags INTERFACE "${CMAKE_CURRENT_SOURCE_DIR}/native")
+target_compile_definitions(ft_flags INTERFACE FMT_HEADER_ONLY=1)
+if(MSVC)
+  target_compile_options(ft_flags INTERFACE /EHsc /bigobj /utf-8 /W3)
+  target_compile_definitions(ft_flags INTERFACE NOMINMAX WIN32_LEAN_AND_MEAN)
+else()
+  # Without NDEBUG asserts stay; -O3 -DNDEBUG comes from Release. No -ffast-math: parity is the contract.
+  target_compile_options(ft_flags INTERFACE -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas)
+  if(FT_WERROR)
+    target_compile_options(ft_flags INTERFACE -Werror)
+  endif()
+endif()
+
+if(FT_SANITIZE)
+  # vptr needs the type information of every library, which LibTorch does not ship for its hidden classes.
+  target_compile_options(ft_flags INTERFACE -fsanitize=${FT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1 -O1)
+  target_link_options(ft_flags INTERFACE -fsanitize=${FT_SANITIZE})
+  if(FT_SANITIZE MATCHES "undefined")
+    target_compile_options(ft_flags INTERFACE -fno-sanitize=vptr)
+  endif()
+endif()
+
+if(FT_CCACHE)
+  find_program(CCACHE_PROGRAM ccache)
+  if(CCACHE_PROGRAM)
+    # The sloppiness is what ccache's manual asks for with precompiled headers.
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND};-E;env;CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime;${CCACHE_PROGRAM}")
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      target_compile_options(ft_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+    endif()
+  endif()
+endif()
+
+# A static library, also when it has no source yet.
+function(ft_add_static_library name)
+  set(sources ${ARGN})
+  if(NOT sources)
+    set(empty "${CMAKE_CURRENT_BINARY_DIR}/${name}_empty.cpp")
+    file(CONFIGURE OUTPUT "${empty}" CONTENT "// ${name} has no sources.\n")
+    set(sources "${empty}")
+  endif()
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC ft_flags)
+endfunction()
