@@ -1,0 +1,498 @@
+#include "core/base/json.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <numeric>
+
+namespace ft {
+namespace {
+
+// Length of the UTF-8 sequence at `at`, or 0 when it is malformed (Unicode table 3-7).
+size_t Utf8Length(std::string_view text, size_t at) {
+  const auto byte = [&](size_t i) -> unsigned { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0; };
+  const auto tail = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  const unsigned lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead <= 0xDF) return tail(1) ? 2 : 0;
+  if (lead >= 0xE0 && lead <= 0xEF) {
+    const unsigned low = lead == 0xE0 ? 0xA0 : 0x80;
+    const unsigned high = lead == 0xED ? 0x9F : 0xBF;
+    return byte(1) >= low && byte(1) <= high && tail(2) ? 3 : 0;
+  }
+  if (lead >= 0xF0 && lead <= 0xF4) {
+    const unsigned low = lead == 0xF0 ? 0x90 : 0x80;
+    const unsigned high = lead == 0xF4 ? 0x8F : 0xBF;
+    return byte(1) >= low && byte(1) <= high && tail(2) && tail(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+void AppendCodePoint(std::string* out, uint32_t point) {
+  if (point < 0x80) {
+    out->push_back(static_cast<char>(point));
+  } else if (point < 0x800) {
+    out->push_back(static_cast<char>(0xC0 | (point >> 6)));
+    out->push_back(static_cast<char>(0x80 | (point & 0x3F)));
+  } else if (point < 0x10000) {
+    out->push_back(static_cast<char>(0xE0 | (point >> 12)));
+    out->push_back(static_cast<char>(0x80 | ((point >> 6) & 0x3F)));
+    out->push_back(static_cast<char>(0x80 | (point & 0x3F)));
+  } else {
+    out->push_back(static_cast<char>(0xF0 | (point >> 18)));
+    out->push_back(static_cast<char>(0x80 | ((point >> 12) & 0x3F)));
+    out->push_back(static_cast<char>(0x80 | ((point >> 6) & 0x3F)));
+    out->push_back(static_cast<char>(0x80 | (point & 0x3F)));
+  }
+}
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// Position of the second of two equal keys, or npos. Sorting keeps hostile objects at n log n.
+size_t DuplicateAt(const Json::Object& members, const std::vector<size_t>& positions) {
+  std::vector<uint32_t> order(members.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    const int compared = members[a].key.compare(members[b].key);
+    return compared != 0 ? compared < 0 : a < b;
+  });
+  for (size_t i = 1; i < order.size(); ++i) {
+    if (members[order[i - 1]].key == members[order[i]].key) return positions[order[i]];
+  }
+  return std::string_view::npos;
+}
+
+}  // namespace
+
+const char* JsonKindName(JsonKind kind) {
+  constexpr const char* kNames[] = {"null", "a boolean", "an integer", "a number", "a string", "an array", "an object"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+bool IsUtf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = Utf8Length(text, i);
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
+JsonReader::JsonReader(std::string_view text, JsonOptions options) : text_(text), options_(std::move(options)) {
+  if (text_.substr(0, 3) == "\xEF\xBB\xBF") Fail("a byte order mark is not allowed in JSON");
+}
+
+void JsonReader::FailAt(size_t position, std::string_view message) const {
+  const std::string_view before = text_.substr(0, std::min(position, text_.size()));
+  const size_t line = 1 + static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
+  const size_t line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
+  // Columns count characters, not bytes, as editors do.
+  const auto column = 1 + std::count_if(before.begin() + static_cast<std::ptrdiff_t>(line_start), before.end(),
+                                        [](char c) { return (c & 0xC0) != 0x80; });
+  throw Error(options_.code, fmt::format("{}:{}:{}: {}", options_.where, line, column, message),
+              "Repair the file, or fetch it again.")
+      .With("path", options_.where)
+      .With("line", std::to_string(line))
+      .With("column", std::to_string(column));
+}
+
+void JsonReader::SkipSpace() {
+  while (position_ < text_.size()) {
+    const char c = text_[position_];
+    if (c != ' ' && c != '\n' && c != '\r' && c != '\t') return;
+    ++position_;
+  }
+}
+
+JsonKind JsonReader::Peek() {
+  SkipSpace();
+  if (position_ >= text_.size()) Fail("the text ends where a value is expected");
+  switch (text_[position_]) {
+    case '{':
+      return JsonKind::kObject;
+    case '[':
+      return JsonKind::kArray;
+    case '"':
+      return JsonKind::kString;
+    case 't':
+    case 'f':
+      return JsonKind::kBool;
+    case 'n':
+      return JsonKind::kNull;
+    default:
+      break;
+  }
+  if (text_[position_] != '-' && !IsDigit(text_[position_])) Fail("expected a value");
+  for (size_t i = position_ + 1; i < text_.size(); ++i) {
+    const char c = text_[i];
+    if (c == '.' || c == 'e' || c == 'E') return JsonKind::kDouble;
+    if (!IsDigit(c)) break;
+  }
+  return JsonKind::kInt;
+}
+
+void JsonReader::Open(char bracket) {
+  SkipSpace();
+  if (position_ >= text_.size() || text_[position_] != bracket) {
+    Fail(bracket == '{' ? "expected an object" : "expected an array");
+  }
+  if (open_.size() >= options_.max_depth) Fail(fmt::format("nested deeper than {} levels", options_.max_depth));
+  ++position_;
+  open_.push_back({bracket == '{' ? '}' : ']', true});
+}
+
+void JsonReader::BeginObject() { Open('{'); }
+void JsonReader::BeginArray() { Open('['); }
+
+bool JsonReader::NextItem(char close) {
+  SkipSpace();
+  if (open_.empty() || open_.back().close != close) Fail("misplaced end of an array or object");
+  if (position_ >= text_.size()) Fail(close == '}' ? "the text ends inside an object" : "the text ends inside an array");
+  if (text_[position_] == close) {
+    ++position_;
+    open_.pop_back();
+    return false;
+  }
+  if (!open_.back().first) {
+    if (text_[position_] != ',') Fail(close == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
+    ++position_;
+    SkipSpace();
+  }
+  open_.back().first = false;
+  return true;
+}
+
+bool JsonReader::NextKey(std::string* key) {
+  if (!NextItem('}')) return false;
+  if (position_ >= text_.size() || text_[position_] != '"') Fail("expected a key in double quotes");
+  *key = String();
+  SkipSpace();
+  if (position_ >= text_.size() || text_[position_] != ':') Fail("expected ':' after the key");
+  ++position_;
+  return true;
+}
+
+bool JsonReader::NextElement() { return NextItem(']'); }
+
+void JsonReader::Literal(std::string_view word) {
+  SkipSpace();
+  if (text_.substr(position_, word.size()) != word) Fail(fmt::format("expected {}", word));
+  position_ += word.size();
+}
+
+void JsonReader::Null() { Literal("null"); }
+
+bool JsonReader::Bool() {
+  SkipSpace();
+  const bool value = position_ < text_.size() && text_[position_] == 't';
+  Literal(value ? "true" : "false");
+  return value;
+}
+
+uint32_t JsonReader::HexQuad() {
+  uint32_t value = 0;
+  for (int i = 0; i < 4; ++i, ++position_) {
+    const char c = position_ < text_.size() ? text_[position_] : '\0';
+    if (IsDigit(c)) {
+      value = value * 16 + static_cast<uint32_t>(c - '0');
+    } else if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')) {
+      value = value * 16 + static_cast<uint32_t>((c | 0x20) - 'a' + 10);
+    } else {
+      Fail("expected four hexadecimal digits after \\u");
+    }
+  }
+  return value;
+}
+
+void JsonReader::AppendEscape(std::string* out) {
+  const size_t start = position_ - 1;  // the backslash
+  const char c = position_ < text_.size() ? text_[position_++] : '\0';
+  constexpr std::string_view kFrom = "\"\\/bfnrt";
+  constexpr std::string_view kTo = "\"\\/\b\f\n\r\t";
+  if (const size_t i = kFrom.find(c); c != '\0' && i != std::string_view::npos) {
+    out->push_back(kTo[i]);
+    return;
+  }
+  if (c != 'u') FailAt(start, "unknown escape sequence");
+  uint32_t point = HexQuad();
+  if (point >= 0xDC00 && point <= 0xDFFF) FailAt(start, "a low surrogate without a high one");
+  if (point >= 0xD800 && point <= 0xDBFF) {
+    if (text_.substr(position_, 2) != "\\u") FailAt(start, "a high surrogate without a low one");
+    position_ += 2;
+    const uint32_t low = HexQuad();
+    if (low < 0xDC00 || low > 0xDFFF) FailAt(start, "a high surrogate without a low one");
+    point = 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
+  }
+  AppendCodePoint(out, point);
+}
+
+void JsonReader::AppendUtf8Sequence(std::string* out) {
+  const size_t length = Utf8Length(text_, position_);
+  if (length == 0) Fail("invalid UTF-8 in a string");
+  out->append(text_.substr(position_, length));
+  position_ += length;
+}
+
+std::string JsonReader::String() {
+  SkipSpace();
+  if (position_ >= text_.size() || text_[position_] != '"') Fail("expected a string");
+  const size_t start = position_++;
+  std::string out;
+  while (true) {
+    // Plain ASCII runs are copied whole.
+    size_t end = position_;
+    while (end < text_.size() && text_[end] != '"' && text_[end] != '\\' && static_cast<unsigned char>(text_[end]) >= 0x20 &&
+           static_cast<unsigned char>(text_[end]) < 0x80) {
+      ++end;
+    }
+    out.append(text_.substr(position_, end - position_));
+    position_ = end;
+    if (position_ >= text_.size()) FailAt(start, "the string has no end");
+    const char c = text_[position_];
+    if (c == '"') {
+      ++position_;
+      return out;
+    }
+    if (c == '\\') {
+      ++position_;
+      AppendEscape(&out);
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      Fail("a control character in a string must be escaped");
+    } else {
+      AppendUtf8Sequence(&out);
+    }
+  }
+}
+
+std::string_view JsonReader::NumberText(bool* is_integer) {
+  SkipSpace();
+  const size_t start = position_;
+  const auto digits = [&](const char* message) {
+    const size_t first = position_;
+    while (position_ < text_.size() && IsDigit(text_[position_])) ++position_;
+    if (position_ == first) Fail(message);
+  };
+  const auto at = [&](char c) { return position_ < text_.size() && text_[position_] == c; };
+  if (at('-')) ++position_;
+  if (at('0')) {
+    ++position_;
+    if (position_ < text_.size() && IsDigit(text_[position_])) Fail("a number must not start with 0");
+  } else {
+    digits("expected a number");
+  }
+  *is_integer = true;
+  if (at('.')) {
+    *is_integer = false;
+    ++position_;
+    digits("expected a digit after '.'");
+  }
+  if (at('e') || at('E')) {
+    *is_integer = false;
+    ++position_;
+    if (at('+') || at('-')) ++position_;
+    digits("expected a digit in the exponent");
+  }
+  return text_.substr(start, position_ - start);
+}
+
+std::variant<int64_t, double> JsonReader::Number() {
+  bool is_integer = false;
+  const std::string_view text = NumberText(&is_integer);
+  const char* end = text.data() + text.size();
+  if (is_integer) {
+    int64_t value = 0;
+    if (std::from_chars(text.data(), end, value).ec == std::errc()) return value;
+  }
+  double value = 0;
+  if (std::from_chars(text.data(), end, value).ec == std::errc::result_out_of_range) {
+    // from_chars leaves the value alone on overflow and underflow alike; strtod tells them apart.
+    value = std::strtod(std::string(text).c_str(), nullptr);
+    if (std::isinf(value)) FailAt(position_ - text.size(), "the number is too large");
+  }
+  return value;
+}
+
+void JsonReader::Skip() {
+  const size_t outside = open_.size();
+  std::string key;
+  do {
+    // Inside a skipped container: step to its next item, or out of it.
+    if (open_.size() > outside) {
+      if (!(open_.back().close == '}' ? NextKey(&key) : NextElement())) continue;
+    }
+    switch (Peek()) {
+      case JsonKind::kNull:
+        Null();
+        break;
+      case JsonKind::kBool:
+        Bool();
+        break;
+      case JsonKind::kInt:
+      case JsonKind::kDouble:
+        Number();
+        break;
+      case JsonKind::kString:
+        String();
+        break;
+      case JsonKind::kArray:
+        BeginArray();
+        break;
+      case JsonKind::kObject:
+        BeginObject();
+        break;
+    }
+  } while (open_.size() > outside);
+}
+
+void JsonReader::End() {
+  SkipSpace();
+  if (position_ < text_.size()) Fail("unexpected text after the value");
+}
+
+Json Json::Parse(std::string_view text, const JsonOptions& options) {
+  JsonReader reader(text, options);
+  size_t budget = options.max_values;
+  Json value = ParseValue(reader, options, &budget);
+  reader.End();
+  return value;
+}
+
+Json Json::ParseValue(JsonReader& reader, const JsonOptions& options, size_t* budget) {
+  if ((*budget)-- == 0) {
+    *budget = 0;
+    reader.Fail(fmt::format("more than {} values", options.max_values));
+  }
+  switch (reader.Peek()) {
+    case JsonKind::kNull:
+      reader.Null();
+      return Json();
+    case JsonKind::kBool:
+      return Json(reader.Bool());
+    case JsonKind::kInt:
+    case JsonKind::kDouble:
+      return std::visit([](auto number) { return Json(number); }, reader.Number());
+    case JsonKind::kString:
+      return Json(reader.String());
+    case JsonKind::kArray: {
+      Array items;
+      reader.BeginArray();
+      while (reader.NextElement()) items.push_back(ParseValue(reader, options, budget));
+      return Json(std::move(items));
+    }
+    case JsonKind::kObject:
+      break;
+  }
+  Object members;
+  std::vector<size_t> positions;  // after each key, for the message about a duplicate
+  std::string key;
+  reader.BeginObject();
+  while (reader.NextKey(&key)) {
+    positions.push_back(reader.position());
+    members.push_back({std::move(key), ParseValue(reader, options, budget)});
+  }
+  if (const size_t at = DuplicateAt(members, positions); at != std::string_view::npos) {
+    reader.FailAt(at, "the key stands twice in its object");
+  }
+  return Json(std::move(members));
+}
+
+double Json::AsDouble() const {
+  return kind() == JsonKind::kInt ? static_cast<double>(AsInt()) : std::get<double>(value_);
+}
+
+const Json* Json::Find(std::string_view key) const {
+  if (kind() != JsonKind::kObject) return nullptr;
+  for (const Member& member : AsObject()) {
+    if (member.key == key) return &member.value;
+  }
+  return nullptr;
+}
+
+std::string Json::Dump(int indent) const {
+  std::string out;
+  DumpTo(&out, indent, 0);
+  return out;
+}
+
+void Json::DumpTo(std::string* out, int indent, int depth) const {
+  const auto new_line = [&](int levels) {
+    if (indent < 0) return;
+    out->push_back('\n');
+    out->append(static_cast<size_t>(indent * levels), ' ');
+  };
+  // Shared by arrays and objects: brackets, commas, line ends.
+  const auto list = [&](char open, char close, const auto& items, const auto& write) {
+    out->push_back(open);
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (i > 0) out->push_back(',');
+      new_line(depth + 1);
+      write(items[i]);
+    }
+    if (!items.empty()) new_line(depth);
+    out->push_back(close);
+  };
+  switch (kind()) {
+    case JsonKind::kNull:
+      out->append("null");
+      break;
+    case JsonKind::kBool:
+      out->append(AsBool() ? "true" : "false");
+      break;
+    case JsonKind::kInt:
+      out->append(std::to_string(AsInt()));
+      break;
+    case JsonKind::kDouble: {
+      FT_CHECK(std::isfinite(AsDouble()), kInvalidArgument, "JSON has no spelling for {}", AsDouble());
+      const std::string text = fmt::format("{}", AsDouble());  // shortest that reads back exactly
+      out->append(text);
+      if (text.find_first_of(".e") == std::string::npos) out->append(".0");
+      break;
+    }
+    case JsonKind::kString:
+      out->append(JsonQuote(AsString()));
+      break;
+    case JsonKind::kArray:
+      list('[', ']', AsArray(), [&](const Json& item) { item.DumpTo(out, indent, depth + 1); });
+      break;
+    case JsonKind::kObject:
+      list('{', '}', AsObject(), [&](const Member& member) {
+        out->append(JsonQuote(member.key)).append(indent < 0 ? ":" : ": ");
+        member.value.DumpTo(out, indent, depth + 1);
+      });
+      break;
+  }
+}
+
+std::string JsonQuote(std::string_view text) {
+  FT_CHECK(IsUtf8(text), kInvalidArgument, "text for JSON is not valid UTF-8");
+  std::string out = "\"";
+  for (const char c : text) {
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        } else {
+          out += c;
+        }
+    }
+  }
+  return out += '"';
+}
+
+}  // namespace ft
