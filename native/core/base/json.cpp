@@ -79,6 +79,13 @@ bool IsUtf8(std::string_view text) {
   return true;
 }
 
+std::string Shorten(const std::string& text, size_t most) {
+  if (text.size() <= most) return text;
+  size_t end = most;
+  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "…";
+}
+
 JsonReader::JsonReader(std::string_view text, JsonOptions options) : text_(text), options_(std::move(options)) {
   if (text_.substr(0, 3) == "\xEF\xBB\xBF") Fail("a byte order mark is not allowed in JSON");
 }

@@ -19,21 +19,12 @@ constexpr size_t kMinEntryText = 49;
 // Bounds the memory of a hostile header: about 250 MB at the format's length limit.
 constexpr size_t kMaxEntries = 1'000'000;
 
-// A name in a message: hostile ones may be megabytes long.
-std::string Shown(const std::string& name) {
-  constexpr size_t kMost = 200;
-  if (name.size() <= kMost) return name;
-  size_t end = kMost;
-  while (end > 0 && (name[end] & 0xC0) == 0x80) --end;
-  return name.substr(0, end) + "…";
-}
-
 int64_t Natural(JsonReader& reader, const std::string& tensor, const char* field) {
   if (reader.Peek() == JsonKind::kInt) {
     const auto number = reader.Number();
     if (const int64_t* value = std::get_if<int64_t>(&number); value != nullptr && *value >= 0) return *value;
   }
-  reader.Fail(fmt::format("tensor \"{}\": {} holds something that is not an integer from 0 to 2^63-1", Shown(tensor), field));
+  reader.Fail(fmt::format("tensor \"{}\": {} holds something that is not an integer from 0 to 2^63-1", Shorten(tensor), field));
 }
 
 // Reads one tensor's object. `begin` and `end` count from the first data byte.
@@ -41,7 +32,7 @@ TensorEntry ReadEntry(JsonReader& reader, std::string name, uint64_t* end) {
   TensorEntry entry{std::move(name), DType::kU8, {}, 0, 0};
   bool has_dtype = false, has_shape = false, has_offsets = false;
   const auto once = [&](bool* seen, const char* field) {
-    if (*seen) reader.Fail(fmt::format("tensor \"{}\": {} stands twice", Shown(entry.name), field));
+    if (*seen) reader.Fail(fmt::format("tensor \"{}\": {} stands twice", Shorten(entry.name), field));
     *seen = true;
   };
   std::string key;
@@ -51,7 +42,7 @@ TensorEntry ReadEntry(JsonReader& reader, std::string name, uint64_t* end) {
       once(&has_dtype, "dtype");
       const std::string text = reader.String();
       const std::optional<DType> dtype = DTypeFromSafetensors(text);
-      if (!dtype) reader.Fail(fmt::format("tensor \"{}\": unknown dtype \"{}\"", Shown(entry.name), Shown(text)));
+      if (!dtype) reader.Fail(fmt::format("tensor \"{}\": unknown dtype \"{}\"", Shorten(entry.name), Shorten(text)));
       entry.dtype = *dtype;
     } else if (key == "shape") {
       once(&has_shape, "shape");
@@ -59,7 +50,7 @@ TensorEntry ReadEntry(JsonReader& reader, std::string name, uint64_t* end) {
       while (reader.NextElement()) {
         entry.shape.push_back(Natural(reader, entry.name, "shape"));
         if (entry.shape.size() > kMaxRank) {
-          reader.Fail(fmt::format("tensor \"{}\": more than {} dimensions", Shown(entry.name), kMaxRank));
+          reader.Fail(fmt::format("tensor \"{}\": more than {} dimensions", Shorten(entry.name), kMaxRank));
         }
       }
       entry.shape.shrink_to_fit();
@@ -70,12 +61,12 @@ TensorEntry ReadEntry(JsonReader& reader, std::string name, uint64_t* end) {
       reader.BeginArray();
       while (reader.NextElement()) {
         const int64_t value = Natural(reader, entry.name, "data_offsets");
-        if (count == 2) reader.Fail(fmt::format("tensor \"{}\": data_offsets must hold two numbers", Shown(entry.name)));
+        if (count == 2) reader.Fail(fmt::format("tensor \"{}\": data_offsets must hold two numbers", Shorten(entry.name)));
         pair[count++] = static_cast<uint64_t>(value);
       }
-      if (count != 2) reader.Fail(fmt::format("tensor \"{}\": data_offsets must hold two numbers", Shown(entry.name)));
+      if (count != 2) reader.Fail(fmt::format("tensor \"{}\": data_offsets must hold two numbers", Shorten(entry.name)));
       if (pair[0] > pair[1]) {
-        reader.Fail(fmt::format("tensor \"{}\": data_offsets [{}, {}] are reversed", Shown(entry.name), pair[0], pair[1]));
+        reader.Fail(fmt::format("tensor \"{}\": data_offsets [{}, {}] are reversed", Shorten(entry.name), pair[0], pair[1]));
       }
       entry.offset = pair[0];
       *end = pair[1];
@@ -84,17 +75,17 @@ TensorEntry ReadEntry(JsonReader& reader, std::string name, uint64_t* end) {
     }
   }
   if (!has_dtype || !has_shape || !has_offsets) {
-    reader.Fail(fmt::format("tensor \"{}\": {} is missing", Shown(entry.name),
+    reader.Fail(fmt::format("tensor \"{}\": {} is missing", Shorten(entry.name),
                             !has_dtype ? "dtype" : !has_shape ? "shape" : "data_offsets"));
   }
   uint64_t expected = 0;
   if (!TensorBytes(entry.shape, entry.dtype, &expected)) {
-    reader.Fail(fmt::format("tensor \"{}\": shape {} has more bytes than 63 bits can count", Shown(entry.name),
+    reader.Fail(fmt::format("tensor \"{}\": shape {} has more bytes than 63 bits can count", Shorten(entry.name),
                             ShapeText(entry.shape)));
   }
   entry.nbytes = *end - entry.offset;
   if (entry.nbytes != expected) {
-    reader.Fail(fmt::format("tensor \"{}\": {} {} needs {} bytes, but data_offsets [{}, {}] span {}", Shown(entry.name),
+    reader.Fail(fmt::format("tensor \"{}\": {} {} needs {} bytes, but data_offsets [{}, {}] span {}", Shorten(entry.name),
                             SafetensorsName(entry.dtype), ShapeText(entry.shape), expected, entry.offset, *end,
                             entry.nbytes));
   }
@@ -107,11 +98,11 @@ void ReadMetadata(JsonReader& reader, std::map<std::string, std::string>* metada
   reader.BeginObject();
   while (reader.NextKey(&key)) {
     if (reader.Peek() != JsonKind::kString) {
-      reader.Fail(fmt::format("__metadata__ \"{}\" must be a string, got {}", Shown(key), JsonKindName(reader.Peek())));
+      reader.Fail(fmt::format("__metadata__ \"{}\" must be a string, got {}", Shorten(key), JsonKindName(reader.Peek())));
     }
     std::string value = reader.String();
     if (!metadata->emplace(key, std::move(value)).second) {
-      reader.Fail(fmt::format("__metadata__ key \"{}\" stands twice", Shown(key)));
+      reader.Fail(fmt::format("__metadata__ key \"{}\" stands twice", Shorten(key)));
     }
     if (metadata->size() > kMaxEntries) reader.Fail("__metadata__ has too many keys");
   }
@@ -130,10 +121,10 @@ void CheckCoverage(const std::vector<TensorEntry>& entries, uint64_t data_size, 
   for (const TensorEntry& entry : entries) {
     if (entry.offset < expected) {
       Refuse(path, fmt::format("tensors \"{}\" and \"{}\" overlap: the first ends at byte {} of the data, the second starts at {}",
-                               Shown(previous->name), Shown(entry.name), expected, entry.offset));
+                               Shorten(previous->name), Shorten(entry.name), expected, entry.offset));
     }
     if (entry.offset > expected) {
-      Refuse(path, fmt::format("a hole of {} bytes before tensor \"{}\"", entry.offset - expected, Shown(entry.name)));
+      Refuse(path, fmt::format("a hole of {} bytes before tensor \"{}\"", entry.offset - expected, Shorten(entry.name)));
     }
     expected = entry.offset + entry.nbytes;
     previous = &entry;
@@ -153,7 +144,7 @@ void CheckNames(const std::vector<TensorEntry>& entries, const std::string& path
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return entries[a].name < entries[b].name; });
   for (size_t i = 1; i < order.size(); ++i) {
     if (entries[order[i - 1]].name == entries[order[i]].name) {
-      Refuse(path, fmt::format("tensor \"{}\" stands twice in the header", Shown(entries[order[i]].name)));
+      Refuse(path, fmt::format("tensor \"{}\" stands twice in the header", Shorten(entries[order[i]].name)));
     }
   }
 }
