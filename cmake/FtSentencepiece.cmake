@@ -3,7 +3,8 @@
 # library, and .model files give a typed error.
 
 set(shim "${CMAKE_CURRENT_SOURCE_DIR}/native/core/text/sentencepiece_shim.cpp")
-if(NOT EXISTS "${shim}")
+option(FT_SENTENCEPIECE "Read .model tokenizers with sentencepiece, where it is installed" ON)
+if(NOT FT_SENTENCEPIECE OR NOT EXISTS "${shim}")
   return()
 endif()
 
