@@ -1,0 +1,51 @@
+// The flags that follow from the table, light enough for --help: no zod.
+import { sectionTitles } from './keys.js'
+import { choicesOf } from './choices.js'
+import type { Kind, KeyRow } from './row.js'
+import { allKeys } from './table.js'
+
+export interface FlagSpec {
+  kind: Kind
+  describe: string
+  /** Heading in help. */
+  group: string
+  /** "<folder>" */
+  valueName?: string
+  choices?: readonly string[]
+  /** As shown in help. */
+  defaultText?: string
+}
+
+/** By kebab-case name, in table order. */
+export function configFlags(): Record<string, FlagSpec> {
+  const flags: Record<string, FlagSpec> = {}
+  for (const { section, row } of allKeys) {
+    if (row.flag === undefined) continue
+    flags[row.flag] = {
+      kind: row.kind,
+      describe: row.describe,
+      group: sectionTitles[section],
+      valueName: row.valueName,
+      choices: choicesOf(row),
+      defaultText: defaultText(row),
+    }
+  }
+  return flags
+}
+
+/** Some of them, for commands that share a few: pickConfigFlags('model', 'dtype'). */
+export function pickConfigFlags(...names: readonly string[]): Record<string, FlagSpec> {
+  const flags = configFlags()
+  return Object.fromEntries(names.map((name) => {
+    const flag = flags[name]
+    if (flag === undefined) throw new Error(`no configuration key has the flag --${name}`)
+    return [name, flag]
+  }))
+}
+
+/** The default in words, or undefined where nothing stands for the key. */
+export function defaultText(row: KeyRow): string | undefined {
+  if (row.defaultText !== undefined) return row.defaultText
+  if (row.default === undefined || typeof row.default === 'function') return undefined
+  return typeof row.default === 'string' ? row.default : JSON.stringify(row.default)
+}

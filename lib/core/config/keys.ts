@@ -1,0 +1,315 @@
+// Every configuration key, one row each: the one table that flags, environment variables, help, files,
+// docs/configuration.md and the JSON Schema are made from. A new key is one row.
+import { names } from '../registry.js'
+import { key, optionalKey, requiredKey, type SectionRows } from './row.js'
+
+const dtypes = ['auto', 'bf16', 'fp16', 'fp32'] as const
+const attentions = ['auto', 'flash', 'eager'] as const
+const inits = ['pretrained', 'random'] as const
+const badRows = ['stop', 'skip'] as const
+const levels = ['error', 'warn', 'info', 'debug'] as const
+
+const model = {
+  name: requiredKey({
+    kind: 'string', flag: 'model', valueName: '<folder>', aka: ['model', 'model_name', 'model_name_or_path', 'base_model', 'path'],
+    schema: (z) => z.string().min(1), expects: 'the path of a model folder',
+    describe: 'Model folder: config.json, safetensors weights and tokenizer files.',
+  }),
+  dtype: key({
+    kind: 'choice', flag: 'dtype', choices: dtypes, default: 'auto', aka: ['torch_dtype', 'bf16', 'fp16', 'precision'],
+    schema: (z) => z.enum(dtypes), expects: 'auto, bf16, fp16 or fp32',
+    describe: 'Compute type. auto: bf16 where the device has it, else fp32.',
+  }),
+  device: key({
+    kind: 'string', flag: 'device', valueName: 'auto|cpu|cuda[:n]|mps', default: 'auto', aka: ['device_map'],
+    schema: (z) => z.string().regex(/^(?:auto|cpu|mps|cuda(?::(?:0|[1-9]\d{0,3}))?)$/), expects: 'auto, cpu, cuda, cuda:<n> or mps',
+    describe: 'Where to compute. auto: the first GPU, else the CPU.',
+  }),
+  attention: key({
+    kind: 'choice', flag: 'attention', choices: attentions, default: 'auto', aka: ['attn_implementation', 'flash_attention'],
+    schema: (z) => z.enum(attentions), expects: 'auto, flash or eager',
+    describe: 'Attention kernel. eager is the plain reference.',
+  }),
+  init: key({
+    kind: 'choice', flag: 'init', choices: inits, default: 'pretrained',
+    schema: (z) => z.enum(inits), expects: 'pretrained or random',
+    describe: 'random: start from random weights; the folder needs no weight files.',
+  }),
+} satisfies SectionRows
+
+const dataset = {
+  path: requiredKey({
+    kind: 'list', flag: 'data', valueName: '<file|glob>', aka: ['data', 'dataset', 'train_file', 'data_files', 'dataset_path'],
+    schema: (z) => z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]), expects: 'a path or a list of paths',
+    describe: 'Training rows: JSONL or JSON files, or globs of them. Repeat the flag for several.',
+  }),
+  shuffle: key({
+    kind: 'boolean', flag: 'shuffle', default: true,
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Shuffle the rows of each epoch, by the seed.',
+  }),
+  validation_ratio: key({
+    kind: 'number', flag: 'validation-ratio', defaultText: '0.1 (0 below 20 rows, or with validation_path)',
+    default: (read) => (read('dataset.validation_path') === undefined ? 0.1 : 0),
+    aka: ['val_size', 'val_set_size', 'test_size', 'eval_ratio'],
+    schema: (z) => z.number().min(0).lt(1), expects: 'a number from 0 to below 1',
+    describe: 'Share of the rows held out for evaluation.',
+  }),
+  validation_path: optionalKey({
+    kind: 'string', flag: 'validation-path', valueName: '<file|glob>', aka: ['eval_file', 'validation_file', 'eval_path'],
+    schema: (z) => z.string().min(1), expects: 'a path',
+    describe: 'Rows to evaluate on, instead of a share of the training rows.',
+  }),
+  on_bad_row: key({
+    kind: 'choice', flag: 'on-bad-row', choices: badRows, default: 'stop',
+    schema: (z) => z.enum(badRows), expects: 'stop or skip',
+    describe: 'A row that cannot be read stops the run, or is skipped and counted (more than 1 % is an error).',
+  }),
+} satisfies SectionRows
+
+const tokenization = {
+  max_seq_length: key({
+    kind: 'integer', flag: 'max-seq-length', default: 1024, aka: ['max_length', 'sequence_len', 'cutoff_len', 'block_size'],
+    schema: (z) => z.int().min(2).max(16_777_216), expects: 'an integer of at least 2',
+    describe: 'Longest row in tokens; the rest of a longer one is cut off.',
+  }),
+  train_on_prompt: key({
+    kind: 'boolean', flag: 'train-on-prompt', default: false, aka: ['train_on_inputs', 'mask_prompt'],
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Prompts carry loss too.',
+  }),
+  allow_truncation: key({
+    kind: 'boolean', flag: 'allow-truncation', default: false,
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Go on although more than 1 % of the tokens with loss are cut off.',
+  }),
+  chat_template: optionalKey({
+    kind: 'string', flag: 'chat-template', valueName: '<file>',
+    schema: (z) => z.string().min(1), expects: 'the path of a template file',
+    describe: "Jinja template for conversations, instead of the model's own.",
+  }),
+} satisfies SectionRows
+
+const training = {
+  method: key({
+    kind: 'choice', flag: 'method', table: names.trainers, default: 'lora', aka: ['finetuning_type', 'training_method', 'stage'],
+    schema: (z) => z.string().min(1), expects: 'the name of a training method',
+    describe: 'What is trained: a LoRA adapter, or all weights.',
+  }),
+  output_dir: key({
+    kind: 'string', flag: 'output', valueName: '<folder>', default: './output', aka: ['output', 'output_path', 'save_dir'],
+    schema: (z) => z.string().min(1), expects: 'the path of a folder',
+    describe: 'Where the adapter or model, checkpoints and logs go.',
+  }),
+  num_epochs: key({
+    kind: 'integer', flag: 'epochs', default: 3, aka: ['epochs', 'num_train_epochs'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'Passes over the training rows.',
+  }),
+  max_steps: optionalKey({
+    kind: 'integer', flag: 'max-steps', aka: ['iters', 'steps'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'Stop after this many optimizer steps, whatever num_epochs says.',
+  }),
+  batch_size: key({
+    kind: 'integer', flag: 'batch-size', default: 4, aka: ['per_device_train_batch_size', 'micro_batch_size', 'train_batch_size'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'Rows in a micro-batch.',
+  }),
+  gradient_accumulation_steps: key({
+    kind: 'integer', flag: 'gradient-accumulation-steps', default: 1, aka: ['grad_accum', 'gradient_accumulation', 'accumulation_steps'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'Micro-batches in an optimizer step.',
+  }),
+  learning_rate: key({
+    kind: 'number', flag: 'learning-rate', defaultText: '2e-4 (full: 2e-5)', aka: ['lr'],
+    default: (read) => (read('training.method') === 'full' ? 2e-5 : 2e-4),
+    schema: (z) => z.number().positive().max(1000), expects: 'a number above 0',
+    describe: 'Highest learning rate of the schedule.',
+  }),
+  scheduler: key({
+    kind: 'choice', flag: 'scheduler', table: names.schedules, default: 'cosine', aka: ['lr_scheduler', 'lr_scheduler_type', 'schedule'],
+    schema: (z) => z.string().min(1), expects: 'the name of a schedule',
+    describe: 'How the learning rate goes on after the warmup.',
+  }),
+  warmup_ratio: key({
+    kind: 'number', flag: 'warmup-ratio', defaultText: '0.03 (0 when warmup_steps is set)',
+    default: (read) => (read('training.warmup_steps') === undefined ? 0.03 : 0),
+    schema: (z) => z.number().min(0).max(1), expects: 'a number from 0 to 1',
+    describe: 'Share of the steps over which the learning rate rises from 0.',
+  }),
+  warmup_steps: optionalKey({
+    kind: 'integer', flag: 'warmup-steps', aka: ['num_warmup_steps'],
+    schema: (z) => z.int().min(0), expects: 'an integer of at least 0',
+    describe: 'Steps of the warmup, instead of warmup_ratio.',
+  }),
+  weight_decay: key({
+    kind: 'number', flag: 'weight-decay', default: 0, aka: ['decay'],
+    schema: (z) => z.number().min(0).max(100), expects: 'a number of at least 0',
+    describe: 'Decoupled weight decay; biases and norm weights are exempt.',
+  }),
+  max_grad_norm: key({
+    kind: 'number', flag: 'max-grad-norm', default: 1, defaultText: '1.0', aka: ['grad_clip', 'gradient_clipping', 'clip_grad_norm'],
+    schema: (z) => z.number().min(0), expects: 'a number of at least 0',
+    describe: 'Gradients are scaled down to this L2 norm; 0: never.',
+  }),
+  optimizer: key({
+    kind: 'choice', flag: 'optimizer', table: names.optimizers, default: 'adamw', aka: ['optim'],
+    schema: (z) => z.string().min(1), expects: 'the name of an optimizer',
+    describe: 'The update rule.',
+  }),
+  adam_beta1: key({
+    kind: 'number', flag: 'adam-beta1', default: 0.9, aka: ['beta1'],
+    schema: (z) => z.number().min(0).lt(1), expects: 'a number from 0 to below 1',
+    describe: 'Decay of the first moment.',
+  }),
+  adam_beta2: key({
+    kind: 'number', flag: 'adam-beta2', default: 0.999, aka: ['beta2'],
+    schema: (z) => z.number().min(0).lt(1), expects: 'a number from 0 to below 1',
+    describe: 'Decay of the second moment.',
+  }),
+  adam_epsilon: key({
+    kind: 'number', flag: 'adam-epsilon', default: 1e-8, aka: ['epsilon', 'eps'],
+    schema: (z) => z.number().positive().max(1), expects: 'a number above 0, at most 1',
+    describe: 'Added to the root of the second moment.',
+  }),
+  gradient_checkpointing: key({
+    kind: 'toggle', flag: 'gradient-checkpointing', default: 'auto', aka: ['grad_checkpoint', 'use_gradient_checkpointing'],
+    schema: (z) => z.union([z.boolean(), z.literal('auto')]), expects: 'true, false or auto',
+    describe: 'Recompute layers in backward to save memory. auto: where it is needed.',
+  }),
+  seed: key({
+    kind: 'integer', flag: 'seed', default: 42, aka: ['random_seed', 'data_seed'],
+    schema: (z) => z.int().min(0), expects: 'an integer of at least 0',
+    describe: 'Key of every random choice: initialisation, split, shuffling, dropout.',
+  }),
+  save_steps: optionalKey({
+    kind: 'integer', flag: 'save-steps', defaultText: 'each epoch', aka: ['save_every', 'checkpoint_steps'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'Steps between checkpoints.',
+  }),
+  save_total_limit: key({
+    kind: 'integer', flag: 'save-total-limit', default: 3,
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'How many checkpoints are kept, the newest and the best.',
+  }),
+  eval_steps: optionalKey({
+    kind: 'integer', flag: 'eval-steps', defaultText: 'each epoch', aka: ['eval_every', 'steps_per_eval'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'Steps between evaluations.',
+  }),
+  logging_steps: key({
+    kind: 'integer', flag: 'logging-steps', default: 1, aka: ['log_every', 'steps_per_report', 'log_steps'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'Steps between entries of log_history.',
+  }),
+  adapter: optionalKey({
+    kind: 'string', flag: 'adapter', valueName: '<folder>', aka: ['adapter_name_or_path', 'lora_model_dir', 'resume_adapter_file'],
+    schema: (z) => z.string().min(1), expects: 'the path of a PEFT adapter folder',
+    describe: 'Start from this adapter; r, alpha and targets come from its configuration.',
+  }),
+  resume: key({
+    kind: 'optional', flag: 'resume', valueName: '[folder]', default: false, transient: true, aka: ['resume_from_checkpoint'],
+    schema: (z) => z.union([z.boolean(), z.string().min(1)]), expects: 'true, false or the path of a checkpoint',
+    describe: 'Go on from the newest checkpoint of the output folder, or from this one.',
+  }),
+  overwrite: key({
+    kind: 'boolean', flag: 'overwrite', default: false, transient: true, aka: ['overwrite_output_dir'],
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Replace the run that the output folder holds.',
+  }),
+  force: key({
+    kind: 'boolean', flag: 'force', default: false, transient: true,
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Resume although inputs have changed.',
+  }),
+  on_nan: key({
+    kind: 'string', flag: 'on-nan', valueName: 'stop|skip:<n>', default: 'stop',
+    schema: (z) => z.string().regex(/^(?:stop|skip:[1-9]\d{0,5})$/), expects: 'stop or skip:<n>',
+    describe: 'A loss or gradient that is not finite is never applied: stop, or skip up to n steps.',
+  }),
+  threads: optionalKey({
+    kind: 'integer', flag: 'threads', defaultText: 'the physical cores', aka: ['num_threads'],
+    schema: (z) => z.int().min(1).max(4096), expects: 'an integer from 1 to 4096',
+    describe: 'CPU threads of the engine.',
+  }),
+} satisfies SectionRows
+
+const lora = {
+  r: key({
+    kind: 'integer', flag: 'lora-r', default: 16, aka: ['lora_r', 'lora_rank', 'rank'],
+    schema: (z) => z.int().min(1).max(65_536), expects: 'an integer of at least 1',
+    describe: 'Rank of the adapter.',
+  }),
+  lora_alpha: key({
+    kind: 'number', flag: 'lora-alpha', default: 32, aka: ['alpha'],
+    schema: (z) => z.number().positive().max(1e6), expects: 'a number above 0',
+    describe: 'Scale of the adapter: alpha / r.',
+  }),
+  lora_dropout: key({
+    kind: 'number', flag: 'lora-dropout', default: 0, aka: ['dropout'],
+    schema: (z) => z.number().min(0).lt(1), expects: 'a number from 0 to below 1',
+    describe: "Dropout of the adapter's input.",
+  }),
+  target_modules: key({
+    kind: 'names', flag: 'target-modules', valueName: 'all-linear|<names>|<pattern>', default: 'all-linear', aka: ['lora_target', 'lora_target_modules', 'modules'],
+    schema: (z) => z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]), expects: 'all-linear, a list of module names or a regular expression',
+    describe: 'Which linear layers get an adapter: all-linear, names (q_proj,v_proj), or a regular expression for the whole module path.',
+  }),
+  rank_pattern: key({
+    kind: 'record', default: {},
+    schema: (z) => z.record(z.string().min(1), z.int().min(1).max(65_536)), expects: 'a map from module names or patterns to ranks',
+    describe: 'Ranks that differ from r, by module name or pattern.',
+  }),
+  alpha_pattern: key({
+    kind: 'record', default: {},
+    schema: (z) => z.record(z.string().min(1), z.number().positive().max(1e6)), expects: 'a map from module names or patterns to alphas',
+    describe: 'Alphas that differ from lora_alpha, by module name or pattern.',
+  }),
+  bias: key({
+    kind: 'choice', flag: 'lora-bias', choices: ['none'], default: 'none', aka: ['lora_bias'],
+    schema: (z) => z.enum(['none']), expects: 'none',
+    describe: 'Which biases are trained.',
+  }),
+  use_rslora: key({
+    kind: 'boolean', flag: 'use-rslora', default: false, aka: ['rslora', 'rs_lora'],
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Scale by alpha / √r instead of alpha / r.',
+  }),
+} satisfies SectionRows
+
+const evaluation = {
+  batch_size: optionalKey({
+    kind: 'integer', flag: 'eval-batch-size', defaultText: 'training.batch_size', aka: ['per_device_eval_batch_size', 'eval_batch_size'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'Rows in a batch of an evaluation.',
+  }),
+} satisfies SectionRows
+
+const logging = {
+  level: key({
+    kind: 'choice', flag: 'log-level', choices: levels, default: 'info', aka: ['log_level', 'verbosity'],
+    schema: (z) => z.enum(levels), expects: 'error, warn, info or debug',
+    describe: 'What the console and the log file show.',
+  }),
+  file: optionalKey({
+    kind: 'string', flag: 'log-file', valueName: '<file>', aka: ['log_file'],
+    schema: (z) => z.string().min(1), expects: 'a path',
+    describe: 'Also append the log to this file. training.log in the output folder is written in any case.',
+  }),
+} satisfies SectionRows
+
+export const sections = { model, dataset, tokenization, training, lora, evaluation, logging } as const
+export type Sections = typeof sections
+export type SectionName = keyof Sections
+
+/** One sentence a section, for help and docs. */
+export const sectionTitles = {
+  model: 'The model to start from',
+  dataset: 'The rows to train and evaluate on',
+  tokenization: 'How rows become tokens',
+  training: 'The run',
+  lora: 'The adapter (method lora)',
+  evaluation: 'Evaluation during training',
+  logging: 'Logging',
+} as const satisfies Record<SectionName, string>
