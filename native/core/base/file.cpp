@@ -91,6 +91,14 @@ File File::Create(const std::string& path) {
   return File(fd, path);
 }
 
+File File::OpenForLock(const std::string& path) {
+  if (path.find('\0') != std::string::npos) ThrowStorage("create", path.substr(0, path.find('\0')), EINVAL);
+  const int fd = RetryInterrupted(
+      [&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666); });
+  if (fd < 0) ThrowStorage("create", path, errno);
+  return File(fd, path);
+}
+
 File::~File() {
   if (fd_ >= 0) ::close(fd_);
 }
@@ -137,6 +145,10 @@ void File::WriteAt(uint64_t offset, const void* data, size_t nbytes) {
     if (put == 0) ThrowStorage("write", path_, ENOSPC);
     done += static_cast<size_t>(put);
   }
+}
+
+void File::Truncate() {
+  if (RetryInterrupted([&] { return ::ftruncate(fd_, 0); }) != 0) ThrowStorage("write", path_, errno);
 }
 
 void File::Sync() {

@@ -20,6 +20,9 @@ class File {
   /// Creates or truncates a file for writing. A symbolic link at `path` is refused, not followed.
   static File Create(const std::string& path);
 
+  /// Opens for reading and writing, creating the file when it is not there; keeps its content.
+  static File OpenForLock(const std::string& path);
+
   File() = default;
   ~File();
   File(File&& other) noexcept;
@@ -35,6 +38,7 @@ class File {
   /// Reads up to `nbytes` from byte `offset`; fewer only at the end of the file. Returns the bytes read.
   size_t ReadAt(uint64_t offset, void* destination, size_t nbytes) const;
   void WriteAt(uint64_t offset, const void* data, size_t nbytes);
+  void Truncate();
   /// To stable storage.
   void Sync();
   /// Closes and reports what close() reports (some file systems say "disk full" only here).

@@ -1,0 +1,58 @@
+// The parameters a DecoderSpec calls for, and the check of a weight folder against them. Free of LibTorch:
+// nothing is allocated before every name, shape and dtype has been compared.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/io/safetensors.h"
+#include "core/nn/decoder_spec.h"
+
+namespace ft {
+
+enum class TensorKind { kEmbedding, kNorm, kLinearWeight, kLinearBias };
+
+struct ExpectedTensor {
+  std::string name;            // "model.layers.0.self_attn.q_proj.weight"
+  std::vector<int64_t> shape;  // linear weights: [out_features, in_features]
+  TensorKind kind;
+};
+
+/// Every parameter, in module order (embedding, layers, norm, head); lm_head.weight only where it is untied.
+std::vector<ExpectedTensor> ExpectedTensors(const DecoderSpec& spec);
+
+struct LinearModule {
+  std::string name;  // "model.layers.0.self_attn.q_proj"
+  int64_t in_features;
+  int64_t out_features;
+  bool bias;
+  bool output_head;  // lm_head; listed for tied models too, as it is a module there
+};
+
+/// Every linear module in module order: what adapters can target.
+std::vector<LinearModule> LinearModules(const DecoderSpec& spec);
+
+/// Distinct parameters (a tied head counts once).
+int64_t CountParameters(const DecoderSpec& spec);
+
+/// `pattern` with "{}" replaced by the layer index.
+std::string LayerName(const std::string& pattern, int64_t layer);
+
+struct CheckedTensors {
+  /// For every name of ExpectedTensors, where its bytes are. The name in the file may differ (see CheckTensors).
+  std::map<std::string, WeightFolder::Location> locations;
+  /// What the model has to do about its head. Differs from the spec's value in one case: the config says tied,
+  /// the files hold an embedding and a head that differ; then, as in transformers, they are not tied.
+  bool tie_word_embeddings = false;
+  /// Tensors of the files that the model has no place for (rotary_emb.inv_freq buffers left out).
+  std::vector<std::string> unused;
+};
+
+/// Compares a folder with a spec. Names are matched as transformers does: also without the leading "model."
+/// (saved from the bare model) or with one too many. A tied model may ship lm_head.weight as well, or only that.
+/// Errors: kMissingTensor, kTensorShape, kTensorDtype (details: tensor, expected, got, path); kSafetensors.
+CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights);
+
+}  // namespace ft
