@@ -1,0 +1,91 @@
+// Help texts, made from the tables. Loads nothing else, so that it is there at once.
+import type { FlagSpec } from '../core/config/flags.js'
+import type { Command, CommandRow } from './command.js'
+import { globalFlags } from './globals.js'
+import type { FlagTable } from './parse.js'
+
+const width = 100
+
+export function mainHelp(rows: readonly CommandRow[]): string {
+  return [
+    'ft-native: fine-tune language models, in one process, without Python.',
+    '',
+    'Usage: ft-native <command> [arguments] [flags]',
+    '',
+    'Commands:',
+    ...table(rows.map((row) => [`${row.name} ${row.usage}`.trim(), row.describe])),
+    '',
+    ...flagGroups(globalFlags),
+    'ft-native <command> --help shows the flags of a command.',
+  ].join('\n')
+}
+
+export function commandHelp(row: CommandRow, command: Command): string {
+  const lines = [row.describe, '', `Usage: ft-native ${row.name} ${row.usage}`.trimEnd() + ' [flags]', '']
+  const positionals = command.positionals ?? []
+  if (positionals.length > 0) {
+    lines.push('Arguments:', ...table(positionals.map((item) => [item.optional ? `[${item.name}]` : `<${item.name}>`, positionalText(item)])), '')
+  }
+  lines.push(...flagGroups(command.flags()), ...flagGroups(globalFlags))
+  if (command.examples !== undefined) lines.push('Examples:', ...command.examples.map((example) => `  ${example}`), '')
+  return lines.join('\n').trimEnd()
+}
+
+function positionalText(item: { describe: string; choices?: readonly string[] }): string {
+  return item.choices === undefined ? item.describe : `${item.describe} (${item.choices.join(', ')})`
+}
+
+function flagGroups(flags: FlagTable): string[] {
+  const groups = new Map<string, [string, string][]>()
+  for (const [name, spec] of Object.entries(flags)) {
+    const rows = groups.get(spec.group) ?? []
+    rows.push([flagHead(name, spec), flagText(spec)])
+    groups.set(spec.group, rows)
+  }
+  return [...groups].flatMap(([group, rows]) => [`${group}:`, ...table(rows), ''])
+}
+
+function flagHead(name: string, spec: FlagSpec): string {
+  if (spec.kind === 'boolean') return spec.defaultText === 'true' ? `--no-${name}` : `--${name}`
+  if (spec.kind === 'toggle') return `--${name} [auto|true|false]`
+  const choices = spec.choices?.join('|')
+  return `--${name} ${spec.valueName ?? (choices !== undefined && choices.length <= 40 ? choices : '<' + (spec.kind === 'integer' ? 'n' : spec.kind === 'number' ? 'x' : 'text') + '>')}`
+}
+
+function flagText(spec: FlagSpec): string {
+  if (spec.kind === 'boolean' && spec.defaultText === 'true') return `Off: ${lowerFirst(spec.describe)}`
+  const worthSaying = spec.defaultText !== undefined && !(spec.kind === 'boolean' && spec.defaultText === 'false') && spec.kind !== 'optional'
+  return worthSaying ? `${spec.describe} [${spec.defaultText}]` : spec.describe
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1)
+}
+
+/** Two columns; the second wraps. */
+function table(rows: readonly (readonly [string, string])[]): string[] {
+  const left = Math.min(34, Math.max(...rows.map(([head]) => head.length)) + 4)
+  return rows.flatMap(([head, text]) => {
+    const lines = wrap(text, width - left)
+    const first = head.length + 4 > left + 2 ? [`  ${head}`, ...indent(lines, left)] : [`  ${head}`.padEnd(left) + (lines[0] ?? ''), ...indent(lines.slice(1), left)]
+    return first
+  })
+}
+
+function indent(lines: readonly string[], columns: number): string[] {
+  return lines.map((line) => ' '.repeat(columns) + line)
+}
+
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > columns) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === '' ? word : `${line} ${word}`
+    }
+  }
+  return line === '' ? lines : [...lines, line]
+}

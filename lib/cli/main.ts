@@ -1,0 +1,130 @@
+#!/usr/bin/env node
+// The command line: finds the command, loads it, runs it, and ends with the exit code of the contract.
+// Nothing heavy is imported here: `--help` has to be there in 150 ms.
+import { readFileSync } from 'node:fs'
+import { describeError, errorEvent, exitCodeOf, fail, FineTuneError, suggest } from '../core/errors/index.js'
+import type { CommandRow } from './command.js'
+import { commands } from './commands/index.js'
+import { globalFlags } from './globals.js'
+import { watchInterrupts, type Interrupts } from './interrupts.js'
+import { parseLine } from './parse.js'
+
+/** Index of the command's name: the first word that is neither a flag nor the value of --plugin. */
+function commandIndex(argv: readonly string[]): number {
+  return argv.findIndex((word, index) => !word.startsWith('-') && argv[index - 1] !== '--plugin')
+}
+
+function findCommand(name: string): CommandRow {
+  const row = commands.find((entry) => entry.name === name)
+  if (row !== undefined) return row
+  const [near] = suggest(name, commands.map((entry) => entry.name))
+  return fail('FT_USAGE', `unknown command "${name}"`, { remedy: near === undefined ? 'ft-native --help lists the commands' : `did you mean "${near}"?` })
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  return manifest.version
+}
+
+/** Runs one command line; resolves to the exit code. Throws what the command throws. */
+async function run(argv: readonly string[], interrupts: Interrupts): Promise<number> {
+  const at = commandIndex(argv)
+  const name = argv[at]
+  if (name === undefined) return withoutCommand(argv)
+  const row = findCommand(name)
+  const command = await row.load()
+  const args = argv.filter((_word, index) => index !== at)
+  if (wantsHelp(args)) {
+    const { commandHelp } = await import('./help.js')
+    process.stdout.write(`${commandHelp(row, command)}\n`)
+    return 0
+  }
+  const input = parseLine(args, { ...command.flags(), ...globalFlags }, command.positionals ?? [], `ft-native ${row.name} --help lists the flags`)
+  const { createContext } = await import('./context.js')
+  const context = createContext(input.flags, interrupts.signal)
+  const plugins = input.flags.list('plugin')
+  if (plugins.length > 0) await (await import('./plugins.js')).loadPlugins(plugins)
+  interrupts.setGraceful(command.handlesSignals ?? false)
+  const code = await command.run(input, context)
+  return code ?? interrupts.received?.exitCode ?? 0
+}
+
+async function withoutCommand(argv: readonly string[]): Promise<number> {
+  const { mainHelp } = await import('./help.js')
+  if (wantsHelp(argv)) {
+    process.stdout.write(`${mainHelp(commands)}\n`)
+    return 0
+  }
+  if (argv.includes('--version') || argv.includes('-v')) {
+    process.stdout.write(`${version()}\n`)
+    return 0
+  }
+  parseLine(argv, globalFlags, [], 'ft-native --help lists the commands')
+  process.stderr.write(`${mainHelp(commands)}\n`)
+  return fail('FT_USAGE', 'no command given', { remedy: 'ft-native --help lists the commands' })
+}
+
+function wantsHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return (end === -1 ? args : args.slice(0, end)).some((word) => word === '--help' || word === '-h')
+}
+
+/** The error for people on stderr and, with --json, as the last line of stdout. */
+function report(error: unknown, argv: readonly string[]): void {
+  if (argv.includes('--json')) process.stdout.write(`${JSON.stringify(errorEvent(error))}\n`)
+  process.stderr.write(`${describeError(error, { verbose: argv.includes('--verbose') })}\n`)
+}
+
+/** A reader that has gone away (`| head`) is no error of ours; a training run goes on without it. */
+function ignoreClosedPipes(isGraceful: () => boolean): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+      if (!isGraceful()) process.exit(0)
+    })
+  }
+}
+
+/** Pipes are written asynchronously: wait until the last byte is out. */
+async function flush(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.destroyed || !stream.writable) return
+  await new Promise<void>((resolve) => stream.write('', () => resolve()))
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  let graceful = false
+  const watched = watchInterrupts()
+  const interrupts: Interrupts = {
+    ...watched,
+    get received() {
+      return watched.received
+    },
+    setGraceful(value) {
+      graceful = value
+      watched.setGraceful(value)
+    },
+  }
+  ignoreClosedPipes(() => graceful)
+  const end = async (code: number): Promise<never> => {
+    await flush(process.stdout)
+    await flush(process.stderr)
+    process.exit(code)
+  }
+  const crash = (error: unknown): void => {
+    report(error, argv)
+    void end(exitCodeOf(error))
+  }
+  process.on('uncaughtException', crash)
+  process.on('unhandledRejection', crash)
+  let code: number
+  try {
+    code = await run(argv, interrupts)
+  } catch (error) {
+    report(error, argv)
+    const cancelled = error instanceof FineTuneError && error.code === 'FT_CANCELLED'
+    code = cancelled ? (interrupts.received?.exitCode ?? exitCodeOf(error)) : exitCodeOf(error)
+  }
+  await end(code)
+}
+
+void main(process.argv.slice(2))
