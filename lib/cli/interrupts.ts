@@ -7,19 +7,18 @@ const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
 export interface Interrupts {
   readonly signal: AbortSignal
   readonly received: Interrupt | null
-  /** Called with true once a command that handles signals runs. */
-  setGraceful(graceful: boolean): void
+  /** True while a command that handles signals runs. */
+  graceful: boolean
   dispose(): void
 }
 
 /** @param exit ends the process; a parameter for tests. */
 export function watchInterrupts(exit: (code: number) => void = (code) => process.exit(code)): Interrupts {
   const controller = new AbortController()
-  let graceful = false
   let received: Interrupt | null = null
   const onSignal = (signal: 'SIGINT' | 'SIGTERM'): void => {
     const exitCode = exitCodes[signal]
-    if (!graceful || received !== null) {
+    if (!interrupts.graceful || received !== null) {
       exit(exitCode)
       return
     }
@@ -28,17 +27,16 @@ export function watchInterrupts(exit: (code: number) => void = (code) => process
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
-  return {
+  const interrupts: Interrupts = {
     signal: controller.signal,
+    graceful: false,
     get received() {
       return received
-    },
-    setGraceful(value) {
-      graceful = value
     },
     dispose() {
       process.off('SIGINT', onSignal)
       process.off('SIGTERM', onSignal)
     },
   }
+  return interrupts
 }

@@ -44,7 +44,7 @@ async function run(argv: readonly string[], interrupts: Interrupts): Promise<num
   const context = createContext(input.flags, interrupts.signal)
   const plugins = input.flags.list('plugin')
   if (plugins.length > 0) await (await import('./plugins.js')).loadPlugins(plugins)
-  interrupts.setGraceful(command.handlesSignals ?? false)
+  interrupts.graceful = command.handlesSignals ?? false
   const code = await command.run(input, context)
   return code ?? interrupts.received?.exitCode ?? 0
 }
@@ -76,11 +76,11 @@ function report(error: unknown, argv: readonly string[]): void {
 }
 
 /** A reader that has gone away (`| head`) is no error of ours; a training run goes on without it. */
-function ignoreClosedPipes(isGraceful: () => boolean): void {
+function ignoreClosedPipes(interrupts: Interrupts): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error
-      if (!isGraceful()) process.exit(0)
+      if (!interrupts.graceful) process.exit(0)
     })
   }
 }
@@ -92,19 +92,8 @@ async function flush(stream: NodeJS.WriteStream): Promise<void> {
 }
 
 async function main(argv: readonly string[]): Promise<void> {
-  let graceful = false
-  const watched = watchInterrupts()
-  const interrupts: Interrupts = {
-    ...watched,
-    get received() {
-      return watched.received
-    },
-    setGraceful(value) {
-      graceful = value
-      watched.setGraceful(value)
-    },
-  }
-  ignoreClosedPipes(() => graceful)
+  const interrupts = watchInterrupts()
+  ignoreClosedPipes(interrupts)
   const end = async (code: number): Promise<never> => {
     await flush(process.stdout)
     await flush(process.stderr)

@@ -40,6 +40,11 @@ export function redact(text: string, env: NodeJS.ProcessEnv = process.env): stri
 
 const secretKeys = /^(?:authorization|cookie|password|secret|token|api_?key|access_?token|hf_?token)$/i
 
+/** True for the name of a field that holds a secret, whatever its value looks like. */
+export function isSecretKey(key: string): boolean {
+  return secretKeys.test(key)
+}
+
 /** A copy of plain data with every string redacted and the values of secret-named keys hidden. */
 export function redactDeep(value: unknown, env: NodeJS.ProcessEnv = process.env): unknown {
   return redactValue(value, env, new WeakMap())
@@ -61,7 +66,7 @@ function redactValue(value: unknown, env: NodeJS.ProcessEnv, seen: WeakMap<objec
   const copy: Record<string, unknown> = {}
   seen.set(value, copy)
   for (const [key, item] of Object.entries(value)) {
-    copy[key] = secretKeys.test(key) && typeof item === 'string' ? hidden : redactValue(item, env, seen)
+    copy[key] = isSecretKey(key) && typeof item === 'string' ? hidden : redactValue(item, env, seen)
   }
   return copy
 }

@@ -10,13 +10,15 @@ export interface LogEntry {
 }
 
 const notFields = new Set(['level', 'message', 'timestamp', 'stack'])
+/** Plain to see on the console, where every line has a time. */
+const timeFields = new Set(['started_at', 'ended_at', 'seconds'])
 
 /** `12:01:02 info  message  key=value`, local time; no stack: that goes to the files. */
 export function consoleLine(entry: LogEntry, colors: boolean): string {
   const paint = pc.createColors(colors)
   const levelColor = { error: paint.red, warn: paint.yellow, info: paint.green, debug: paint.gray }[entry.level] ?? paint.white
   const time = new Date(entry.timestamp).toTimeString().slice(0, 8)
-  const fields = fieldText(entry)
+  const fields = fieldText(entry, timeFields)
   return `${paint.dim(time)} ${levelColor(entry.level.padEnd(5))} ${String(entry.message)}${fields ? `  ${paint.dim(fields)}` : ''}`
 }
 
@@ -32,10 +34,10 @@ export function jsonLine(entry: LogEntry): string {
   return JSON.stringify({ timestamp, level, message, ...rest }, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
 }
 
-function fieldText(entry: LogEntry): string {
+function fieldText(entry: LogEntry, hidden?: ReadonlySet<string>): string {
   const parts: string[] = []
   for (const [key, value] of Object.entries(entry)) {
-    if (notFields.has(key) || value === undefined) continue
+    if (notFields.has(key) || hidden?.has(key) || value === undefined) continue
     parts.push(`${key}=${valueText(value)}`)
   }
   return parts.join(' ')

@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { createRequire } from 'node:module'
 import type winston from 'winston'
-import { redact, redactDeep } from '../core/redact.js'
+import { isSecretKey, redact, redactDeep } from '../core/redact.js'
 import { aroundBar } from './bar.js'
 import { consoleLine, jsonLine, plainLine, type LogEntry } from './log-format.js'
 import { FileSink, LineSink } from './log-sinks.js'
@@ -39,86 +39,80 @@ export interface LogFile {
   close(): void
 }
 
-interface State {
-  winston: typeof winston
-  root: winston.Logger
-  console: winston.transport | null
-  mainFile: LogFile | null
+/** One place where lines go. */
+interface Output {
+  stream: LineSink | FileSink
+  render: (entry: LogEntry) => string
 }
 
-let state: State | undefined
+/** Before setupLogger, a user of the library sees warnings and errors only. */
+let level: LogLevel = 'warn'
+let consoleOutput: Output | null = consoleTo(undefined)
+let mainFile: LogFile | null = null
+const files = new Set<Output>()
 const context = new AsyncLocalStorage<LogFields>()
 
-/** Before setupLogger, a library user sees warnings and errors only. */
-function current(): State {
-  if (state === undefined) {
-    const loaded = createRequire(import.meta.url)('winston') as typeof winston
-    const root = loaded.createLogger({ level: 'warn', levels: { error: 0, warn: 1, info: 2, debug: 3 }, format: prepare(loaded) })
-    state = { winston: loaded, root, console: null, mainFile: null }
-    setConsole(state, undefined)
-  }
-  return state
-}
+let root: winston.Logger | undefined
 
-/** Errors keep their stack, fields lose their secrets, context fields join. */
-function prepare(loaded: typeof winston): winston.Logform.Format {
-  const { combine, errors, timestamp } = loaded.format
-  const clean = loaded.format((info) => {
-    for (const [key, value] of Object.entries(info)) if (key !== 'level') info[key] = redactDeep(unwrapError(value))
-    return info
+/** The winston logger over the outputs of the moment, made with the first message. */
+function logger(): winston.Logger {
+  if (root !== undefined) return root
+  const loaded = createRequire(import.meta.url)('winston') as typeof winston
+  const { combine, errors, printf, timestamp } = loaded.format
+  const clean = loaded.format(cleanFields)
+  const outputs = [...(consoleOutput === null ? [] : [consoleOutput]), ...files]
+  root = loaded.createLogger({
+    level,
+    levels: { error: 0, warn: 1, info: 2, debug: 3 },
+    format: combine(errors({ stack: true }), timestamp(), clean()),
+    silent: outputs.length === 0,
+    transports: outputs.map(({ stream, render }) => new loaded.transports.Stream({ stream, eol: '\n', format: printf((info) => render(entryOf(info))) })),
   })
-  return combine(errors({ stack: true }), timestamp(), clean())
+  return root
 }
 
-function unwrapError(value: unknown): unknown {
-  return value instanceof Error ? `${value.name}: ${value.message}` : value
+/** The outputs have changed: the next message sees them. */
+function reset(): void {
+  root = undefined
 }
 
-function setConsole(target: State, color: boolean | undefined): void {
-  if (target.console) target.root.remove(target.console)
-  const colors = color ?? wantsColor(process.stderr)
-  const sink = new LineSink((line) => aroundBar(() => process.stderr.write(redact(line))))
-  target.console = lineTransport(target, sink, (entry) => consoleLine(entry, colors))
-  target.root.add(target.console)
-}
-
-function lineTransport(target: State, stream: LineSink | FileSink, render: (entry: LogEntry) => string): winston.transport {
-  const format = target.winston.format.printf((info) => render(entryOf(info)))
-  return new target.winston.transports.Stream({ stream, format, eol: '\n' })
+function cleanFields(info: winston.Logform.TransformableInfo): winston.Logform.TransformableInfo {
+  for (const [key, value] of Object.entries(info)) {
+    if (key !== 'level') info[key] = isSecretKey(key) ? '[redacted]' : redactDeep(value instanceof Error ? `${value.name}: ${value.message}` : value)
+  }
+  return info
 }
 
 function entryOf(info: winston.Logform.TransformableInfo): LogEntry {
   return { ...info, timestamp: String(info.timestamp) }
 }
 
+function consoleTo(color: boolean | undefined): Output {
+  const stream = new LineSink((line) => aroundBar(() => process.stderr.write(redact(line))))
+  return { stream, render: (entry) => consoleLine(entry, color ?? wantsColor(process.stderr)) }
+}
+
 /** Sets level, console and file of the one logger; can be called again. Errors: FT_STORAGE when the file cannot be opened. */
 export function setupLogger(options: LoggerOptions = {}): Logger {
-  const target = current()
-  target.root.level = options.level ?? 'info'
-  target.mainFile?.close()
-  target.mainFile = null
-  if (options.console === false) {
-    if (target.console) target.root.remove(target.console)
-    target.console = null
-  } else {
-    setConsole(target, options.color)
-  }
-  if (options.file !== undefined) target.mainFile = addLogFile(options.file, { json: options.json })
+  level = options.level ?? 'info'
+  consoleOutput = options.console === false ? null : consoleTo(options.color)
+  mainFile?.close()
+  mainFile = null
+  reset()
+  if (options.file !== undefined) mainFile = addLogFile(options.file, { json: options.json })
   return getLogger()
 }
 
 /** Appends what is logged from now on to another file, for example a run's training.log. */
 export function addLogFile(file: string, options: { json?: boolean } = {}): LogFile {
-  const target = current()
   const sink = new FileSink(file)
-  const transport = lineTransport(target, sink, options.json ? jsonLine : plainLine)
-  target.root.add(transport)
-  let open = true
+  const output: Output = { stream: sink, render: options.json ? jsonLine : plainLine }
+  files.add(output)
+  reset()
   return {
     close() {
-      if (!open) return
-      open = false
-      target.root.remove(transport)
+      if (!files.delete(output)) return
+      reset()
       sink.closeFile()
     },
   }
@@ -132,8 +126,8 @@ export function getLogger(): Logger {
 function loggerWith(fields: LogFields): Logger {
   const write = (level: LogLevel, message: string | Error, extra?: LogFields): void => {
     const meta = { ...context.getStore(), ...fields, ...extra }
-    if (message instanceof Error) current().root.log({ ...meta, level, message: message.message, stack: message.stack })
-    else current().root.log({ ...meta, level, message })
+    if (message instanceof Error) logger().log({ ...meta, level, message: message.message, stack: message.stack })
+    else logger().log({ ...meta, level, message })
   }
   return {
     error: (message, extra) => write('error', message, extra),
