@@ -7,7 +7,9 @@ export class SetupError extends Error {
   }
 }
 
+/** Prints a line, unless FT_SETUP_QUIET is set (tests). */
 export function say(message) {
+  if (process.env.FT_SETUP_QUIET) return
   process.stderr.write(`ft-native setup: ${message}\n`)
 }
 
@@ -18,6 +20,7 @@ export function progress(label, total) {
   let shown = -1
   return {
     update(done) {
+      if (process.env.FT_SETUP_QUIET) return
       const percent = total > 0 ? Math.floor((100 * done) / total) : 0
       if (process.stderr.isTTY) {
         if (percent !== shown) process.stderr.write(`\rft-native setup: ${label} ${percent} % of ${megabytes(total)}  `)
@@ -28,7 +31,7 @@ export function progress(label, total) {
       }
     },
     end() {
-      if (process.stderr.isTTY) process.stderr.write('\n')
+      if (process.stderr.isTTY && !process.env.FT_SETUP_QUIET) process.stderr.write('\n')
     },
   }
 }
