@@ -30,8 +30,8 @@ const builtIn = {
 export const schedules = new Registry<Schedule>(names.schedules)
 for (const [name, schedule] of Object.entries(builtIn)) schedules.register(name, schedule)
 
-/** A count wins over a ratio; a ratio is rounded up, as transformers does. */
+/** A count (0 too) wins over a ratio; a ratio is rounded up, as transformers does. */
 export function warmupStepsOf(maxSteps: number, options: { warmupSteps?: number; warmupRatio: number }): number {
-  if (options.warmupSteps !== undefined && options.warmupSteps > 0) return options.warmupSteps
+  if (options.warmupSteps !== undefined) return options.warmupSteps
   return Math.ceil(maxSteps * options.warmupRatio)
 }

@@ -56,6 +56,6 @@ describe('schedules', () => {
     expect(warmupStepsOf(101, { warmupRatio: 0.03 })).to.equal(4)
     expect(warmupStepsOf(10, { warmupRatio: 0 })).to.equal(0)
     expect(warmupStepsOf(100, { warmupRatio: 0.5, warmupSteps: 7 })).to.equal(7)
-    expect(warmupStepsOf(100, { warmupRatio: 0.5, warmupSteps: 0 })).to.equal(50)
+    expect(warmupStepsOf(100, { warmupRatio: 0.5, warmupSteps: 0 })).to.equal(0)
   })
 })

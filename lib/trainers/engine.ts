@@ -1,0 +1,148 @@
+// What the trainer needs of the floors below, as interfaces: the run is tested with a small engine written in
+// TypeScript, and a program may bring its own. backend.ts is the real one.
+import type { EncodedRow, PreparedDataset, TextTokenizer } from '../data/index.js'
+import type { ResolvedConfig } from '../core/config/index.js'
+import type { RunInputs } from './checkpoints/inputs.js'
+
+/** Rows of tokens laid end to end, without padding; row r holds tokens cuSeqlens[r] … cuSeqlens[r + 1] - 1. */
+export interface Batch {
+  inputIds: Int32Array
+  labels?: Int32Array
+  cuSeqlens: Int32Array
+  /** [rows]; key of each row's dropout within its optimizer step. */
+  rowIds?: Int32Array
+}
+
+export interface StepSettings {
+  learningRate: number
+  /** 0: no clipping. */
+  maxGradNorm: number
+  seed: number
+  /** Optimizer steps done before this one. */
+  step: number
+  gradientCheckpointing: boolean
+}
+
+export type SkipReason = 'loss_not_finite' | 'gradient_not_finite' | 'loss_scale_overflow'
+
+export interface StepOutcome {
+  loss: number
+  gradNorm: number
+  tokens: number
+  supervisedTokens: number
+  applied: boolean
+  skipped: SkipReason | null
+  lossScale: number
+}
+
+export interface EngineModelInfo {
+  modelType: string
+  vocabSize: number
+  hiddenSize: number
+  intermediateSize: number
+  numHiddenLayers: number
+  numAttentionHeads: number
+  numKeyValueHeads: number
+  headDim: number
+  numParameters: number
+  weightBytes: number
+  dtype: string
+  device: string
+}
+
+export interface EnginePass {
+  /** [tokens]: log p(label | row before it), 0 where there is no label. */
+  readonly logprobs: Float32Array
+  /** grad: d loss / d logprobs, [tokens]. Once. */
+  backward(grad: Float32Array): Promise<void>
+  dispose(): void
+}
+
+export interface EngineModel {
+  readonly info: EngineModelInfo
+  evaluate(batch: Batch): Promise<{ lossSum: number; supervisedTokens: number; tokens: number }>
+  /** Gradients of its backward add up in the trainable parameters. One is live a model. */
+  forwardPass(batch: Batch, settings: { seed: number; step: number; gradientCheckpointing: boolean }): Promise<EnginePass>
+  dispose(): Promise<void> | void
+}
+
+export interface EngineOptimizer {
+  /** Forward and backward of every micro-batch, clip, update. A loss or gradient that is not finite is not applied. */
+  step(batches: Batch[], settings: StepSettings): Promise<StepOutcome>
+  /** Clips and updates with the gradients at hand, then zeroes them. */
+  apply(settings: { learningRate: number; maxGradNorm: number }): Promise<{ gradNorm: number; applied: boolean; skipped?: SkipReason | null; lossScale?: number }>
+  zeroGradients(): Promise<void>
+  save(file: string): Promise<void>
+  load(file: string): Promise<void>
+  readonly numTrainableParameters: number
+  dispose(): Promise<void> | void
+}
+
+/** What a method trains, as files: a PEFT adapter, or a whole model. */
+export interface TrainedWeights {
+  /** Writes into an existing folder, flushed. */
+  save(folder: string): Promise<void>
+  /** Reads what save wrote. */
+  load(folder: string): Promise<void>
+}
+
+/** Where a model is and what it will be computed with; known before its weights are read. */
+export interface ModelSource {
+  /** As the person named it. */
+  name: string
+  folder: string
+  dtype: 'bf16' | 'fp16' | 'fp32'
+  device: string
+}
+
+/** An adapter's options, with the names of configuration files in camelCase. */
+export interface AdapterSettings {
+  r: number
+  loraAlpha: number
+  loraDropout: number
+  targetModules: string | readonly string[]
+  rankPattern: Readonly<Record<string, number>>
+  alphaPattern: Readonly<Record<string, number>>
+  useRslora: boolean
+}
+
+export interface DataOptions {
+  config: ResolvedConfig
+  tokenizer: TextTokenizer
+  signal?: AbortSignal
+}
+
+/** The floors below, as the run calls them. */
+export interface TrainingBackend {
+  /** Errors: FT_OUTPUT_LOCKED naming the holder. */
+  lockFolder(folder: string): { release(): void }
+  /** What the last bits of the numbers may depend on: library versions, device, threads. */
+  environment(source: ModelSource, config: ResolvedConfig): RunInputs
+  memoryAvailable(device: string): number
+  /** Errors: FT_MODEL_NOT_FOUND, FT_DEVICE_UNAVAILABLE … */
+  resolveModel(config: ResolvedConfig): Promise<ModelSource>
+  /** From headers alone. */
+  inspectModel(source: ModelSource): Promise<Omit<EngineModelInfo, 'dtype' | 'device'>>
+  loadTokenizer(folder: string): Promise<TextTokenizer>
+  prepareData(options: DataOptions): Promise<PreparedDataset>
+  loadModel(source: ModelSource, config: ResolvedConfig, signal?: AbortSignal): Promise<EngineModel>
+  /** Options of the PEFT adapter in a folder. */
+  readAdapter(folder: string): Promise<AdapterSettings>
+  /** Attaches an adapter, freshly initialised by `seed` or with the weights of the folder `from`. */
+  attachAdapter(model: EngineModel, source: ModelSource, settings: AdapterSettings, start: { seed: number; from?: string }): Promise<TrainedWeights>
+  /** Makes every weight trainable. */
+  trainAllWeights(model: EngineModel, source: ModelSource): Promise<TrainedWeights>
+  createOptimizer(model: EngineModel, config: ResolvedConfig): Promise<EngineOptimizer>
+  /** Micro-batches of every step of an epoch, as row indices. */
+  planEpoch(options: EpochOptions): number[][][]
+  toBatch(rows: readonly EncodedRow[], rowIds: readonly number[]): Batch
+}
+
+export interface EpochOptions {
+  lengths: readonly number[]
+  batchSize: number
+  accumulation: number
+  shuffle: boolean
+  seed: number
+  epoch: number
+}

@@ -1,0 +1,123 @@
+// Trainers by the name that `training.method` has. Built in: lora and full; plugins register more under their own names.
+import type { ResolvedConfig } from '../core/config/index.js'
+import { names, Registry } from '../core/registry.js'
+import type { TrainingBackend } from './engine.js'
+import type { EndEvent, TrainingObserver } from './events.js'
+import { full, lora, type TrainingMethod } from './methods/index.js'
+import { objectives, type Objective } from './objectives/index.js'
+
+export interface TrainOptions extends TrainingObserver {
+  /** Ends the run after the step it is in, with a checkpoint. */
+  signal?: AbortSignal
+  /** Evaluate before the first step too. */
+  evaluateFirst?: boolean
+  /** Rehearse with the longest batch; nothing is left in the output folder. */
+  dryRun?: boolean
+  /** The floors below; for tests and for programs with an engine of their own. */
+  backend?: TrainingBackend
+}
+
+/** How a run ended: the `end` event, in camelCase. */
+export interface TrainingResult {
+  status: EndEvent['status']
+  steps: number
+  epoch: number
+  trainLoss: number | null
+  evalLossFirst: number | null
+  evalLoss: number | null
+  bestMetric: number | null
+  bestModelCheckpoint: string | null
+  tokens: number
+  supervisedTokens: number
+  skippedSteps: number
+  trainSeconds: number
+  firstStepSeconds: number | null
+  peakRssBytes: number
+  output: string
+  checkpoint: string | null
+  /** Dry run only. */
+  estimatedSeconds: number | null
+}
+
+export interface Trainer {
+  train(): Promise<TrainingResult>
+}
+
+export type TrainerConstructor = new (config: ResolvedConfig, options?: TrainOptions) => Trainer
+
+const registry = new Registry<TrainerConstructor>(names.trainers)
+
+export const TrainerFactory = {
+  /** Makes `training.method: <name>` valid. Errors: FT_PLUGIN when the name is taken. */
+  register(name: string, trainer: TrainerConstructor, options: { replace?: boolean } = {}): void {
+    registry.register(name, trainer, options)
+  },
+  /** The trainer of `config.training.method`. Errors: FT_INVALID_CONFIG for a name nobody registered. */
+  create(config: ResolvedConfig, options: TrainOptions = {}): Trainer {
+    return new (registry.get(config.training.method))(config, options)
+  },
+  names(): string[] {
+    return registry.names()
+  },
+} as const
+
+export interface TrainerParts {
+  /** In the configuration and in model cards. */
+  name: string
+  /** Default: lora. */
+  method?: TrainingMethod
+  /** Default: sft. */
+  objective?: Objective
+}
+
+/** A trainer class from a method and an objective; everything else (data, checkpoints, resume …) is as in the built-in ones. */
+export function defineTrainer({ name, method = lora, objective = objectives.sft }: TrainerParts): TrainerConstructor {
+  return class implements Trainer {
+    readonly #config: ResolvedConfig
+    readonly #options: TrainOptions
+
+    constructor(config: ResolvedConfig, options: TrainOptions = {}) {
+      this.#config = config
+      this.#options = options
+    }
+
+    async train(): Promise<TrainingResult> {
+      const { backend, dryRun, ...options } = this.#options
+      const settings = { ...options, config: this.#config, recipe: { name, method, objective }, backend: backend ?? (await import('./backend.js')).nativeBackend }
+      const run = dryRun === true ? (await import('./dry-run.js')).rehearse : (await import('./run.js')).runTraining
+      return resultOf(await run(settings))
+    }
+  }
+}
+
+export class LoRATrainer extends defineTrainer({ name: 'lora', method: lora }) {}
+export class FullFineTuner extends defineTrainer({ name: 'full', method: full }) {}
+TrainerFactory.register('lora', LoRATrainer)
+TrainerFactory.register('full', FullFineTuner)
+
+/** Trains as the configuration says. Errors: FineTuneError; the run's folder then holds its last good checkpoint. */
+export async function train(config: ResolvedConfig, options: TrainOptions = {}): Promise<TrainingResult> {
+  return await TrainerFactory.create(config, options).train()
+}
+
+function resultOf(end: EndEvent): TrainingResult {
+  return {
+    status: end.status,
+    steps: end.steps,
+    epoch: end.epoch,
+    trainLoss: end.train_loss,
+    evalLossFirst: end.eval_loss_first ?? null,
+    evalLoss: end.eval_loss ?? null,
+    bestMetric: end.best_metric ?? null,
+    bestModelCheckpoint: end.best_model_checkpoint ?? null,
+    tokens: end.tokens,
+    supervisedTokens: end.supervised_tokens,
+    skippedSteps: end.skipped_steps,
+    trainSeconds: end.train_seconds,
+    firstStepSeconds: end.first_step_seconds,
+    peakRssBytes: end.peak_rss_bytes,
+    output: end.output,
+    checkpoint: end.checkpoint,
+    estimatedSeconds: end.estimated_seconds ?? null,
+  }
+}

@@ -1,0 +1,189 @@
+// Everything before the first step, cheap checks first: folder, configuration, data, and only then the weights.
+import path from 'node:path'
+import type { ResolvedConfig } from '../core/config/index.js'
+import { fail, makeError } from '../core/errors/index.js'
+import type { PreparedDataset, TextTokenizer } from '../data/index.js'
+import { addLogFile, getLogger, logDatasetInfo, logModelInfo, LogProgress } from '../utils/logging.js'
+import { formatBytes } from '../utils/terminal.js'
+import { longestBatchTokens, StepBatches } from './batches.js'
+import { fingerprintModel } from './checkpoints/fingerprint.js'
+import type { RunInputs } from './checkpoints/inputs.js'
+import type { EngineModel, EngineModelInfo, EngineOptimizer, ModelSource, TrainedWeights, TrainingBackend } from './engine.js'
+import { activationBytes, chooseCheckpointing, trainableBytes, type StepShape } from './memory.js'
+import type { PlannedMethod, TrainingMethod } from './methods/index.js'
+import type { Objective } from './objectives/index.js'
+import { openFolder, refuseHeldRun, refuseInputFolders, removeRun, type OpenFolder } from './output/folder.js'
+import { newProgress, type RunProgress } from './progress.js'
+import { checkResume, findResumePoint, laterCheckpoints, type ResumePoint } from './resume.js'
+import { runInputs } from './run-inputs.js'
+import { planRun, type Cadence, type RunPlan } from './run-plan.js'
+import { schedules, warmupStepsOf } from './schedules.js'
+
+/** What is trained, and by which loss. */
+export interface Recipe {
+  /** Its name in the configuration. */
+  name: string
+  method: TrainingMethod
+  objective: Objective
+}
+
+export interface PrepareOptions {
+  config: ResolvedConfig
+  recipe: Recipe
+  backend: TrainingBackend
+  signal?: AbortSignal
+  dryRun: boolean
+  /** Undone in reverse order when the run is over, however it ends. */
+  cleanup: Cleanup
+}
+
+export type Cleanup = (() => Promise<void> | void)[]
+
+export interface PreparedRun {
+  config: ResolvedConfig
+  recipe: Recipe
+  backend: TrainingBackend
+  signal?: AbortSignal
+  source: ModelSource
+  /** Absolute. */
+  output: string
+  /** null: a dry run, which writes nothing there. */
+  folder: OpenFolder | null
+  tokenizer: TextTokenizer
+  data: PreparedDataset
+  batches: StepBatches
+  plan: RunPlan
+  cadence: Cadence
+  /** Rate of the step that follows `step` done ones. */
+  learningRate: (step: number) => number
+  method: PlannedMethod
+  model: EngineModel
+  weights: TrainedWeights
+  optimizer: EngineOptimizer
+  gradientCheckpointing: boolean
+  inputs: RunInputs
+  environment: RunInputs
+  resumed: ResumePoint | null
+  progress: RunProgress
+}
+
+export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> {
+  const { config, recipe, backend, signal, cleanup } = options
+  const output = path.resolve(config.training.outputDir)
+  const { folder, resumed, later } = await prepareFolder(options, output)
+  const source = await backend.resolveModel(config)
+  const method = await recipe.method.plan({ config, backend, source })
+  const { tokenizer, data } = await prepareData(options, source)
+  const plan = planRun({ rows: data.train.length, ...config.training })
+  const inputs = runInputs({
+    config, source, objective: recipe.objective.name, methodInputs: method.inputs, dataFingerprint: data.fingerprint,
+    modelFingerprint: await fingerprintModel(source.folder, { weights: config.model.init === 'pretrained' }),
+  })
+  const environment = backend.environment(source, config)
+  if (resumed !== null) checkResume({ point: resumed, inputs, environment, plan, force: config.training.force })
+  const gradientCheckpointing = await fitMemory(options, source, data, resumed)
+  stopIfAborted(signal)
+
+  const model = await LogProgress.run(`loading ${source.name}`, () => backend.loadModel(source, config, signal))
+  cleanup.push(() => model.dispose())
+  const weights = await method.attach(model)
+  const optimizer = await backend.createOptimizer(model, config)
+  cleanup.push(() => optimizer.dispose())
+  logModelInfo({ ...model.info, trainableParameters: optimizer.numTrainableParameters })
+  if (resumed !== null) await restore(resumed, weights, optimizer)
+  // Only now, when nothing but the training itself can fail any more, does an earlier run go.
+  if (folder !== null && config.training.overwrite) await removeRun(output)
+  if (folder !== null) for (const checkpoint of later) await folder.store.delete(checkpoint)
+
+  const { batchSize, gradientAccumulationSteps: accumulation, seed, saveSteps, evalSteps, loggingSteps } = config.training
+  return {
+    config, recipe, backend, signal, source, output, folder, tokenizer, data, plan, method, model, weights, optimizer,
+    gradientCheckpointing, inputs, environment, resumed,
+    batches: new StepBatches(backend, data.train, { batchSize, accumulation, shuffle: config.dataset.shuffle, seed }, plan),
+    cadence: { saveSteps, evalSteps, loggingSteps },
+    learningRate: rateOf(config, plan, resumed),
+    progress: resumed === null ? newProgress() : structuredClone(resumed.state.progress),
+  }
+}
+
+async function prepareFolder({ config, backend, dryRun, cleanup }: PrepareOptions, output: string) {
+  const { resume, overwrite } = config.training
+  await refuseInputFolders(output, { 'the model': config.model.name, 'the adapter that training starts from': config.training.adapter })
+  const folder = dryRun ? null : await openFolder(output, (target) => backend.lockFolder(target))
+  if (folder !== null) cleanup.push(() => folder.close())
+  const resumed = await findResumePoint(resume, output)
+  const inside = resumed === null || path.dirname(resumed.checkpoint.path) === output
+  await refuseHeldRun(output, { resume: resume !== false && inside, overwrite })
+  const later = await laterCheckpoints(resumed, config, output)
+  if (folder !== null) {
+    const log = addLogFile(path.join(output, 'training.log'))
+    cleanup.push(() => log.close())
+    if (folder.removed.length > 0) getLogger().info(`removed what an interrupted save left behind: ${folder.removed.join(', ')}`)
+  }
+  return { folder, resumed, later }
+}
+
+async function prepareData({ config, backend, signal, cleanup }: PrepareOptions, source: ModelSource) {
+  stopIfAborted(signal)
+  const tokenizer = await backend.loadTokenizer(source.folder)
+  cleanup.push(() => tokenizer.dispose())
+  const data = await LogProgress.run('preparing data', () => backend.prepareData({ config, tokenizer, signal }))
+  stopIfAborted(signal)
+  if (data.train.length === 0) fail('FT_EMPTY_DATASET', 'no rows are left to train on', { remedy: 'add rows, or lower --validation-ratio' })
+  logDatasetInfo(data.report)
+  return { tokenizer, data }
+}
+
+/** Errors: FT_OUT_OF_MEMORY when the run cannot fit whatever is recomputed. Returns gradient_checkpointing, decided. */
+async function fitMemory({ config, backend, recipe }: PrepareOptions, source: ModelSource, data: PreparedDataset, resumed: ResumePoint | null): Promise<boolean> {
+  const asked = config.training.gradientCheckpointing
+  const info = await backend.inspectModel(source)
+  const available = backend.memoryAvailable(source.device)
+  const shape: StepShape = { tokens: longestBatchTokens(data.train, config.training.batchSize), valueBytes: source.dtype === 'fp32' ? 4 : 2 }
+  const weightBytes = info.numParameters * shape.valueBytes
+  const fixed = recipe.method.produces === 'model' ? weightBytes + trainableBytes(info.numParameters, 'weights') : weightBytes
+  const least = fixed + activationBytes(info, shape, asked !== false)
+  if (least > available && !config.training.force) throw tooLarge(info, least, available)
+  if (asked !== 'auto') return asked
+  if (resumed !== null) return resumed.state.gradientCheckpointing
+  const choice = chooseCheckpointing(info, shape, available - fixed)
+  getLogger().info(
+    `gradient checkpointing ${choice.on ? 'on' : 'off'} (auto): activations of the longest batch would take ${formatBytes(choice.bytes)}, ${formatBytes(Math.max(0, choice.availableBytes))} are free`,
+  )
+  return choice.on
+}
+
+function tooLarge(info: Pick<EngineModelInfo, 'numParameters'>, need: number, available: number): Error {
+  return makeError('FT_OUT_OF_MEMORY', `this run needs at least ${formatBytes(need)} of memory, ${formatBytes(available)} are available`, {
+    remedy: 'lower --batch-size (raise --gradient-accumulation-steps to match) or --max-seq-length, use --gradient-checkpointing, --dtype bf16 or --method lora; --force tries all the same',
+    details: { needBytes: need, availableBytes: available, parameters: info.numParameters },
+  })
+}
+
+function rateOf(config: ResolvedConfig, plan: RunPlan, resumed: ResumePoint | null): (step: number) => number {
+  const { scheduler, learningRate, warmupRatio, warmupSteps } = config.training
+  const schedule = schedules.get(scheduler)
+  const rate = ({ maxSteps }: RunPlan) => {
+    const shape = { maxSteps, warmupSteps: warmupStepsOf(maxSteps, { warmupSteps, warmupRatio }) }
+    return (step: number): number => learningRate * schedule(step, shape)
+  }
+  const before = resumed?.state.plan
+  if (resumed !== null && before !== undefined && before.maxSteps !== plan.maxSteps) {
+    const step = resumed.checkpoint.step
+    const old = step < before.maxSteps ? rate(before)(step).toPrecision(4) : 'none, it was over'
+    getLogger().warn(
+      `the run is now ${plan.maxSteps} steps long, it was ${before.maxSteps}: the ${scheduler} schedule spans the new length, so step ${step + 1} has learning rate ${rate(plan)(step).toPrecision(4)} (before: ${old})`,
+    )
+  }
+  return rate(plan)
+}
+
+async function restore({ checkpoint }: ResumePoint, weights: TrainedWeights, optimizer: EngineOptimizer): Promise<void> {
+  await weights.load(checkpoint.path)
+  await optimizer.load(path.join(checkpoint.path, 'optimizer.safetensors'))
+  getLogger().info(`resumed from ${checkpoint.path} after step ${checkpoint.step}`)
+}
+
+export function stopIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) fail('FT_CANCELLED', 'stopped before the first step: nothing was trained, nothing had to be saved')
+}

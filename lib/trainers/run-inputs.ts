@@ -1,0 +1,50 @@
+// The inputs that a checkpoint remembers: every configuration value that the numbers depend on, and fingerprints of
+// model and data. A new configuration key counts unless it is listed as free.
+import type { ResolvedConfig } from '../core/config/index.js'
+import { flatten, type RunInputs } from './checkpoints/inputs.js'
+import type { ModelSource } from './engine.js'
+
+/** These change how a run is watched and kept, or are compared in another way; never what it computes. */
+const freeTrainingKeys = new Set([
+  'training.output_dir',
+  'training.num_epochs',
+  'training.max_steps',
+  'training.save_steps',
+  'training.save_total_limit',
+  'training.eval_steps',
+  'training.logging_steps',
+  'training.gradient_checkpointing',
+  'training.adapter',
+  'training.resume',
+  'training.overwrite',
+  'training.force',
+  'training.on_nan',
+  'training.threads',
+])
+
+export interface InputSources {
+  config: ResolvedConfig
+  source: ModelSource
+  objective: string
+  methodInputs: RunInputs
+  modelFingerprint: string
+  dataFingerprint: string
+}
+
+export function runInputs({ config, source, objective, methodInputs, modelFingerprint, dataFingerprint }: InputSources): RunInputs {
+  const { shuffle, validationRatio } = config.dataset
+  const { init, attention } = config.model
+  const training = Object.entries(flatten({ ...config.training }, 'training')).filter(([key]) => !freeTrainingKeys.has(key))
+  const { chatTemplate: _template, ...tokenization } = config.tokenization
+  return {
+    'model weights': modelFingerprint,
+    'training data': dataFingerprint,
+    objective,
+    'model.dtype': source.dtype,
+    ...flatten({ init, attention }, 'model'),
+    ...flatten({ shuffle, validationRatio }, 'dataset'),
+    ...flatten(tokenization, 'tokenization'),
+    ...Object.fromEntries(training),
+    ...methodInputs,
+  }
+}
