@@ -16,8 +16,9 @@ class EngineThread {
   /// middle of a task must not wait for it.
   static EngineThread& Get();
 
+  /// REQUIRES: task does not throw.
   void Submit(std::function<void()> task);
-  bool OnThread() const { return std::this_thread::get_id() == thread_.get_id(); }
+
 
  private:
   EngineThread();

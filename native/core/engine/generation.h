@@ -36,10 +36,11 @@ class Generation {
 
  private:
   Generation() = default;
+  at::Tensor LastLogits(const CancelToken* cancel);
+
   std::shared_ptr<Model> model_;
   GenerateOptions options_;
-  std::vector<std::vector<int32_t>> rows_;   // prompt and what was produced
-  std::vector<int64_t> prompt_lengths_;
+  std::vector<std::vector<int32_t>> rows_;  // prompt and what was produced
   std::vector<char> ended_;
   std::unique_ptr<KvCache> cache_;
   int64_t produced_ = 0;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/adapters/adapter_method.h"
 #include "core/base/cancel.h"
 #include "core/nn/batch.h"
 #include "core/nn/decoder.h"
@@ -73,23 +74,7 @@ class Model : public std::enable_shared_from_this<Model> {
   Adapter* active_adapter_ = nullptr;
 };
 
-struct LoraTarget {
-  std::string module;
-  int64_t r = 0;
-  double scale = 1.0;
-};
-
-struct AdapterOptions {
-  std::string type = "lora";
-  std::vector<LoraTarget> targets;
-  double dropout = 0.0;
-  std::string init = "kaiming";  // kaiming | gaussian
-  uint64_t seed = 0;
-};
-
-class AdapterMethod;  // adapters/adapter.h
-
-class Adapter {
+class Adapter : public std::enable_shared_from_this<Adapter> {
  public:
   /// Attaches to the model and becomes its active adapter. Errors: kUnknownTargetModule, kInvalidArgument (rank, scale, dropout).
   static std::shared_ptr<Adapter> Create(std::shared_ptr<Model> model, const AdapterOptions& options);
@@ -97,8 +82,11 @@ class Adapter {
 
   const std::vector<ParameterView>& tensors() const;
   std::vector<ParameterBlock>& blocks();
-  void Attach();
+  /// Leaves the model, if it is the active adapter. Errors: kHandleMisuse while a Pass is live.
   void Detach();
+  // For Model::SetActiveAdapter alone.
+  void AttachSites();
+  void DetachSites();
   /// adapter_model.safetensors as PEFT reads it, fp32.
   void Save(const std::string& path);
   /// Errors: kAdapterMismatch (names the first tensors that differ).
@@ -107,7 +95,7 @@ class Adapter {
 
  private:
   Adapter() = default;
-  std::shared_ptr<Model> model_;
+  std::shared_ptr<Model> model_;  // outlives the method, whose tensors its groups point at
   std::unique_ptr<AdapterMethod> method_;
 };
 
@@ -131,6 +119,7 @@ class Pass {
  private:
   Pass() = default;
   std::shared_ptr<Model> model_;
+  std::shared_ptr<Adapter> adapter_;  // its matrices are in the graph
   std::shared_ptr<Batch> batch_;   // outlives the graph
   std::shared_ptr<ForwardContext> context_;
   at::Tensor output_;              // [supervised], with graph

@@ -68,8 +68,10 @@ class Optimizer {
  private:
   Optimizer() = default;
   double GradientNorm();
+  void CheckUsable() const;
 
   std::shared_ptr<Model> model_;
+  std::shared_ptr<Adapter> adapter_;  // keeps the blocks alive; null in full fine-tuning
   std::vector<ParameterBlock>* blocks_ = nullptr;
   std::unique_ptr<OptimizerMethod> method_;
   double loss_scale_ = 1.0;

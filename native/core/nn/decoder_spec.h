@@ -6,10 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "core/base/activation.h"
+
 namespace ft {
 
 enum class RopeType { kDefault, kLinear, kDynamic, kLlama3, kYarn };
-enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
 
 /// Rotary embedding; fields named as in config.json's rope_scaling / rope_parameters.
 struct RopeSpec {

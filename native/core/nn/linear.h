@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/nn/context.h"
+#include "core/nn/input_transform.h"
 #include "core/nn/parameter.h"
 
 namespace ft {
@@ -49,8 +50,9 @@ struct LinearGroup {
   int64_t out_features() const { return weight.size(0); }
   bool trainable() const { return adapter != nullptr || weight_grad.defined(); }
 
-  /// x [tokens, in] -> [tokens, out]. Differentiable.
-  at::Tensor Forward(const at::Tensor& x, const ForwardContext& context);
+  /// transform(u) [tokens, in] -> [tokens, out], plus `residual` [tokens, out] where one is given. Differentiable: the
+  /// graph keeps u, not transform(u). transform may be null.
+  at::Tensor Forward(const at::Tensor& u, const InputTransform* transform, const at::Tensor& residual, const ForwardContext& context);
 
   /// The product without autograd, for callers that write their own backward (the loss head).
   at::Tensor Product(const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved);

@@ -1,20 +1,23 @@
-// RMSNorm with an optional trainable weight. Source: https://arxiv.org/abs/1910.07467; rounding: fp32 inside,
-// one rounding at the end.
+// RMSNorm with an optional trainable weight, as the input transform of the projection group behind it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include "core/nn/context.h"
+#include "core/nn/input_transform.h"
 
 namespace ft {
 
-struct NormWeight {
-  at::Tensor weight;  // [n], compute dtype
+class NormWeight : public InputTransform {
+ public:
+  at::Tensor weight;  // [n], compute dtype; undefined: there is no such norm
   at::Tensor grad;    // [n] or undefined when frozen
   double eps = 1e-6;
 
-  /// Over the last dimension, which is n. Differentiable.
-  at::Tensor Forward(const at::Tensor& x, const ForwardContext& context) const;
+  at::Tensor Apply(const at::Tensor& u, at::Tensor& aux) const override;
+  at::Tensor Again(const at::Tensor& u, const at::Tensor& aux) const override;
+  at::Tensor Backward(const at::Tensor& dx, const at::Tensor& u, const at::Tensor& aux, bool need_du) const override;
+  bool trainable() const override { return grad.defined(); }
 };
 
 }  // namespace ft

@@ -1,0 +1,196 @@
+#include "core/adapters/lora.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/kernels/dropout.h"
+
+namespace ft {
+namespace {
+
+// Everything LoRA holds of one linear group. Tensors are views of the adapter's one block.
+class LoraSite : public LinearAdapter {
+ public:
+  struct Part {
+    int64_t begin, out_features;  // of the group's output
+    int64_t rank_begin, r;        // of the stacked A
+    double scale;
+    at::Tensor b, b_grad;         // [out, r]: compute dtype, fp32
+  };
+  at::Tensor a, a_grad;  // [sum of r, in]: compute dtype, fp32
+  std::vector<Part> parts;
+  double dropout = 0.0;
+  uint32_t site = 0;
+
+  std::vector<at::Tensor> Forward(const at::Tensor& x, at::Tensor& y, const TokenKeys& keys, const ForwardContext& context) override {
+    const bool drop = dropout > 0 && context.training;
+    const at::Tensor input = drop ? kernels::Dropout(x, dropout, {context.seed, context.step, site}, keys.row_keys, keys.positions) : x;
+    const at::Tensor xa = at::mm(input, a.t());  // [tokens, sum of r]
+    for (const Part& part : parts) {
+      y.narrow(1, part.begin, part.out_features).addmm_(xa.narrow(1, part.rank_begin, part.r), part.b.t(), 1.0, part.scale);
+    }
+    return {xa};
+  }
+
+  void Backward(const at::Tensor& x, const at::Tensor& dy, at::Tensor& dx, const std::vector<at::Tensor>& saved, const TokenKeys& keys,
+                uint64_t seed, uint64_t step) override {
+    const at::Tensor& xa = saved.at(0);
+    at::Tensor dxa = at::empty_like(xa);
+    for (const Part& part : parts) {
+      const at::Tensor dyi = dy.narrow(1, part.begin, part.out_features);
+      dxa.narrow(1, part.rank_begin, part.r).copy_(at::mm(dyi, part.b).mul_(part.scale));
+      part.b_grad.add_(at::mm(dyi.t(), xa.narrow(1, part.rank_begin, part.r)), part.scale);
+    }
+    const kernels::DropoutKey key{seed, step, site};
+    const at::Tensor input = dropout > 0 ? kernels::Dropout(x, dropout, key, keys.row_keys, keys.positions) : x;
+    a_grad.add_(at::mm(dxa.t(), input));
+    if (!dx.defined()) return;
+    if (dropout > 0) {
+      dx.add_(kernels::Dropout(at::mm(dxa, a), dropout, key, keys.row_keys, keys.positions));
+    } else {
+      dx.addmm_(dxa, a);
+    }
+  }
+};
+
+class Lora : public AdapterMethod {
+ public:
+  std::vector<ParameterBlock>& blocks() override { return blocks_; }
+  void Attach() override {
+    for (const auto& [group, site] : sites_) group->adapter = site.get();
+  }
+  void Detach() override {
+    for (const auto& [group, site] : sites_) {
+      if (group->adapter == site.get()) group->adapter = nullptr;
+    }
+  }
+
+  std::vector<ParameterBlock> blocks_;
+  std::vector<std::pair<LinearGroup*, std::unique_ptr<LoraSite>>> sites_;
+};
+
+// Where a matrix lies in the block.
+struct Planned {
+  LinearGroup* group;
+  uint32_t site;
+  std::vector<std::pair<const LinearPart*, const LoraTarget*>> parts;
+  int64_t a_offset = 0, rank = 0;
+  std::vector<int64_t> b_offsets;
+};
+
+void CheckTargets(const AdapterOptions& options) {
+  FT_CHECK(!options.targets.empty(), kUnknownTargetModule, "LoRA needs at least one target module");
+  FT_CHECK(options.dropout >= 0 && options.dropout < 1, kInvalidArgument, "lora_dropout must lie in [0, 1), got {}", options.dropout);
+  FT_CHECK(options.init == "kaiming" || options.init == "gaussian", kInvalidArgument, "unknown initialisation \"{}\"", options.init);
+  for (const LoraTarget& target : options.targets) {
+    FT_CHECK(target.r > 0, kInvalidArgument, "the rank of {} must be positive, got {}", target.module, target.r);
+    FT_CHECK(std::isfinite(target.scale), kInvalidArgument, "the scale of {} is not a number", target.module);
+  }
+}
+
+std::vector<Planned> Plan(const AdapterOptions& options, Decoder& decoder) {
+  std::map<std::string, const LoraTarget*> wanted;
+  for (const LoraTarget& target : options.targets) {
+    FT_CHECK(wanted.emplace(target.module, &target).second, kInvalidArgument, "target module {} is named twice", target.module);
+  }
+  std::vector<Planned> plan;
+  uint32_t site = 0;
+  for (LinearGroup* group : decoder.Groups()) {
+    Planned planned{group, site++, {}, 0, 0, {}};
+    for (const LinearPart& part : group->parts) {
+      const auto found = wanted.find(part.name);
+      if (found == wanted.end()) continue;
+      FT_CHECK(found->second->r <= (1 << 20), kInvalidArgument, "the rank {} of {} is absurd", found->second->r, part.name);
+      planned.parts.emplace_back(&part, found->second);
+      planned.rank += found->second->r;
+      wanted.erase(found);
+    }
+    if (!planned.parts.empty()) plan.push_back(std::move(planned));
+  }
+  FT_CHECK(wanted.empty(), kUnknownTargetModule, "the model has no linear module {}", wanted.begin()->first);
+  return plan;
+}
+
+// Matrices start at multiples of 64 bytes in either dtype, but the A matrices of a group touch.
+int64_t LayOut(std::vector<Planned>& plan) {
+  constexpr int64_t kAlign = 32;
+  int64_t end = 0;
+  const auto take = [&end](int64_t numel) {
+    const int64_t at = (end + kAlign - 1) / kAlign * kAlign;
+    end = at + numel;
+    return at;
+  };
+  for (Planned& planned : plan) {
+    planned.a_offset = take(planned.rank * planned.group->in_features());
+    for (const auto& [part, target] : planned.parts) planned.b_offsets.push_back(take(part->out_features * target->r));
+  }
+  return end;
+}
+
+void Initialise(at::Tensor a, const AdapterOptions& options, at::Generator& generator) {
+  const auto r = static_cast<double>(a.size(0)), in = static_cast<double>(a.size(1));
+  at::Tensor values = at::empty(a.sizes(), at::kFloat);
+  if (options.init == "gaussian") {
+    values.normal_(0.0, 1.0 / r, generator);
+  } else {
+    values.uniform_(-1.0 / std::sqrt(in), 1.0 / std::sqrt(in), generator);
+  }
+  a.copy_(values);
+}
+
+ParameterBlock MakeBlock(int64_t numel, const Decoder& decoder) {
+  const auto fp32 = at::TensorOptions(at::kFloat).device(decoder.device());
+  ParameterBlock block;
+  block.master = at::zeros({numel}, fp32);
+  block.grad = at::zeros({numel}, fp32);
+  block.compute = decoder.dtype() == at::kFloat ? block.master : at::zeros({numel}, fp32.dtype(decoder.dtype()));
+  block.master_saved_elsewhere = true;
+  return block;
+}
+
+// Builds one group's site and its parameter views.
+std::unique_ptr<LoraSite> MakeSite(const Planned& planned, const AdapterOptions& options, ParameterBlock& block, at::Generator& generator) {
+  const int64_t in = planned.group->in_features();
+  const auto view = [](const at::Tensor& flat, int64_t offset, int64_t rows, int64_t columns) {
+    return flat.narrow(0, offset, rows * columns).view({rows, columns});
+  };
+  auto site = std::make_unique<LoraSite>();
+  site->dropout = options.dropout;
+  site->site = planned.site;
+  site->a = view(block.compute, planned.a_offset, planned.rank, in);
+  site->a_grad = view(block.grad, planned.a_offset, planned.rank, in);
+  int64_t rank_begin = 0;
+  for (size_t i = 0; i < planned.parts.size(); ++i) {
+    const auto& [part, target] = planned.parts[i];
+    const int64_t out = part->out_features, r = target->r, a_offset = planned.a_offset + rank_begin * in;
+    Initialise(view(block.master, a_offset, r, in), options, generator);
+    site->parts.push_back({part->begin, out, rank_begin, r, target->scale, view(block.compute, planned.b_offsets[i], out, r),
+                           view(block.grad, planned.b_offsets[i], out, r)});
+    const std::string prefix = "base_model.model." + part->name;
+    block.views.push_back({prefix + ".lora_A.weight", {r, in}, a_offset, r * in});
+    block.views.push_back({prefix + ".lora_B.weight", {out, r}, planned.b_offsets[i], out * r});
+    rank_begin += r;
+  }
+  return site;
+}
+
+}  // namespace
+
+std::unique_ptr<AdapterMethod> MakeLora(const AdapterOptions& options, Decoder& decoder) {
+  CheckTargets(options);
+  std::vector<Planned> plan = Plan(options, decoder);
+  auto lora = std::make_unique<Lora>();
+  lora->blocks_.push_back(MakeBlock(LayOut(plan), decoder));
+  ParameterBlock& block = lora->blocks_.front();
+  at::Generator generator = at::detail::createCPUGenerator(options.seed);
+  for (const Planned& planned : plan) lora->sites_.emplace_back(planned.group, MakeSite(planned, options, block, generator));
+  if (!block.compute.is_same(block.master)) block.compute.copy_(block.master);
+  return lora;
+}
+
+}  // namespace ft

@@ -1,0 +1,8 @@
+// Activation functions by the name Hugging Face configs give them. Free of LibTorch.
+#pragma once
+
+namespace ft {
+
+enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
+
+}  // namespace ft

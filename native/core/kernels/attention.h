@@ -1,0 +1,39 @@
+// Causal attention inside rows of a packed batch, grouped heads, optional sliding window.
+// Row r holds tokens offsets[r] … offsets[r + 1] − 1 and sees nothing of the others. With a window w, the query at
+// position i sees keys i − w + 1 … i. Softmax in fp32. q [tokens, Hq, d], k and v [tokens, Hk, d], Hq a multiple of Hk.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <tuple>
+#include <vector>
+
+namespace ft::kernels {
+
+struct AttentionOptions {
+  double scale = 1.0;
+  int64_t window = 0;  // 0: all earlier tokens
+};
+
+struct AttentionResult {
+  at::Tensor out;  // [tokens, Hq, d]
+  std::vector<at::Tensor> saved;  // what the backward wants, a call-internal layout
+};
+
+AttentionResult Attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                          const std::vector<int64_t>& offsets, const AttentionOptions& options);
+
+/// Returns dq, dk, dv with the shapes of q, k, v.
+std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tensor& dout, const at::Tensor& q,
+                                                                 const at::Tensor& k, const at::Tensor& v,
+                                                                 const AttentionResult& forward,
+                                                                 const std::vector<int64_t>& offsets,
+                                                                 const AttentionOptions& options);
+
+/// One new query a row against cached keys: q [rows, Hq, d]; keys, values [rows, Hk, capacity, d], of which row r
+/// holds lengths[r] entries, the new one last. Returns [rows, Hq, d].
+at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                           const std::vector<int64_t>& lengths, const AttentionOptions& options);
+
+}  // namespace ft::kernels

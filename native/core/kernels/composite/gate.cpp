@@ -1,0 +1,55 @@
+#include "core/kernels/gate.h"
+
+#include <ATen/ATen.h>
+
+namespace ft::kernels {
+namespace {
+
+at::Tensor Activate(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kSilu:
+      return at::silu(x);
+    case Activation::kGelu:
+      return at::gelu(x, "none");
+    case Activation::kGeluTanh:
+      return at::gelu(x, "tanh");
+    case Activation::kRelu:
+      return at::relu(x);
+  }
+  return {};
+}
+
+at::Tensor ActivateBackward(const at::Tensor& dy, const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kSilu:
+      return at::silu_backward(dy, x);
+    case Activation::kGelu:
+      return at::gelu_backward(dy, x, "none");
+    case Activation::kGeluTanh:
+      return at::gelu_backward(dy, x, "tanh");
+    case Activation::kRelu:
+      return dy * (x > 0);
+  }
+  return {};
+}
+
+}  // namespace
+
+at::Tensor Gate(const at::Tensor& gate_up, Activation activation) {
+  const int64_t n = gate_up.size(1) / 2;
+  const at::Tensor gate = gate_up.narrow(1, 0, n).to(at::kFloat);
+  return Activate(gate, activation).mul_(gate_up.narrow(1, n, n)).to(gate_up.scalar_type());
+}
+
+at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation) {
+  const int64_t n = gate_up.size(1) / 2;
+  const at::Tensor gate = gate_up.narrow(1, 0, n).to(at::kFloat);
+  const at::Tensor up = gate_up.narrow(1, n, n).to(at::kFloat);
+  const at::Tensor dy32 = dy.to(at::kFloat);
+  at::Tensor d = at::empty(gate_up.sizes(), gate_up.options());
+  d.narrow(1, n, n).copy_(Activate(gate, activation).mul_(dy32));
+  d.narrow(1, 0, n).copy_(ActivateBackward(dy32 * up, gate, activation));
+  return d;
+}
+
+}  // namespace ft::kernels

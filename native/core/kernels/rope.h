@@ -1,0 +1,12 @@
+// Rotary embedding, half-split layout: (a, b) of the first `2·half` dimensions of each head become
+// (a·cos − b·sin, b·cos + a·sin); the dimensions beyond stay. fp32 inside, one rounding.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace ft::kernels {
+
+/// x [tokens, heads, head_dim]; cos, sin fp32 [tokens, half]. `inverse` rotates back, which is the backward pass.
+at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool inverse);
+
+}  // namespace ft::kernels

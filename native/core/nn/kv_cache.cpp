@@ -1,0 +1,37 @@
+#include "core/nn/kv_cache.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace ft {
+
+KvCache::KvCache(int64_t num_layers, int64_t rows, int64_t kv_heads, int64_t head_dim, int64_t capacity, const at::TensorOptions& options)
+    : lengths(rows, 0), capacity_(capacity) {
+  for (int64_t layer = 0; layer < num_layers; ++layer) {
+    keys_.push_back(at::empty({rows, kv_heads, capacity, head_dim}, options));
+    values_.push_back(at::empty({rows, kv_heads, capacity, head_dim}, options));
+  }
+}
+
+void KvCache::Store(int64_t layer, int64_t row, int64_t at, const at::Tensor& k, const at::Tensor& v) {
+  keys_[layer][row].narrow(1, at, k.size(0)).copy_(k.transpose(0, 1));
+  values_[layer][row].narrow(1, at, v.size(0)).copy_(v.transpose(0, 1));
+}
+
+void KvCache::Reserve(int64_t capacity) {
+  if (capacity <= capacity_) return;
+  const int64_t grown = std::max(capacity, 2 * capacity_);
+  for (auto* list : {&keys_, &values_}) {
+    for (at::Tensor& tensor : *list) {
+      std::vector<int64_t> shape = tensor.sizes().vec();
+      shape[2] = grown;
+      at::Tensor larger = at::empty(shape, tensor.options());
+      larger.narrow(2, 0, capacity_).copy_(tensor);
+      tensor = larger;
+    }
+  }
+  capacity_ = grown;
+}
+
+}  // namespace ft

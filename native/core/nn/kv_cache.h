@@ -1,0 +1,28 @@
+// Keys and values of the tokens already seen, a layer [rows, Hk, capacity, head_dim]; grows by doubling.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+namespace ft {
+
+class KvCache {
+ public:
+  KvCache(int64_t num_layers, int64_t rows, int64_t kv_heads, int64_t head_dim, int64_t capacity, const at::TensorOptions& options);
+
+  /// Appends count tokens of a row: k, v [count, Hk, head_dim], at position `at`.
+  void Store(int64_t layer, int64_t row, int64_t at, const at::Tensor& k, const at::Tensor& v);
+  at::Tensor keys(int64_t layer) const { return keys_[layer]; }
+  at::Tensor values(int64_t layer) const { return values_[layer]; }
+  /// Room for `capacity` tokens a row from now on.
+  void Reserve(int64_t capacity);
+
+  std::vector<int64_t> lengths;  // [rows] tokens held; the owner advances it after a whole forward pass
+
+ private:
+  int64_t capacity_;
+  std::vector<at::Tensor> keys_, values_;
+};
+
+}  // namespace ft

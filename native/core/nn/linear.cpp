@@ -1,0 +1,98 @@
+#include "core/nn/linear.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace ft {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+TokenKeys KeysOf(const ForwardContext& context) { return {context.batch->row_keys, context.batch->positions}; }
+
+template <typename T>
+int64_t AsInt(T* pointer) {
+  return reinterpret_cast<int64_t>(pointer);
+}
+template <typename T>
+T* AsPointer(const c10::IValue& value) {
+  return reinterpret_cast<T*>(value.toInt());
+}
+
+// Inputs: u, residual (may be undefined), anchor. Parameter gradients go to their blocks, not through the graph.
+class GroupFunction : public torch::autograd::Function<GroupFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& u, const at::Tensor& residual, const at::Tensor& anchor,
+                            LinearGroup* group, const InputTransform* transform, const ForwardContext* context) {
+    (void)anchor;
+    at::Tensor aux;
+    const at::Tensor x = transform ? transform->Apply(u, aux) : u;
+    std::vector<at::Tensor> saved;
+    const TokenKeys keys = KeysOf(*context);
+    at::Tensor y = group->Product(x, keys, *context, &saved);
+    if (residual.defined()) y.add_(residual);
+    variable_list keep = {u, aux, keys.row_keys, keys.positions};
+    keep.insert(keep.end(), saved.begin(), saved.end());
+    ctx->save_for_backward(keep);
+    ctx->saved_data["group"] = AsInt(group);
+    ctx->saved_data["transform"] = AsInt(transform);
+    ctx->saved_data["seed"] = static_cast<int64_t>(context->seed);
+    ctx->saved_data["step"] = static_cast<int64_t>(context->step);
+    ctx->saved_data["has_residual"] = residual.defined();
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    auto* group = AsPointer<LinearGroup>(ctx->saved_data["group"]);
+    auto* transform = AsPointer<const InputTransform>(ctx->saved_data["transform"]);
+    const variable_list keep = ctx->get_saved_variables();
+    const at::Tensor &u = keep[0], &aux = keep[1];
+    const std::vector<at::Tensor> saved(keep.begin() + 4, keep.end());
+    const at::Tensor dy = grads[0].contiguous();
+    const at::Tensor x = transform ? transform->Again(u, aux) : u;
+    const bool need_du = ctx->needs_input_grad(0);
+    const bool need_dx = need_du || (transform && transform->trainable());
+    at::Tensor du = group->ProductBackward(x, dy, saved, {keep[2], keep[3]}, static_cast<uint64_t>(ctx->saved_data["seed"].toInt()),
+                                           static_cast<uint64_t>(ctx->saved_data["step"].toInt()), need_dx);
+    if (transform && need_dx) du = transform->Backward(du, u, aux, need_du);
+    const at::Tensor dresidual = ctx->saved_data["has_residual"].toBool() ? dy : at::Tensor();
+    return {need_du ? du : at::Tensor(), dresidual, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor LinearGroup::Forward(const at::Tensor& u, const InputTransform* transform, const at::Tensor& residual,
+                                const ForwardContext& context) {
+  if (at::GradMode::is_enabled()) {
+    const bool anchored = trainable() || (transform && transform->trainable());
+    return GroupFunction::apply(u, residual, anchored ? context.anchor : at::Tensor(), this, transform, &context);
+  }
+  at::Tensor aux;
+  at::Tensor y = Product(transform ? transform->Apply(u, aux) : u, KeysOf(context), context, nullptr);
+  if (residual.defined()) y.add_(residual);
+  return y;
+}
+
+at::Tensor LinearGroup::Product(const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved) {
+  at::Tensor y = bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
+  if (adapter != nullptr) {
+    std::vector<at::Tensor> kept = adapter->Forward(x, y, keys, context);
+    if (saved != nullptr) *saved = std::move(kept);
+  }
+  return y;
+}
+
+at::Tensor LinearGroup::ProductBackward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved,
+                                        const TokenKeys& keys, uint64_t seed, uint64_t step, bool need_dx) {
+  at::Tensor dx;
+  if (need_dx) dx = at::mm(dy, weight);
+  if (adapter != nullptr) adapter->Backward(x, dy, dx, saved, keys, seed, step);
+  if (weight_grad.defined()) weight_grad.addmm_(dy.t(), x);
+  if (bias_grad.defined()) bias_grad.add_(dy.sum(0));
+  return dx;
+}
+
+}  // namespace ft

@@ -1,0 +1,65 @@
+#include "core/optim/adamw.h"
+
+#include <ATen/ATen.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "core/base/error.h"
+
+namespace ft {
+namespace {
+
+class AdamW : public OptimizerMethod {
+ public:
+  AdamW(const OptimizerOptions& options, const std::vector<ParameterBlock>& blocks) : options_(options) {
+    for (const ParameterBlock& block : blocks) {
+      exp_avg_.push_back(at::zeros_like(block.master));
+      exp_avg_sq_.push_back(at::zeros_like(block.master));
+    }
+  }
+
+  void Update(std::vector<ParameterBlock>& blocks, double learning_rate, double grad_scale) override {
+    ++step_count_;
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      ParameterBlock& block = blocks[i];
+      // The fused kernel wants gradients in the parameter's dtype: block by block, one fp32 copy at a time.
+      at::Tensor grad = block.grad;
+      if (grad.scalar_type() != at::kFloat) grad = grad.to(at::kFloat);
+      if (grad_scale != 1.0) grad.mul_(grad_scale);
+      at::Tensor master = block.master;
+      const at::Tensor step = at::full({}, static_cast<double>(step_count_), master.options());
+      at::_fused_adamw_({master}, {grad}, {exp_avg_[i]}, {exp_avg_sq_[i]}, {}, {step}, learning_rate, options_.beta1, options_.beta2,
+                        block.decay ? options_.weight_decay : 0.0, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
+    }
+  }
+
+  std::vector<std::pair<std::string, at::Tensor>> State() override {
+    std::vector<std::pair<std::string, at::Tensor>> state;
+    for (size_t i = 0; i < exp_avg_.size(); ++i) {
+      state.emplace_back(fmt::format("{}.exp_avg", i), exp_avg_[i]);
+      state.emplace_back(fmt::format("{}.exp_avg_sq", i), exp_avg_sq_[i]);
+    }
+    return state;
+  }
+  int64_t step_count() const override { return step_count_; }
+  void set_step_count(int64_t count) override { step_count_ = count; }
+
+ private:
+  OptimizerOptions options_;
+  std::vector<at::Tensor> exp_avg_, exp_avg_sq_;
+  int64_t step_count_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<OptimizerMethod> MakeAdamW(const OptimizerOptions& options, const std::vector<ParameterBlock>& blocks) {
+  FT_CHECK(options.beta1 >= 0 && options.beta1 < 1, kInvalidArgument, "beta1 must lie in [0, 1), got {}", options.beta1);
+  FT_CHECK(options.beta2 >= 0 && options.beta2 < 1, kInvalidArgument, "beta2 must lie in [0, 1), got {}", options.beta2);
+  FT_CHECK(options.eps > 0 && std::isfinite(options.eps), kInvalidArgument, "eps must be positive, got {}", options.eps);
+  FT_CHECK(options.weight_decay >= 0 && std::isfinite(options.weight_decay), kInvalidArgument, "weight_decay must not be negative, got {}", options.weight_decay);
+  return std::make_unique<AdamW>(options, blocks);
+}
+
+}  // namespace ft
