@@ -1,8 +1,9 @@
 // Writes lib/core/errors/codes.generated.ts from native/core/base/error_codes.def, the one table of
 // error codes. `--check` writes nothing and exits 1 when the file is not current.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { checkOrWrite } from './support/check-or-write.mjs'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
 export const tablePath = path.join(root, 'native/core/base/error_codes.def')
@@ -41,18 +42,6 @@ export function render(rows) {
   ].join('\n')
 }
 
-function main() {
-  const wanted = render(parseTable(readFileSync(tablePath, 'utf8')))
-  if (!process.argv.includes('--check')) {
-    writeFileSync(outputPath, wanted)
-    return
-  }
-  let found = ''
-  try { found = readFileSync(outputPath, 'utf8') } catch { /* absent counts as not current */ }
-  if (found !== wanted) {
-    console.error('lib/core/errors/codes.generated.ts is not current: run `node scripts/generate-error-codes.mjs`')
-    process.exitCode = 1
-  }
+if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  checkOrWrite(outputPath, render(parseTable(readFileSync(tablePath, 'utf8'))))
 }
-
-if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) main()

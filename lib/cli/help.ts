@@ -46,20 +46,23 @@ function flagGroups(flags: FlagTable): string[] {
 }
 
 function flagHead(name: string, spec: FlagSpec): string {
-  if (spec.kind === 'boolean') return spec.defaultText === 'true' ? `--no-${name}` : `--${name}`
+  if (spec.kind === 'boolean') return spec.describeNo === undefined ? `--${name}` : `--no-${name}`
   if (spec.kind === 'toggle') return `--${name} [auto|true|false]`
-  const choices = spec.choices?.join('|')
-  return `--${name} ${spec.valueName ?? (choices !== undefined && choices.length <= 40 ? choices : '<' + (spec.kind === 'integer' ? 'n' : spec.kind === 'number' ? 'x' : 'text') + '>')}`
+  return `--${name} ${spec.valueName ?? shortChoices(spec) ?? placeholders[spec.kind] ?? '<text>'}`
+}
+
+const placeholders: Readonly<Record<string, string>> = { integer: '<n>', number: '<x>', choice: '<name>' }
+
+function shortChoices(spec: FlagSpec): string | undefined {
+  const text = spec.choices?.join('|')
+  return text !== undefined && text.length <= 30 ? text : undefined
 }
 
 function flagText(spec: FlagSpec): string {
-  if (spec.kind === 'boolean' && spec.defaultText === 'true') return `Off: ${lowerFirst(spec.describe)}`
-  const worthSaying = spec.defaultText !== undefined && !(spec.kind === 'boolean' && spec.defaultText === 'false') && spec.kind !== 'optional'
-  return worthSaying ? `${spec.describe} [${spec.defaultText}]` : spec.describe
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1)
+  const text = spec.describeNo ?? spec.describe
+  const choices = spec.choices === undefined || shortChoices(spec) !== undefined ? '' : ` One of ${spec.choices.join(', ')}.`
+  const worthSaying = spec.defaultText !== undefined && spec.kind !== 'boolean' && spec.kind !== 'optional'
+  return `${text}${choices}${worthSaying ? ` [${spec.defaultText}]` : ''}`
 }
 
 /** Two columns; the second wraps. */

@@ -7,6 +7,8 @@ import { allKeys } from './table.js'
 export interface FlagSpec {
   kind: Kind
   describe: string
+  /** What `--no-<flag>` does: help shows that form. */
+  describeNo?: string
   /** Heading in help. */
   group: string
   /** "<folder>" */
@@ -24,6 +26,7 @@ export function configFlags(): Record<string, FlagSpec> {
     flags[row.flag] = {
       kind: row.kind,
       describe: row.describe,
+      describeNo: row.describeNo,
       group: sectionTitles[section],
       valueName: row.valueName,
       choices: choicesOf(row),

@@ -47,6 +47,7 @@ const dataset = {
     kind: 'boolean', flag: 'shuffle', default: true,
     schema: (z) => z.boolean(), expects: 'true or false',
     describe: 'Shuffle the rows of each epoch, by the seed.',
+    describeNo: 'Keep the rows in the order of the files.',
   }),
   validation_ratio: key({
     kind: 'number', flag: 'validation-ratio', defaultText: '0.1 (0 below 20 rows, or with validation_path)',

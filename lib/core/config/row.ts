@@ -25,6 +25,8 @@ export interface RowFacts<S extends Schema> {
   describe: string
   /** Kebab-case, without "--". Absent: files and environment only. */
   flag?: string
+  /** What `--no-<flag>` does, where a switch is on by default. */
+  describeNo?: string
   /** What stands for the value in help: "<folder>". */
   valueName?: string
   /** Names of a registry: plugins extend the choices. */

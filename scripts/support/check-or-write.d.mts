@@ -1,0 +1,1 @@
+export function checkOrWrite(file: string, wanted: string, check?: boolean): void
