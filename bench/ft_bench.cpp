@@ -1,0 +1,226 @@
+// The engine's benchmark harness, without Node. One command a question; each prints JSON lines.
+//   ft_bench matmul  --shapes 2048x576x1536,… --dtype bf16 --device cpu     TFLOP/s of x[m, k] · w[n, k]ᵀ
+//   ft_bench kernels --tokens 2048 --hidden 576 --ffn 1536 --heads 9 --kv-heads 3 --length 512 --dtype bf16
+//   ft_bench step    --model <folder> --dtype bf16 --batch-size 4 --length 512 --method lora --r 16 --steps 5
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "core/base/memory.h"
+#include "core/engine/device.h"
+#include "core/engine/optimizer.h"
+#include "core/kernels/attention.h"
+#include "core/kernels/gate.h"
+#include "core/kernels/norm.h"
+#include "core/kernels/rope.h"
+
+namespace ft {
+namespace {
+
+class Arguments {
+ public:
+  Arguments(int argc, char** argv) {
+    for (int i = 2; i < argc; i += 2) {
+      const std::string flag = argv[i];
+      FT_CHECK(flag.rfind("--", 0) == 0 && i + 1 < argc, kUsage, "expected --name value, got {}", flag);
+      values_[flag.substr(2)] = argv[i + 1];
+    }
+  }
+  std::string Text(const std::string& name, const std::string& fallback) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? fallback : found->second;
+  }
+  int64_t Number(const std::string& name, int64_t fallback) const {
+    const std::string text = Text(name, std::to_string(fallback));
+    FT_CHECK(!text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos, kUsage,
+             "--{} must be a whole number, got {}", name, text);
+    return std::stoll(text);
+  }
+
+ private:
+  std::map<std::string, std::string> values_;
+};
+
+void Synchronise(const at::Device& device) {
+  if (!device.is_cpu()) at::zeros({1}, at::TensorOptions(device)).item<float>();  // waits for the queue
+}
+
+double SecondsOf(const at::Device& device, const std::function<void()>& work) {
+  Synchronise(device);
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  Synchronise(device);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Median of the passes after one warm-up.
+double Median(const at::Device& device, const std::function<void()>& work, int passes) {
+  work();
+  std::vector<double> seconds;
+  for (int i = 0; i < passes; ++i) seconds.push_back(SecondsOf(device, work));
+  std::nth_element(seconds.begin(), seconds.begin() + passes / 2, seconds.end());
+  return seconds[passes / 2];
+}
+
+struct Product {
+  int64_t m, k, n;
+};
+
+std::vector<Product> ParseShapes(const std::string& text) {
+  std::vector<Product> products;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    Product p{};
+    long long m = 0, k = 0, n = 0;
+    FT_CHECK(std::sscanf(text.substr(at, end - at).c_str(), "%lldx%lldx%lld", &m, &k, &n) == 3 && m > 0 && k > 0 && n > 0, kUsage,
+             "a shape is m x k x n as in 2048x576x1536, got {}", text.substr(at, end - at));
+    p.m = m, p.k = k, p.n = n;
+    products.push_back(p);
+    at = end + 1;
+  }
+  return products;
+}
+
+int Matmul(const Arguments& arguments) {
+  const at::NoGradGuard no_grad;
+  const at::Device device = ParseDevice(arguments.Text("device", "cpu"));
+  const at::ScalarType dtype = ParseDtype(arguments.Text("dtype", "bf16"));
+  const auto options = at::TensorOptions(dtype).device(device);
+  std::string shapes;
+  std::vector<double> rates;
+  for (const Product& p : ParseShapes(arguments.Text("shapes", "2048x576x576,2048x576x3072,2048x1536x576"))) {
+    const at::Tensor x = at::randn({p.m, p.k}, options);
+    std::vector<at::Tensor> weights;
+    for (int i = 0; i < 4; ++i) weights.push_back(at::randn({p.n, p.k}, options));
+    double best = 0;
+    for (int pass = 0; pass < 8; ++pass) {
+      const double seconds = SecondsOf(device, [&] {
+        for (const at::Tensor& w : weights) at::mm(x, w.t());
+      });
+      best = std::max(best, 8.0 * static_cast<double>(p.m) * static_cast<double>(p.k) * static_cast<double>(p.n) / seconds / 1e12);
+    }
+    rates.push_back(best);
+    shapes += fmt::format("{}{{\"m\":{},\"k\":{},\"n\":{},\"tflops\":{:.4f}}}", shapes.empty() ? "" : ",", p.m, p.k, p.n, best);
+  }
+  std::nth_element(rates.begin(), rates.begin() + static_cast<int64_t>(rates.size() / 2), rates.end());
+  fmt::print("{{\"event\":\"matmul\",\"dtype\":\"{}\",\"device\":\"{}\",\"threads\":{},\"shapes\":[{}],\"tflops\":{:.4f}}}\n", DtypeName(dtype),
+             arguments.Text("device", "cpu"), at::get_num_threads(), shapes, rates[rates.size() / 2]);
+  return 0;
+}
+
+int Kernels(const Arguments& arguments) {
+  const at::NoGradGuard no_grad;
+  const at::Device device = ParseDevice(arguments.Text("device", "cpu"));
+  const auto options = at::TensorOptions(ParseDtype(arguments.Text("dtype", "bf16"))).device(device);
+  const int64_t tokens = arguments.Number("tokens", 2048), hidden = arguments.Number("hidden", 576), ffn = arguments.Number("ffn", 1536);
+  const int64_t heads = arguments.Number("heads", 9), kv_heads = arguments.Number("kv-heads", 3), length = arguments.Number("length", 512);
+  const int passes = static_cast<int>(arguments.Number("passes", 9));
+  const int64_t d = hidden / heads;
+  const auto report = [&](const char* name, const std::function<void()>& work) {
+    fmt::print("{{\"event\":\"kernel\",\"name\":\"{}\",\"milliseconds\":{:.3f}}}\n", name, 1e3 * Median(device, work, passes));
+    std::fflush(stdout);
+  };
+  const at::Tensor x = at::randn({tokens, hidden}, options), w = at::randn({hidden}, options), gate_up = at::randn({tokens, 2 * ffn}, options);
+  const at::Tensor dy = at::randn({tokens, ffn}, options), q = at::randn({tokens, heads, d}, options);
+  const at::Tensor k = at::randn({tokens, kv_heads, d}, options), v = at::randn({tokens, kv_heads, d}, options);
+  const at::Tensor angle = at::rand({tokens, d / 2}, options.dtype(at::kFloat));
+  std::vector<int64_t> offsets;
+  for (int64_t at = 0; at <= tokens; at += length) offsets.push_back(at);
+  FT_CHECK(offsets.back() == tokens, kUsage, "--tokens must be a multiple of --length");
+  const kernels::AttentionOptions attention{1.0 / 8, 0};
+  const auto rstd = std::get<1>(kernels::RmsNorm(x, w, 1e-6));
+  const auto forward = kernels::Attention(q, k, v, offsets, attention);
+  report("rms_norm", [&] { kernels::RmsNorm(x, w, 1e-6); });
+  report("rms_norm_backward", [&] { kernels::RmsNormBackward(x, x, rstd, w, {}); });
+  report("rotate", [&] { kernels::Rotate(q, angle, angle, false); });
+  report("gate", [&] { kernels::Gate(gate_up, Activation::kSilu); });
+  report("gate_backward", [&] { kernels::GateBackward(dy, gate_up, Activation::kSilu); });
+  report("attention", [&] { kernels::Attention(q, k, v, offsets, attention); });
+  report("attention_backward", [&] { kernels::AttentionBackward(q, q, k, v, forward, offsets, attention); });
+  return 0;
+}
+
+HostBatch RandomRows(int64_t rows, int64_t length, int64_t vocab, int64_t seed) {
+  HostBatch batch;
+  batch.cu_seqlens.push_back(0);
+  auto state = static_cast<uint32_t>(seed);
+  for (int64_t i = 0; i < rows * length; ++i) {
+    state = state * 1664525u + 1013904223u;
+    batch.input_ids.push_back(static_cast<int32_t>((state >> 8) % static_cast<uint32_t>(vocab)));
+    if ((i + 1) % length == 0) batch.cu_seqlens.push_back(static_cast<int32_t>(i + 1));
+  }
+  batch.labels = batch.input_ids;
+  return batch;
+}
+
+int Step(const Arguments& arguments) {
+  LoadOptions load;
+  load.path = arguments.Text("model", ".");
+  load.dtype = arguments.Text("dtype", "bf16");
+  load.device = arguments.Text("device", "cpu");
+  load.random_init = true;
+  auto model = Model::Load(load, nullptr, nullptr);
+  std::shared_ptr<Adapter> adapter;
+  const std::string method = arguments.Text("method", "lora");
+  if (method == "lora") {
+    AdapterOptions options;
+    const int64_t r = arguments.Number("r", 16);
+    for (LinearGroup* group : model->decoder().Groups()) {
+      for (const LinearPart& part : group->parts) {
+        if (part.name != model->spec().names.lm_head) options.targets.push_back({part.name, r, 2.0});
+      }
+    }
+    adapter = Adapter::Create(model, options);
+  } else {
+    FT_CHECK(method == "full", kUsage, "--method is lora or full, got {}", method);
+    model->SetTrainable();
+  }
+  auto optimizer = Optimizer::Create(model, {});
+  const int64_t batch_size = arguments.Number("batch-size", 4), length = arguments.Number("length", 512);
+  StepOptions options;
+  options.learning_rate = 1e-4;
+  options.max_grad_norm = 1.0;
+  options.gradient_checkpointing = arguments.Text("gradient-checkpointing", "false") == "true";
+  for (int64_t i = 0; i < arguments.Number("steps", 5); ++i) {
+    options.step = static_cast<uint64_t>(i);
+    StepResult result;
+    const double seconds = SecondsOf(model->decoder().device(), [&] {
+      result = optimizer->Step({RandomRows(batch_size, length, model->spec().vocab_size, i)}, options, nullptr);
+    });
+    fmt::print("{{\"event\":\"step\",\"step\":{},\"loss\":{:.6f},\"grad_norm\":{:.6f},\"tokens\":{},\"seconds\":{:.4f},\"tokens_per_second\":{:.1f},"
+               "\"forward_seconds\":{:.4f},\"backward_seconds\":{:.4f},\"optimizer_seconds\":{:.4f},\"peak_rss_bytes\":{}}}\n",
+               i + 1, result.loss, result.grad_norm, result.tokens, seconds, static_cast<double>(result.tokens) / seconds, result.forward_seconds,
+               result.backward_seconds, result.optimizer_seconds, PeakResidentBytes());
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+int Run(int argc, char** argv) {
+  const std::map<std::string, int (*)(const Arguments&)> commands = {{"matmul", Matmul}, {"kernels", Kernels}, {"step", Step}};
+  const auto command = argc > 1 ? commands.find(argv[1]) : commands.end();
+  FT_CHECK(command != commands.end(), kUsage, "usage: ft_bench matmul|kernels|step [--name value …]");
+  return command->second(Arguments(argc, argv));
+}
+
+}  // namespace
+}  // namespace ft
+
+int main(int argc, char** argv) {
+  try {
+    return ft::Run(argc, argv);
+  } catch (const ft::Error& error) {
+    fmt::print(stderr, "{} ({})\n", error.what(), ft::ErrorCodeName(error.code()));
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+  }
+  return 2;
+}

@@ -1,0 +1,102 @@
+// Each kernel against its composite version or against float64.
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "core/kernels/attention.h"
+#include "core/kernels/dropout.h"
+#include "core/kernels/gate.h"
+#include "core/kernels/norm.h"
+#include "core/kernels/rope.h"
+#include "nn_reference.h"
+#include "test.h"
+
+namespace ft::test {
+
+TEST(kernels_philox_known_answers) {
+  // Random123 kat_vectors, philox4x32 10 rounds.
+  const auto zero = kernels::Philox({0, 0, 0, 0}, 0);
+  EXPECT((zero == std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  const auto ones = kernels::Philox({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, 0xffffffffffffffffull);
+  EXPECT((ones == std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+}
+
+TEST(kernels_dropout_matches_composite) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (const int64_t width : {1, 7, 64}) {
+      const at::Tensor x = at::randn({33, width}).to(dtype);
+      const at::Tensor rows = at::arange(33, at::kLong).div(5, "floor"), positions = at::arange(33, at::kLong).remainder(5);
+      const kernels::DropoutKey key{42, 7, 3};
+      const at::Tensor fast = kernels::Dropout(x, 0.3, key, rows, positions);
+      EXPECT(at::equal(fast, kernels::composite::Dropout(x, 0.3, key, rows, positions)));
+    }
+  }
+  const at::Tensor ones = at::ones({1000, 100});
+  const at::Tensor tokens = at::arange(1000, at::kLong);
+  const at::Tensor dropped = kernels::Dropout(ones, 0.25, {1, 1, 0}, at::zeros_like(tokens), tokens);
+  EXPECT_CLOSE(dropped.mean().item<double>(), 1.0, 0.01);
+  EXPECT_CLOSE(dropped.eq(0).to(at::kFloat).mean().item<double>(), 0.25, 0.01);
+}
+
+TEST(kernels_attention_matches_composite) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (const int64_t window : {0, 1, 5, 100}) {
+      const std::vector<int64_t> offsets = {0, 1, 8, 15, 40, 73};
+      const at::Tensor q = at::randn({73, 6, 10}).to(dtype), k = at::randn({73, 2, 10}).to(dtype), v = at::randn({73, 2, 10}).to(dtype);
+      const at::Tensor d = at::randn({73, 6, 10}).to(dtype);
+      const kernels::AttentionOptions options{0.3, window};
+      const double tolerance = dtype == at::kFloat ? 1e-5 : 4e-2;
+      const auto fast = kernels::cpu::Attention(q, k, v, offsets, options), plain = kernels::composite::Attention(q, k, v, offsets, options);
+      EXPECT(RelativeError(fast.out, plain.out) < tolerance);
+      const auto [fq, fk, fv] = kernels::cpu::AttentionBackward(d, q, k, v, fast, offsets, options);
+      const auto [pq, pk, pv] = kernels::composite::AttentionBackward(d, q, k, v, plain, offsets, options);
+      EXPECT(RelativeError(fq, pq) < tolerance);
+      EXPECT(RelativeError(fk, pk) < tolerance);
+      EXPECT(RelativeError(fv, pv) < tolerance);
+    }
+  }
+}
+
+TEST(kernels_norm_matches_float64) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = at::randn({17, 3, 33}).to(dtype), w = at::randn({33}).to(dtype), dy = at::randn({17, 3, 33}).to(dtype);
+    const at::Tensor xd = x.to(at::kDouble), wd = w.to(at::kDouble), dyd = dy.to(at::kDouble);
+    const at::Tensor rstd_d = (xd.square().mean(-1, true) + 1e-6).rsqrt();
+    const auto [y, rstd] = kernels::RmsNorm(x, w, 1e-6);
+    const double tolerance = dtype == at::kFloat ? 1e-6 : 8e-3;
+    EXPECT(RelativeError(y, xd * rstd_d * wd) < tolerance);
+    EXPECT(at::equal(y, kernels::RmsNormApply(x, rstd, w)));
+    at::Tensor dw = at::full({33}, 1.0, x.options());
+    const at::Tensor dx = kernels::RmsNormBackward(dy, x, rstd, w, dw);
+    const at::Tensor g = dyd * wd, normalized = xd * rstd_d;
+    EXPECT(RelativeError(dx, (g - normalized * (g * normalized).mean(-1, true)) * rstd_d) < tolerance);
+    EXPECT(RelativeError(dw, (dyd * normalized).sum({0, 1}) + 1.0) < tolerance * 4);
+  }
+}
+
+TEST(kernels_rope_turns_back) {
+  const at::Tensor x = at::randn({9, 3, 10});
+  const at::Tensor angle = at::rand({9, 4}) * 6;
+  const at::Tensor y = kernels::Rotate(x, angle.cos(), angle.sin(), false);
+  EXPECT(RelativeError(kernels::Rotate(y, angle.cos(), angle.sin(), true), x) < 1e-6);
+  EXPECT(at::equal(y.narrow(2, 8, 2), x.narrow(2, 8, 2)));  // beyond the rotated dimensions
+  const at::Tensor a = x.narrow(2, 0, 4), b = x.narrow(2, 4, 4), c = angle.cos().unsqueeze(1), s = angle.sin().unsqueeze(1);
+  EXPECT(RelativeError(y.narrow(2, 0, 4), a * c - b * s) < 1e-6);
+  EXPECT(RelativeError(y.narrow(2, 4, 4), b * c + a * s) < 1e-6);
+}
+
+TEST(kernels_gate_backward_is_the_derivative) {
+  for (const auto activation : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+    const at::Tensor u = at::randn({5, 14}), dy = at::randn({5, 7});
+    const at::Tensor analytic = kernels::GateBackward(dy, u, activation);
+    for (const int64_t column : {0, 6, 7, 13}) {
+      const double h = 1e-2;
+      at::Tensor up = u.clone(), down = u.clone();
+      up.select(1, column).add_(h), down.select(1, column).sub_(h);
+      const at::Tensor numeric = ((kernels::Gate(up, activation) - kernels::Gate(down, activation)) * dy).sum(1) / (2 * h);
+      EXPECT(RelativeError(analytic.select(1, column), numeric) < (activation == Activation::kRelu ? 0.2 : 5e-3));
+    }
+  }
+}
+
+}  // namespace ft::test
