@@ -8,6 +8,7 @@ import { commands } from './commands/index.js'
 import { globalFlags } from './globals.js'
 import { watchInterrupts, type Interrupts } from './interrupts.js'
 import { parseLine } from './parse.js'
+import { watchOutput } from './process-output.js'
 
 /** Index of the command's name: the first word that is neither a flag nor the value of --plugin. */
 function commandIndex(argv: readonly string[]): number {
@@ -75,45 +76,36 @@ function report(error: unknown, argv: readonly string[]): void {
   process.stderr.write(`${describeError(error, { verbose: argv.includes('--verbose') })}\n`)
 }
 
-/** A reader that has gone away (`| head`) is no error of ours; a training run goes on without it. */
-function ignoreClosedPipes(interrupts: Interrupts): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
-      if (!interrupts.graceful) process.exit(0)
-    })
-  }
-}
-
-/** Pipes are written asynchronously: wait until the last byte is out. */
-async function flush(stream: NodeJS.WriteStream): Promise<void> {
-  if (stream.destroyed || !stream.writable) return
-  await new Promise<void>((resolve) => stream.write('', () => resolve()))
-}
-
 async function main(argv: readonly string[]): Promise<void> {
   const interrupts = watchInterrupts()
-  ignoreClosedPipes(interrupts)
+  const output = watchOutput(interrupts)
   const end = async (code: number): Promise<never> => {
-    await flush(process.stdout)
-    await flush(process.stderr)
-    process.exit(code)
+    const failure = await output.finish()
+    if (failure === null || code !== 0) process.exit(code)
+    process.stderr.write(`${describeError(failure)}\n`)
+    process.exit(exitCodeOf(failure))
   }
+  let crashed = false
   const crash = (error: unknown): void => {
+    if (crashed) return
+    crashed = true
     report(error, argv)
     void end(exitCodeOf(error))
   }
   process.on('uncaughtException', crash)
   process.on('unhandledRejection', crash)
-  let code: number
+  await end(await runReported(argv, interrupts))
+}
+
+/** The exit code of a command line, its error reported. */
+async function runReported(argv: readonly string[], interrupts: Interrupts): Promise<number> {
   try {
-    code = await run(argv, interrupts)
+    return await run(argv, interrupts)
   } catch (error) {
     report(error, argv)
     const cancelled = error instanceof FineTuneError && error.code === 'FT_CANCELLED'
-    code = cancelled ? (interrupts.received?.exitCode ?? exitCodeOf(error)) : exitCodeOf(error)
+    return (cancelled ? interrupts.received?.exitCode : undefined) ?? exitCodeOf(error)
   }
-  await end(code)
 }
 
 void main(process.argv.slice(2))

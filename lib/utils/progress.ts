@@ -48,8 +48,6 @@ function barProgress(options: ProgressOptions, stream: NodeJS.WriteStream): Prog
     barsize: 28,
     hideCursor: true,
     fps: 8,
-    // The last state of a short task is worth seeing.
-    forceRedraw: false,
     stopOnComplete: false,
     linewrap: false,
     gracefulExit: false,
@@ -59,6 +57,9 @@ function barProgress(options: ProgressOptions, stream: NodeJS.WriteStream): Prog
   let note = ''
   const payload = () => ({ note, left: timeLeft(start, value, total) })
   bar.start(total, 0, payload())
+  // A process that ends in the middle must not leave the terminal without a cursor.
+  const showCursor = (): void => void stream.write('\n\u001b[?25h')
+  process.once('exit', showCursor)
   setLiveBar({
     clear: () => stream.write('\r\u001b[K'),
     draw: () => bar.render(),
@@ -75,6 +76,7 @@ function barProgress(options: ProgressOptions, stream: NodeJS.WriteStream): Prog
     },
     stop() {
       setLiveBar(null)
+      process.off('exit', showCursor)
       bar.stop()
     },
   }

@@ -55,7 +55,10 @@ function readText(file: string): string {
 function parseFile(file: string, text: string): { data: unknown; lineOf: LineOf } {
   const extension = path.extname(file).toLowerCase()
   if (!['.yaml', '.yml', '.json'].includes(extension)) {
-    fail('FT_INVALID_CONFIG', `${file}: a configuration file ends in .yaml, .yml or .json`, { remedy: 'rename it, or give the model with --model and the data with --data', details: { file } })
+    fail('FT_INVALID_CONFIG', `${file}: a configuration file ends in .yaml, .yml or .json`, {
+      remedy: "give the model with --model and the data with --data; quote a glob: --data '*.jsonl'",
+      details: { file },
+    })
   }
   const { parseDocument, LineCounter, isMap: isYamlMap } = createRequire(import.meta.url)('yaml') as typeof yaml
   const counter = new LineCounter()

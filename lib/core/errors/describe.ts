@@ -1,7 +1,7 @@
 // How an error looks to a person and to a program: what and where, the remedy, the code. The stack and
 // the chain of causes are for --verbose only. Secrets are removed from both.
 import { redact } from '../redact.js'
-import { FineTuneError } from './classes.js'
+import type { FineTuneError } from './classes.js'
 import { toFineTuneError } from './make.js'
 
 /** The last line of stdout under --json. */

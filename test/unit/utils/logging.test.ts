@@ -28,7 +28,7 @@ function captured(work: () => void): string {
   process.stderr.write = ((chunk: string) => {
     text += chunk
     return true
-  }) as typeof process.stderr.write
+  })
   try {
     work()
   } finally {

@@ -58,7 +58,7 @@ describe('createProgress', () => {
     try {
       const progress = createProgress({ total: 4, label: 'training', unit: 'steps', stream, color: false })
       progress.update(2, 'loss 2')
-      process.stderr.write = (() => true) as typeof process.stderr.write
+      process.stderr.write = (() => true)
       setupLogger({ level: 'info', color: false }).info('a line')
       process.stderr.write = original
       progress.update(4)
