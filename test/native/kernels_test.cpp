@@ -74,6 +74,38 @@ TEST(kernels_norm_matches_float64) {
   }
 }
 
+TEST(kernels_row_ops_match_composite_on_odd_and_strided_input) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const double tolerance = dtype == at::kFloat ? 2e-6 : 8e-3;
+    for (const int64_t tokens : {1, 5, 131}) {
+      for (const int64_t d : {2, 6, 17, 70}) {
+        const at::Tensor product = at::randn({tokens, 7, d}).to(dtype), w = at::randn({d}).to(dtype);
+        const at::Tensor x = product.narrow(1, 2, 3), dy = at::randn({tokens, 3, d}).to(dtype);
+        const auto [fast, rstd] = kernels::RmsNorm(x, w, 1e-5);
+        const auto [plain, plain_rstd] = kernels::composite::RmsNorm(x, w, 1e-5);
+        EXPECT(RelativeError(fast, plain) < tolerance && RelativeError(rstd, plain_rstd) < 2e-6);
+        at::Tensor dw = at::zeros({d}, x.options()), plain_dw = at::zeros({d}, x.options());
+        EXPECT(RelativeError(kernels::RmsNormBackward(dy, x, rstd, w, dw), kernels::composite::RmsNormBackward(dy, x, rstd, w, plain_dw)) < tolerance);
+        EXPECT(RelativeError(dw, plain_dw) < tolerance * 2);
+        const at::Tensor angle = at::rand({tokens, d / 2}) * 6;
+        for (const bool inverse : {false, true}) {
+          EXPECT(RelativeError(kernels::Rotate(x, angle.cos(), angle.sin(), inverse), kernels::composite::Rotate(x, angle.cos(), angle.sin(), inverse)) < tolerance);
+        }
+        const at::Tensor gate_up = (at::randn({tokens, 2 * d}) * 20).to(dtype), dgate = at::randn({tokens, d}).to(dtype);
+        EXPECT(RelativeError(kernels::Gate(gate_up, Activation::kSilu), kernels::composite::Gate(gate_up, Activation::kSilu)) < tolerance);
+        EXPECT(RelativeError(kernels::GateBackward(dgate, gate_up, Activation::kSilu), kernels::composite::GateBackward(dgate, gate_up, Activation::kSilu)) < tolerance);
+      }
+    }
+  }
+}
+
+TEST(kernels_row_ops_keep_nan) {
+  at::Tensor x = at::zeros({1, 4}, at::kBFloat16);
+  x[0][0] = std::nanf("");
+  EXPECT(kernels::Gate(x, Activation::kSilu).isnan().any().item<bool>());
+  EXPECT(std::get<0>(kernels::RmsNorm(x, at::ones({4}, at::kBFloat16), 1e-6)).isnan().all().item<bool>());
+}
+
 TEST(kernels_rope_turns_back) {
   const at::Tensor x = at::randn({9, 3, 10});
   const at::Tensor angle = at::rand({9, 4}) * 6;

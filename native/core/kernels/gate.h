@@ -14,4 +14,9 @@ at::Tensor Gate(const at::Tensor& gate_up, Activation activation);
 /// d gate_up [tokens, 2·n] from dy [tokens, n].
 at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation);
 
+namespace composite {  // ATen operations, any device: the reference of the CPU version
+at::Tensor Gate(const at::Tensor& gate_up, Activation activation);
+at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation);
+}  // namespace composite
+
 }  // namespace ft::kernels

@@ -18,4 +18,11 @@ at::Tensor RmsNormApply(const at::Tensor& x, const at::Tensor& rstd, const at::T
 at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight,
                            at::Tensor weight_grad);
 
+namespace composite {  // ATen operations, any device: the reference of the CPU version
+std::tuple<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
+at::Tensor RmsNormApply(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight);
+at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight,
+                           at::Tensor weight_grad);
+}  // namespace composite
+
 }  // namespace ft::kernels

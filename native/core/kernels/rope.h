@@ -9,4 +9,8 @@ namespace ft::kernels {
 /// x [tokens, heads, head_dim]; cos, sin fp32 [tokens, half]. `inverse` rotates back, which is the backward pass.
 at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool inverse);
 
+namespace composite {  // ATen operations, any device: the reference of the CPU version
+at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool inverse);
+}  // namespace composite
+
 }  // namespace ft::kernels

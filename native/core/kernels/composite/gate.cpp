@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-namespace ft::kernels {
+namespace ft::kernels::composite {
 namespace {
 
 at::Tensor Activate(const at::Tensor& x, Activation activation) {
@@ -52,4 +52,4 @@ at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activat
   return d;
 }
 
-}  // namespace ft::kernels
+}  // namespace ft::kernels::composite

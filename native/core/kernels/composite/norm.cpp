@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-namespace ft::kernels {
+namespace ft::kernels::composite {
 
 std::tuple<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const at::Tensor rstd = x.to(at::kFloat).square().mean(-1, /*keepdim=*/true).add_(eps).rsqrt_();
@@ -25,4 +25,4 @@ at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::
   return dx.sub_(normalized * projection).mul_(rstd).to(x.scalar_type());
 }
 
-}  // namespace ft::kernels
+}  // namespace ft::kernels::composite

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-namespace ft::kernels {
+namespace ft::kernels::composite {
 
 at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool inverse) {
   const int64_t half = cos.size(1);
@@ -18,4 +18,4 @@ at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
   return y;
 }
 
-}  // namespace ft::kernels
+}  // namespace ft::kernels::composite

@@ -1,0 +1,43 @@
+// Elementwise and row-wise loops over raw memory, compiled once for each instruction set (row_ops_<isa>.cpp) and chosen
+// when first used. Free of LibTorch. T is float or Bf16; everything is computed in fp32 and rounded once.
+#pragma once
+
+#include <cstdint>
+
+namespace ft::kernels::cpu {
+
+struct Bf16 {
+  uint16_t bits;
+};
+
+// A matrix of heads: element (token, head, i) lies at data[token · token_stride + head · head_stride + i].
+template <typename T>
+struct HeadView {
+  T* data;
+  int64_t token_stride;
+  int64_t head_stride;
+};
+
+template <typename T>
+struct RowOps {
+  /// rstd[r] = 1 / sqrt(mean(x²) + eps); x row r starts at x + r · x_stride.
+  void (*rms_rstd)(const T* x, int64_t x_stride, int64_t rows, int64_t n, float eps, float* rstd);
+  /// y = x · rstd · w; y is contiguous.
+  void (*rms_apply)(const T* x, int64_t x_stride, const float* rstd, const T* w, int64_t rows, int64_t n, T* y);
+  /// dx contiguous; dy rows start at dy + r · dy_stride. `dw` [n] fp32 is added to, or null.
+  void (*rms_backward)(const T* dy, int64_t dy_stride, const T* x, int64_t x_stride, const float* rstd, const T* w, int64_t rows, int64_t n, T* dx,
+                       float* dw);
+  /// (a, b) -> (a·cos − b·sin, b·cos + a·sin) for tokens [begin, end); cos, sin [tokens, half]; sign −1 rotates back.
+  /// Dimensions from 2·half to head_dim are copied.
+  void (*rotate)(HeadView<const T> x, HeadView<T> y, const float* cos, const float* sin, float sign, int64_t begin, int64_t end, int64_t heads,
+                 int64_t half, int64_t head_dim);
+  /// y [rows, n] = silu(gate) · up of gate_up [rows, 2n].
+  void (*silu_gate)(const T* gate_up, int64_t rows, int64_t n, T* y);
+  void (*silu_gate_backward)(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up);
+};
+
+/// The best version this CPU runs.
+template <typename T>
+const RowOps<T>& RowOpsFor();
+
+}  // namespace ft::kernels::cpu
