@@ -168,6 +168,7 @@ int64_t CountParameters(const DecoderSpec& spec) {
 CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights) {
   CheckedTensors checked;
   checked.tie_word_embeddings = spec.tie_word_embeddings;
+  checked.files = weights.files();
   const std::string embed_name = spec.names.embed_tokens + ".weight";
   const std::string head_name = spec.names.lm_head + ".weight";
   const std::vector<ExpectedTensor> expected = ExpectedTensors(spec);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ struct CheckedTensors {
   bool tie_word_embeddings = false;
   /// Tensors of the files that the model has no place for (rotary_emb.inv_freq buffers left out).
   std::vector<std::string> unused;
+  /// Keeps what `locations` points at alive.
+  std::vector<std::shared_ptr<SafetensorsFile>> files;
 };
 
 /// Compares a folder with a spec. Names are matched as transformers does: also without the leading "model."
