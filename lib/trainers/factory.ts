@@ -1,10 +1,12 @@
 // Trainers by the name that `training.method` has. Built in: lora and full; plugins register more under their own names.
 import type { ResolvedConfig } from '../core/config/index.js'
 import { names, Registry } from '../core/registry.js'
+import { rehearse } from './dry-run.js'
 import type { TrainingBackend } from './engine.js'
 import type { EndEvent, TrainingObserver } from './events.js'
 import { full, lora, type TrainingMethod } from './methods/index.js'
 import { objectives, type Objective } from './objectives/index.js'
+import { runTraining } from './run.js'
 
 export interface TrainOptions extends TrainingObserver {
   /** Ends the run after the step it is in, with a checkpoint. */
@@ -84,8 +86,7 @@ export function defineTrainer({ name, method = lora, objective = objectives.sft 
     async train(): Promise<TrainingResult> {
       const { backend, dryRun, ...options } = this.#options
       const settings = { ...options, config: this.#config, recipe: { name, method, objective }, backend: backend ?? (await import('./backend.js')).nativeBackend }
-      const run = dryRun === true ? (await import('./dry-run.js')).rehearse : (await import('./run.js')).runTraining
-      return resultOf(await run(settings))
+      return resultOf(await (dryRun === true ? rehearse(settings) : runTraining(settings)))
     }
   }
 }

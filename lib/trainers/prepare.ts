@@ -33,6 +33,8 @@ export interface PrepareOptions {
   backend: TrainingBackend
   signal?: AbortSignal
   dryRun: boolean
+  /** Told where the run's log is, once it is open. */
+  onLogFile?: (file: string) => void
   /** Undone in reverse order when the run is over, however it ends. */
   cleanup: Cleanup
 }
@@ -106,20 +108,23 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   }
 }
 
-async function prepareFolder({ config, backend, dryRun, cleanup }: PrepareOptions, output: string) {
+async function prepareFolder({ config, backend, dryRun, cleanup, onLogFile }: PrepareOptions, output: string) {
   const { resume, overwrite } = config.training
   await refuseInputFolders(output, { 'the model': config.model.name, 'the adapter that training starts from': config.training.adapter })
   const folder = dryRun ? null : await openFolder(output, (target) => backend.lockFolder(target))
   if (folder !== null) cleanup.push(() => folder.close())
-  const resumed = await findResumePoint(resume, output)
-  const inside = resumed === null || path.dirname(resumed.checkpoint.path) === output
-  await refuseHeldRun(output, { resume: resume !== false && inside, overwrite })
-  const later = await laterCheckpoints(resumed, config, output)
+  if (resume === false) await refuseHeldRun(output, overwrite)
   if (folder !== null) {
-    const log = addLogFile(path.join(output, 'training.log'))
+    const file = path.join(output, 'training.log')
+    const log = addLogFile(file)
     cleanup.push(() => log.close())
+    onLogFile?.(file)
     if (folder.removed.length > 0) getLogger().info(`removed what an interrupted save left behind: ${folder.removed.join(', ')}`)
   }
+  const resumed = await findResumePoint(resume, output)
+  // A run of another folder goes on here only where no run is yet.
+  if (resumed !== null && path.dirname(resumed.checkpoint.path) !== output) await refuseHeldRun(output, overwrite)
+  const later = await laterCheckpoints(resumed, config, output)
   return { folder, resumed, later }
 }
 

@@ -1,6 +1,8 @@
 // One training run, from its first check to its last file. The state machine says what may follow what; the numbers
 // live in RunProgress; the engine does the work, one call an optimizer step.
-import { FineTuneError, makeError } from '../core/errors/index.js'
+import { appendFileSync } from 'node:fs'
+import { describeError, FineTuneError, makeError } from '../core/errors/index.js'
+import { redact } from '../core/redact.js'
 import { getLogger } from '../utils/logging.js'
 import { formatBytes, formatSeconds } from '../utils/terminal.js'
 import type { Batch, StepOutcome } from './engine.js'
@@ -32,6 +34,7 @@ class TrainingRun {
   #savedStep = 0
   #savedPath: string | null = null
   #logAt = 0
+  #logFile: string | null = null
 
   constructor(options: RunOptions) {
     this.#options = options
@@ -42,7 +45,7 @@ class TrainingRun {
     const cleanup: Cleanup = []
     try {
       this.#move('prepare')
-      const run = await prepareRun({ ...this.#options, dryRun: false, cleanup })
+      const run = await prepareRun({ ...this.#options, dryRun: false, cleanup, onLogFile: (file) => (this.#logFile = file) })
       if (run.resumed !== null) [this.#savedStep, this.#savedPath] = [run.resumed.checkpoint.step, run.resumed.checkpoint.path]
       this.#emit(startEvent(run))
       this.#move('train')
@@ -50,7 +53,7 @@ class TrainingRun {
     } catch (error) {
       const cancelled = error instanceof FineTuneError && error.code === 'FT_CANCELLED' && this.#state === 'preparing'
       if (!isFinal(this.#state)) this.#move(cancelled ? 'interrupt' : 'fail')
-      getLogger().error(error instanceof FineTuneError ? `${error.message} (${error.code})` : String(error))
+      this.#noteFailure(error)
       throw error
     } finally {
       for (const undo of cleanup.reverse()) await undo()
@@ -195,6 +198,16 @@ class TrainingRun {
     this.#savedPath = saved.path
     getLogger().info(`saved ${saved.path} (${formatBytes(saved.bytes)} in ${formatSeconds(saved.seconds)})`)
     this.#emit({ event: 'checkpoint', path: saved.path, step: this.#savedStep, bytes: saved.bytes, seconds: saved.seconds })
+  }
+
+  /** In the run's log only: whoever called is told by the error itself. */
+  #noteFailure(error: unknown): void {
+    if (this.#logFile === null) return
+    try {
+      appendFileSync(this.#logFile, `${new Date().toISOString()} error ${redact(describeError(error))}\n`)
+    } catch {
+      // A disk that is full is what most likely brought us here.
+    }
   }
 
   async #during<T>(begin: TrainingMove, end: TrainingMove, work: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 // manifest.json: size and SHA-256 of every file of a checkpoint, written last. A folder whose manifest is missing
 // or does not match was not committed, or was damaged since.
+import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
@@ -12,14 +13,18 @@ const manifestSchema = z.strictObject({
   version: z.literal(1),
   step: z.number().int().nonnegative(),
   files: z.record(z.string().regex(/^[^/\\\0]{1,255}$/), z.strictObject({ size: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
+  /** SHA-256 of this file's own content without this field. */
+  sha256: z.string(),
 })
 
 export type Manifest = z.infer<typeof manifestSchema>
 
 export type Verdict = { usable: true; manifest: Manifest } | { usable: false; reason: string }
 
-function serialize(manifest: Manifest): string {
-  return `${JSON.stringify(manifest, null, 2)}\n`
+function serialize(manifest: Omit<Manifest, 'sha256'>): string {
+  const { format, version, step, files } = manifest
+  const content = { format, version, step, files }
+  return `${JSON.stringify({ ...content, sha256: createHash('sha256').update(JSON.stringify(content)).digest('hex') }, null, 2)}\n`
 }
 
 /** Flushes every file of the folder and writes its manifest. Files only: a checkpoint has no folders inside. */
@@ -31,9 +36,9 @@ export async function writeManifest(folder: string, step: number): Promise<Manif
     await fsyncFile(file)
     files[name] = { size: (await fs.stat(file)).size, sha256: await sha256File(file) }
   }
-  const manifest: Manifest = { format: 'ft-native-checkpoint', version: 1, step, files }
-  await writeFileSynced(path.join(folder, manifestFile), serialize(manifest))
-  return manifest
+  const text = serialize({ format: 'ft-native-checkpoint', version: 1, step, files })
+  await writeFileSynced(path.join(folder, manifestFile), text)
+  return manifestSchema.parse(JSON.parse(text))
 }
 
 /** Reads every byte of the folder's files against its manifest. Never throws: an unreadable file is a reason. */

@@ -2,7 +2,7 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { fail, makeError } from '../../core/errors/index.js'
-import { checkWritable, errnoOf, pathKind, removePath, storageError } from '../../utils/fs.js'
+import { checkWritable, errnoOf, fsyncFolder, pathKind, removePath, storageError } from '../../utils/fs.js'
 import { CheckpointStore } from '../checkpoints/store.js'
 
 /** Any of these is a finished run's result (or a model: training into a model's own folder would replace it). */
@@ -25,9 +25,9 @@ export async function inspectFolder(folder: string): Promise<FolderContents> {
   return { exists, checkpoints, finalWeights: (await namesIn(folder)).filter((name) => finalWeights.test(name)) }
 }
 
-/** Errors: FT_OUTPUT_EXISTS when the folder holds a run and neither resume nor overwrite was asked for. */
-export async function refuseHeldRun(folder: string, options: { resume: boolean; overwrite: boolean }): Promise<void> {
-  if (options.resume || options.overwrite) return
+/** Errors: FT_OUTPUT_EXISTS when the folder holds a run that is not to be overwritten. */
+export async function refuseHeldRun(folder: string, overwrite: boolean): Promise<void> {
+  if (overwrite) return
   const contents = await inspectFolder(folder)
   if (contents.checkpoints === 0 && contents.finalWeights.length === 0) return
   const found = contents.checkpoints > 0 ? `${contents.checkpoints} checkpoint${contents.checkpoints === 1 ? '' : 's'}` : contents.finalWeights.join(', ')
@@ -65,6 +65,7 @@ export interface FolderLock {
  */
 export async function openFolder(folder: string, lockFolder: (folder: string) => FolderLock | Promise<FolderLock>): Promise<OpenFolder> {
   const existed = (await pathKind(folder)) === 'folder'
+  await makeFolders(folder)
   await checkWritable(folder)
   const lock = await lockFolder(folder)
   const store = new CheckpointStore(folder)
@@ -77,6 +78,19 @@ export async function openFolder(folder: string, lockFolder: (folder: string) =>
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Folder by folder: Node's recursive mkdir never returns where a parent refuses with ENOENT, as /proc does. */
+async function makeFolders(folder: string): Promise<void> {
+  if ((await pathKind(folder)) === 'folder') return
+  const parent = path.dirname(folder)
+  if (parent !== folder) await makeFolders(parent)
+  try {
+    await fs.mkdir(folder)
+    await fsyncFolder(parent)
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST' || (await pathKind(folder)) !== 'folder') throw storageError(error, 'create the folder', folder)
   }
 }
 

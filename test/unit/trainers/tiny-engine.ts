@@ -215,7 +215,7 @@ export function tinyBackend(options: TinyOptions = {}): TinyBackend {
     models,
     locks: 0,
     lockFolder(folder) {
-      if (options.locked) throw makeError('FT_OUTPUT_LOCKED', `${folder} is in use by process 1`)
+      if (options.locked) throw makeError('FT_OUTPUT_LOCKED', `${folder} is in use by process 1`, { remedy: 'wait for it' })
       backend.locks += 1
       return { release: () => void (backend.locks -= 1) }
     },

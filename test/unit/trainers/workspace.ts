@@ -5,6 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { ConfigBuilder, type LoraInput, type ResolvedConfig, type TrainingInput } from '../../../lib/core/config/index.js'
 import { FineTuneError, type ErrorCode } from '../../../lib/core/errors/index.js'
+import { setupLogger } from '../../../lib/utils/logging.js'
 import type { StepEvent, TrainingEvent } from '../../../lib/trainers/index.js'
 
 export class Workspace {
@@ -17,6 +18,7 @@ export class Workspace {
   }
 
   static async create(): Promise<Workspace> {
+    setupLogger({ level: 'info', console: false })
     // In memory where that is possible: the many fsyncs of a run are not what these tests ask about.
     const base = await fs.access('/dev/shm', fs.constants.W_OK).then(() => '/dev/shm', () => os.tmpdir())
     const workspace = new Workspace(await fs.mkdtemp(path.join(base, 'ft-trainers-')))
