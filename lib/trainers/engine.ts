@@ -123,6 +123,8 @@ export interface TrainingBackend {
   resolveModel(config: ResolvedConfig): Promise<ModelSource>
   /** From headers alone. */
   inspectModel(source: ModelSource): Promise<Omit<EngineModelInfo, 'dtype' | 'device'>>
+  /** Module paths that target modules name. Errors: FT_UNKNOWN_TARGET_MODULE. */
+  resolveTargets(source: ModelSource, targets: string | readonly string[]): Promise<string[]>
   loadTokenizer(folder: string): Promise<TextTokenizer>
   prepareData(options: DataOptions): Promise<PreparedDataset>
   loadModel(source: ModelSource, config: ResolvedConfig, signal?: AbortSignal): Promise<EngineModel>

@@ -83,7 +83,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   })
   const environment = backend.environment(source, config)
   if (resumed !== null) checkResume({ point: resumed, inputs, environment, plan, force: config.training.force })
-  const gradientCheckpointing = await fitMemory(options, source, data, resumed)
+  await refuseTooLarge(options, source, data)
   stopIfAborted(signal)
 
   const model = await LogProgress.run(`loading ${source.name}`, () => backend.loadModel(source, config, signal))
@@ -93,6 +93,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   cleanup.push(() => optimizer.dispose())
   logModelInfo({ ...model.info, trainableParameters: optimizer.numTrainableParameters })
   if (resumed !== null) await restore(resumed, weights, optimizer)
+  const gradientCheckpointing = decideCheckpointing(options, source, data, model, resumed)
   // Only now, when nothing but the training itself can fail any more, does an earlier run go.
   if (folder !== null && config.training.overwrite) await removeRun(output)
   if (folder !== null) for (const checkpoint of later) await folder.store.delete(checkpoint)
@@ -139,21 +140,30 @@ async function prepareData({ config, backend, signal, cleanup }: PrepareOptions,
   return { tokenizer, data }
 }
 
-/** Errors: FT_OUT_OF_MEMORY when the run cannot fit whatever is recomputed. Returns gradient_checkpointing, decided. */
-async function fitMemory({ config, backend, recipe }: PrepareOptions, source: ModelSource, data: PreparedDataset, resumed: ResumePoint | null): Promise<boolean> {
-  const asked = config.training.gradientCheckpointing
+/** Errors: FT_OUT_OF_MEMORY when the run cannot fit whatever is recomputed. From headers; random weights have none. */
+async function refuseTooLarge({ config, backend, recipe }: PrepareOptions, source: ModelSource, data: PreparedDataset): Promise<void> {
+  const { force, gradientCheckpointing } = config.training
+  if (config.model.init === 'random' || force) return
   const info = await backend.inspectModel(source)
   const available = backend.memoryAvailable(source.device)
-  const shape: StepShape = { tokens: longestBatchTokens(data.train, config.training.batchSize), valueBytes: source.dtype === 'fp32' ? 4 : 2 }
-  const weightBytes = info.numParameters * shape.valueBytes
-  const fixed = recipe.method.produces === 'model' ? weightBytes + trainableBytes(info.numParameters, 'weights') : weightBytes
-  const least = fixed + activationBytes(info, shape, asked !== false)
-  if (least > available && !config.training.force) throw tooLarge(info, least, available)
+  const shape = shapeOf(config, source, data)
+  const state = recipe.method.produces === 'model' ? trainableBytes(info.numParameters, 'weights') : 0
+  const least = info.numParameters * shape.valueBytes + state + activationBytes(info, shape, gradientCheckpointing !== false)
+  if (least > available) throw tooLarge(info, least, available)
+}
+
+function shapeOf(config: ResolvedConfig, source: ModelSource, data: PreparedDataset): StepShape {
+  return { tokens: longestBatchTokens(data.train, config.training.batchSize), valueBytes: source.dtype === 'fp32' ? 4 : 2 }
+}
+
+/** gradient_checkpointing, decided: a resumed run keeps what it began with unless it is told otherwise. */
+function decideCheckpointing({ config, backend }: PrepareOptions, source: ModelSource, data: PreparedDataset, model: EngineModel, resumed: ResumePoint | null): boolean {
+  const asked = config.training.gradientCheckpointing
   if (asked !== 'auto') return asked
   if (resumed !== null) return resumed.state.gradientCheckpointing
-  const choice = chooseCheckpointing(info, shape, available - fixed)
+  const choice = chooseCheckpointing(model.info, shapeOf(config, source, data), backend.memoryAvailable(source.device))
   getLogger().info(
-    `gradient checkpointing ${choice.on ? 'on' : 'off'} (auto): activations of the longest batch would take ${formatBytes(choice.bytes)}, ${formatBytes(Math.max(0, choice.availableBytes))} are free`,
+    `gradient checkpointing ${choice.on ? 'on' : 'off'} (auto): activations of the longest batch would take ${formatBytes(choice.bytes)}, ${formatBytes(choice.availableBytes)} are free`,
   )
   return choice.on
 }

@@ -3,21 +3,23 @@
 import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { errnoOf, fsyncFile, sha256File, writeFileSynced } from '../../utils/fs.js'
+import { zod, type Zod } from './zod.js'
 
 export const manifestFile = 'manifest.json'
 
-const manifestSchema = z.strictObject({
-  format: z.literal('ft-native-checkpoint'),
-  version: z.literal(1),
-  step: z.number().int().nonnegative(),
-  files: z.record(z.string().regex(/^[^/\\\0]{1,255}$/), z.strictObject({ size: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
-  /** SHA-256 of this file's own content without this field. */
-  sha256: z.string(),
-})
+const manifestSchema = (z: Zod) =>
+  z.strictObject({
+    format: z.literal('ft-native-checkpoint'),
+    version: z.literal(1),
+    step: z.number().int().nonnegative(),
+    files: z.record(z.string().regex(/^[^/\\\0]{1,255}$/), z.strictObject({ size: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
+    /** SHA-256 of this file's own content without this field. */
+    sha256: z.string(),
+  })
 
-export type Manifest = z.infer<typeof manifestSchema>
+export type Manifest = z.infer<ReturnType<typeof manifestSchema>>
 
 export type Verdict = { usable: true; manifest: Manifest } | { usable: false; reason: string }
 
@@ -38,7 +40,7 @@ export async function writeManifest(folder: string, step: number): Promise<Manif
   }
   const text = serialize({ format: 'ft-native-checkpoint', version: 1, step, files })
   await writeFileSynced(path.join(folder, manifestFile), text)
-  return manifestSchema.parse(JSON.parse(text))
+  return manifestSchema(zod()).parse(JSON.parse(text))
 }
 
 /** Reads every byte of the folder's files against its manifest. Never throws: an unreadable file is a reason. */
@@ -77,7 +79,7 @@ export async function readManifest(folder: string): Promise<Verdict> {
   } catch {
     return { usable: false, reason: `${manifestFile} is not JSON` }
   }
-  const parsed = manifestSchema.safeParse(json)
+  const parsed = manifestSchema(zod()).safeParse(json)
   // Written in one way only: any other byte means damage, also where JSON would not mind.
   if (!parsed.success || serialize(parsed.data) !== text) return { usable: false, reason: `${manifestFile} is damaged` }
   return { usable: true, manifest: parsed.data }

@@ -2,55 +2,57 @@
 // ft_state.json, which is all that a resumed run needs besides weights and optimizer.
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { makeError } from '../../core/errors/index.js'
 import { writeFileSynced } from '../../utils/fs.js'
 import type { RunProgress } from '../progress.js'
 import { cursorAt, epochAt, type Cadence, type RunPlan } from '../run-plan.js'
 import type { RunInputs } from './inputs.js'
+import { zod, type Zod } from './zod.js'
 
 export const trainerStateFile = 'trainer_state.json'
 export const resumeStateFile = 'ft_state.json'
 
-const count = z.number().int().nonnegative()
-const inputValue = z.union([z.string(), z.number(), z.boolean(), z.null()])
+function resumeStateSchema(z: Zod) {
+  const count = z.number().int().nonnegative()
+  const inputValue = z.union([z.string(), z.number(), z.boolean(), z.null()])
+  return z.strictObject({
+    format: z.literal('ft-native-state'),
+    version: z.literal(1),
+    ft_native_version: z.string(),
+    /** The next step's place in the data. */
+    cursor: z.strictObject({ epoch: count, stepInEpoch: count }),
+    plan: z.strictObject({ stepsPerEpoch: count.min(1), maxSteps: count, numEpochs: count }),
+    /** All randomness is a function of these (Philox, counter-based): there is no other generator state. */
+    random: z.strictObject({ generator: z.literal('philox'), seed: count, step: count }),
+    gradientCheckpointing: z.boolean(),
+    /** What the run's numbers depend on. */
+    inputs: z.record(z.string(), inputValue),
+    /** What they may depend on in the last bits: reported when it changes. */
+    environment: z.record(z.string(), inputValue),
+    progress: z.strictObject({
+      globalStep: count,
+      lossSum: z.number(),
+      lossSteps: count,
+      windowLossSum: z.number(),
+      windowLossSteps: count,
+      tokens: count,
+      supervisedTokens: count,
+      totalFlos: z.number(),
+      trainSeconds: z.number(),
+      skippedSteps: count,
+      overflowStreak: count,
+      lastEvalStep: z.number().int().min(-1),
+      lastEvalLoss: z.number().nullable(),
+      firstEvalLoss: z.number().nullable(),
+      bestMetric: z.number().nullable(),
+      bestGlobalStep: count.nullable(),
+      logHistory: z.array(z.record(z.string(), z.number().nullable())),
+    }),
+  })
+}
 
-const resumeStateSchema = z.strictObject({
-  format: z.literal('ft-native-state'),
-  version: z.literal(1),
-  ft_native_version: z.string(),
-  /** The next step's place in the data. */
-  cursor: z.strictObject({ epoch: count, stepInEpoch: count }),
-  plan: z.strictObject({ stepsPerEpoch: count.min(1), maxSteps: count, numEpochs: count }),
-  /** All randomness is a function of these (Philox, counter-based): there is no other generator state. */
-  random: z.strictObject({ generator: z.literal('philox'), seed: count, step: count }),
-  gradientCheckpointing: z.boolean(),
-  /** What the run's numbers depend on. */
-  inputs: z.record(z.string(), inputValue),
-  /** What they may depend on in the last bits: reported when it changes. */
-  environment: z.record(z.string(), inputValue),
-  progress: z.strictObject({
-    globalStep: count,
-    lossSum: z.number(),
-    lossSteps: count,
-    windowLossSum: z.number(),
-    windowLossSteps: count,
-    tokens: count,
-    supervisedTokens: count,
-    totalFlos: z.number(),
-    trainSeconds: z.number(),
-    skippedSteps: count,
-    overflowStreak: count,
-    lastEvalStep: z.number().int().min(-1),
-    lastEvalLoss: z.number().nullable(),
-    firstEvalLoss: z.number().nullable(),
-    bestMetric: z.number().nullable(),
-    bestGlobalStep: count.nullable(),
-    logHistory: z.array(z.record(z.string(), z.number().nullable())),
-  }),
-})
-
-export type ResumeState = z.infer<typeof resumeStateSchema>
+export type ResumeState = z.infer<ReturnType<typeof resumeStateSchema>>
 
 export interface StateParts {
   version: string
@@ -86,7 +88,7 @@ export async function writeStateFiles(folder: string, parts: StateParts): Promis
 export async function readResumeState(folder: string): Promise<ResumeState> {
   const file = path.join(folder, resumeStateFile)
   try {
-    return resumeStateSchema.parse(JSON.parse(await fs.readFile(file, 'utf8')))
+    return resumeStateSchema(zod()).parse(JSON.parse(await fs.readFile(file, 'utf8')))
   } catch (error) {
     throw makeError('FT_CHECKPOINT', `${file} cannot be read as the state of a run: ${firstProblem(error)}`, {
       remedy: 'resume from another checkpoint with --resume <folder>, or start again with --overwrite',
@@ -97,7 +99,7 @@ export async function readResumeState(folder: string): Promise<ResumeState> {
 }
 
 function firstProblem(error: unknown): string {
-  if (error instanceof z.ZodError) {
+  if (error instanceof zod().ZodError) {
     const [issue] = error.issues
     return issue ? `${issue.path.join('.')}: ${issue.message}` : 'it has another shape'
   }

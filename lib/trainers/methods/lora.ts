@@ -5,7 +5,7 @@ import { isExplicit, type ResolvedConfig } from '../../core/config/index.js'
 import { fail, makeError } from '../../core/errors/index.js'
 import { pathKind, sha256File } from '../../utils/fs.js'
 import { canonicalJson, flatten, type RunInputs } from '../checkpoints/inputs.js'
-import type { AdapterSettings } from '../engine.js'
+import type { AdapterSettings, ModelSource, TrainingBackend } from '../engine.js'
 import type { MethodContext, PlannedMethod, TrainingMethod } from './method.js'
 
 export const lora: TrainingMethod = {
@@ -15,6 +15,8 @@ export const lora: TrainingMethod = {
     const { config, backend, source } = context
     const from = config.training.adapter
     const settings = from === undefined ? ownSettings(config) : await startSettings(from, context)
+    // Names of modules that the model does not have are seen before the weights are read.
+    if (config.model.init === 'pretrained') await backend.resolveTargets(source, settings.targetModules)
     return {
       inputs: { ...flatten({ ...settings }, 'lora'), ...(from === undefined ? {} : await startInputs(from)) },
       summary: {
@@ -46,11 +48,12 @@ const decidedByAdapter = {
 } as const satisfies Partial<Record<keyof AdapterSettings, string>>
 
 /** The folder's options with this run's dropout. Errors: FT_INCOMPATIBLE_CONFIG when another value was asked for. */
-async function startSettings(folder: string, { config, backend }: MethodContext): Promise<AdapterSettings> {
+async function startSettings(folder: string, { config, backend, source }: MethodContext): Promise<AdapterSettings> {
   const start = await backend.readAdapter(folder)
   const wanted = ownSettings(config)
   for (const [field, key] of Object.entries(decidedByAdapter) as [keyof typeof decidedByAdapter, string][]) {
     if (!isExplicit(config, key) || sameValue(wanted[field], start[field])) continue
+    if (field === 'targetModules' && (await sameTargets(backend, source, wanted.targetModules, start.targetModules))) continue
     fail('FT_INCOMPATIBLE_CONFIG', `${key} is ${show(wanted[field])}, but the adapter ${folder} has ${show(start[field])}`, {
       remedy: `leave ${key} out: it comes from the adapter that training starts from`,
       details: { key, adapter: folder, expected: start[field], got: wanted[field] },
@@ -61,6 +64,11 @@ async function startSettings(folder: string, { config, backend }: MethodContext)
 
 function sameValue(a: AdapterSettings[keyof AdapterSettings], b: AdapterSettings[keyof AdapterSettings]): boolean {
   return canonicalJson(sorted(a)) === canonicalJson(sorted(b))
+}
+
+/** Two ways to say the same modules: all-linear, a pattern, names. */
+async function sameTargets(backend: TrainingBackend, source: ModelSource, a: AdapterSettings['targetModules'], b: AdapterSettings['targetModules']): Promise<boolean> {
+  return canonicalJson(await backend.resolveTargets(source, a)) === canonicalJson(await backend.resolveTargets(source, b))
 }
 
 function sorted(value: unknown): unknown {

@@ -42,6 +42,7 @@ describe('training methods', () => {
     expect(seen[0]).to.deep.equal([{ r: 8, loraAlpha: 16, loraDropout: 0.1, targetModules: ['q_proj', 'v_proj'], rankPattern: {}, alphaPattern: {}, useRslora: false }, { seed: 42, from: adapter }])
     await train(space.config('b', { adapter }, { r: 8, loraDropout: 0, targetModules: ['v_proj', 'q_proj'] }), { backend })
     expect(seen[1]).to.have.nested.property('[0].loraDropout', 0)
+    await train(space.config('b2', { adapter, maxSteps: 1 }, { targetModules: 'all-linear' }), { backend })
     await train(space.config('c'), { backend })
     const [first, fresh] = await Promise.all(['a', 'c'].map((name) => digests(space.path(name, 'checkpoint-5'), stateFiles)))
     expect(first).not.to.deep.equal(fresh)

@@ -1,0 +1,95 @@
+// The real floors below the trainer: data through lib/data, models through lib/models. Thin: names and shapes only.
+import type { ResolvedConfig } from '../core/config/index.js'
+import { loadTokenizer, planEpoch, prepareDataset, toBatch } from '../data/index.js'
+import {
+  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, readAdapterConfig, resolveDevice, resolveDtype, resolveModelFolder, TargetModuleDetector,
+  type Model,
+} from '../models/index.js'
+import type { EngineModel, TrainingBackend } from './engine.js'
+
+/** The engine's model behind the interface that the run sees: only this backend makes EngineModels for itself. */
+const models = new WeakMap<EngineModel, Model>()
+
+function modelOf(model: EngineModel): Model {
+  const known = models.get(model)
+  if (known === undefined) throw new TypeError('this model was not loaded by this backend')
+  return known
+}
+
+export const nativeBackend: TrainingBackend = {
+  lockFolder,
+
+  environment(source, config) {
+    const { libtorch, cpuCapability, threads } = diagnostics()
+    return { libtorch, cpu: cpuCapability, device: source.device, threads: config.training.threads ?? threads }
+  },
+
+  memoryAvailable(device) {
+    const { devices, memory } = diagnostics()
+    if (!device.startsWith('cuda')) return memory.availableBytes
+    const name = device === 'cuda' ? 'cuda:0' : device
+    return devices.find((entry) => entry.name === name || entry.name === device)?.totalBytes ?? memory.availableBytes
+  },
+
+  async resolveModel(config: ResolvedConfig) {
+    const { name } = config.model
+    const folder = await resolveModelFolder(name)
+    const device = resolveDevice(config.model.device)
+    return { name, folder, device, dtype: resolveDtype(config.model.dtype, device) }
+  },
+
+  inspectModel: async (source) => await inspectModel(source.name),
+
+  async resolveTargets(source, targets) {
+    return new TargetModuleDetector(await inspectModel(source.name)).resolve(targets)
+  },
+
+  loadTokenizer,
+
+  async prepareData({ config, tokenizer, signal }) {
+    const { path, validationPath, validationRatio, onBadRow } = config.dataset
+    const { maxSeqLength, trainOnPrompt, allowTruncation, chatTemplate } = config.tokenization
+    return await prepareDataset({
+      paths: typeof path === 'string' ? [path] : [...path],
+      validationPath, validationRatio, onBadRow, maxSeqLength, trainOnPrompt, allowTruncation, chatTemplate, tokenizer, signal, seed: config.training.seed,
+    })
+  },
+
+  async loadModel(source, config, signal) {
+    const model = await loadModel({
+      name: source.name, dtype: source.dtype, device: source.device, init: config.model.init, seed: config.training.seed, threads: config.training.threads, signal,
+    })
+    const engine: EngineModel = {
+      info: model.info,
+      evaluate: (batch) => model.evaluate(batch),
+      forwardPass: (batch, settings) => model.forwardPass(batch, settings),
+      dispose: () => model.dispose(),
+    }
+    models.set(engine, model)
+    return engine
+  },
+
+  async readAdapter(folder) {
+    const { r, loraAlpha, loraDropout, targetModules, rankPattern, alphaPattern, useRslora } = await readAdapterConfig(folder)
+    return { r, loraAlpha, loraDropout, targetModules, rankPattern, alphaPattern, useRslora }
+  },
+
+  async attachAdapter(model, _source, settings, { seed, from }) {
+    const target = modelOf(model)
+    return from === undefined ? await target.addAdapter({ ...settings, seed }) : await target.loadAdapter(from, { loraDropout: settings.loraDropout })
+  },
+
+  async trainAllWeights(model) {
+    const target = modelOf(model)
+    await target.setTrainable()
+    return { save: (folder) => target.save(folder), load: (folder) => target.loadWeights(folder) }
+  },
+
+  async createOptimizer(model, config) {
+    const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: eps, weightDecay } = config.training
+    return await createOptimizer(modelOf(model), { type: 'adamw', beta1, beta2, eps, weightDecay })
+  },
+
+  planEpoch: (options) => planEpoch({ ...options, rows: options.lengths.length }).steps,
+  toBatch,
+}
