@@ -96,6 +96,9 @@ add_library(ft::fmt ALIAS ft_fmt)
 target_include_directories(ft_fmt SYSTEM INTERFACE "${LIBTORCH_DIR}/include")
 target_compile_definitions(ft_fmt INTERFACE _GLIBCXX_USE_CXX11_ABI=${torch_abi})
 
+# Where programs of the build tree find LibTorch, and the addon too where it can't be placed beside it.
+set(FT_RUN_PATHS "${torch_lib_dir}")
+
 # A pip install of a CUDA build finds cuBLAS and the rest relative to its own place (../nvidia/*/lib), so it
 # must be used where it is. Everything else is placed beside the addon.
 set(FT_LIBTORCH_MOVABLE ON)
@@ -135,7 +138,7 @@ endfunction()
 
 # ft_program(<executable>): a program of the build tree; it loads LibTorch from where it is.
 function(ft_program target)
-  set_target_properties(${target} PROPERTIES BUILD_RPATH "${torch_lib_dir}" RUNTIME_OUTPUT_DIRECTORY "${FT_OUTPUT_DIR}")
+  set_target_properties(${target} PROPERTIES BUILD_RPATH "${FT_RUN_PATHS}" RUNTIME_OUTPUT_DIRECTORY "${FT_OUTPUT_DIR}")
   if(NOT MSVC)
     # Position independent like the library, whose precompiled header it shares.
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)

@@ -12,6 +12,8 @@ const unusedLibraries = /^(lib)?(torch_python|torchbind_test|jitbackend_test|bac
 export function isWanted(name) {
   if (name.startsWith('torch/include/') || name.startsWith('torch/share/cmake/')) return !name.startsWith('torch/include/pybind11/')
   if (/^torch\/lib\/[^/]+\.(so(\.[\d.]+)?|dylib|dll|lib)$/.test(name)) return !unusedLibraries.test(path.posix.basename(name))
+  // Of NVIDIA's wheels: the libraries, and the headers of the CUDA runtime.
+  if (/^nvidia\/(cu\d+|cuda_runtime)\/include\//.test(name)) return true
   return /^nvidia\/.+\/(lib|bin)\/[^/]+\.(so(\.[\d.]+)?|dll)$/.test(name)
 }
 

@@ -126,9 +126,9 @@ describe('setup', () => {
 
     it('give only what a C++ program needs', () => {
       const wanted = ['torch/include/c10/x.h', 'torch/share/cmake/Torch/TorchConfig.cmake', 'torch/lib/libgomp.so.1', 'torch/lib/libtorch_cuda.so',
-        'torch/lib/c10.lib', 'torch/lib/libomp.dylib', 'nvidia/cu13/lib/libcublas.so.13']
+        'torch/lib/c10.lib', 'torch/lib/libomp.dylib', 'nvidia/cu13/lib/libcublas.so.13', 'nvidia/cu13/include/cuda_runtime_api.h']
       const unwanted = ['torch/lib/libtorch_python.so', 'torch/lib/libshm.so', 'torch/lib/libtorchbind_test.so', 'torch/lib/libshm/x.h', 'torch/nn/a.py',
-        'torch/include/pybind11/cast.h', 'nvidia/cu13/include/cublas.h', 'functorch/x.so']
+        'torch/include/pybind11/cast.h', 'nvidia/cudnn/include/cudnn.h', 'functorch/x.so']
       expect(wanted.filter((name) => !isWanted(name))).to.deep.equal([])
       expect(unwanted.filter(isWanted)).to.deep.equal([])
     })
