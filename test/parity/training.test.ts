@@ -1,0 +1,104 @@
+// Twenty optimizer steps from the same weights, adapter and rows as transformers + PEFT, in fp32: losses and
+// gradient norms of every step, the first step's gradients tensor by tensor, and the logits at the end.
+import { expect } from 'chai'
+import { at, difference, goldenCases, microBatches, pickRows, seriesDifference, tensorOf, type GoldenCase, type RunRecord } from './golden.js'
+import { openSubject, type Subject, type Trainer } from './subject.js'
+
+const LOSS = 1e-4
+const GRADIENT = 1e-4
+const TRAINED_LOGITS = 1e-4
+
+/** Gradients of the first step, then all steps. */
+async function follow(golden: GoldenCase, trainer: Trainer, record: RunRecord) {
+  const { golden: facts } = golden
+  const gradients = await trainer.gradients(microBatches(facts, 0))
+  const losses: number[] = []
+  const gradNorms: number[] = []
+  for (let step = 0; step < facts.steps; step++) {
+    const result = await trainer.step(microBatches(facts, step), { learningRate: record.learning_rate, maxGradNorm: record.max_grad_norm, step })
+    losses.push(result.loss)
+    gradNorms.push(result.gradNorm)
+  }
+  return { gradients, losses, gradNorms }
+}
+
+async function trainedLogits(golden: GoldenCase, subject: Subject, record: RunRecord): Promise<number> {
+  const { input_ids: ids, positions, tensor } = record.trained_logits
+  const logits = await subject.logits(ids)
+  return difference(pickRows(logits, subject.vocabSize, positions), tensorOf(golden, tensor).data)
+}
+
+describe('training as transformers and PEFT train', function () {
+  this.timeout(60_000)
+
+  for (const golden of goldenCases()) {
+    it(`${golden.name}: LoRA`, async () => {
+      const subject = await openSubject(golden.model)
+      try {
+        await subject.loadAdapter(golden.adapter)
+        const record = golden.golden.lora
+        const run = await follow(golden, await subject.trainer({ weightDecay: record.weight_decay }), record)
+        const expected = [...golden.tensors.keys()].filter((name) => name.startsWith('lora.gradient.')).map((name) => name.slice('lora.gradient.'.length))
+        expect([...run.gradients.keys()].sort()).to.deep.equal(expected.sort())
+        for (const [name, gradient] of run.gradients) {
+          expect(difference(gradient, tensorOf(golden, `lora.gradient.${name}`).data), `gradient of ${name}`).to.be.below(GRADIENT)
+        }
+        expect(seriesDifference(run.losses, record.losses), 'losses').to.be.below(LOSS)
+        expect(seriesDifference(run.gradNorms, record.grad_norms), 'gradient norms').to.be.below(GRADIENT)
+        expect(await trainedLogits(golden, subject, record), 'logits afterwards').to.be.below(TRAINED_LOGITS)
+      } finally {
+        await subject.dispose()
+      }
+    })
+
+    it(`${golden.name}: full fine-tuning`, async () => {
+      const subject = await openSubject(golden.model)
+      try {
+        await subject.trainAllWeights()
+        const record = golden.golden.full
+        const run = await follow(golden, await subject.trainer({ weightDecay: record.weight_decay }), record)
+        expect([...run.gradients.keys()].sort()).to.deep.equal(Object.keys(record.first_gradient_norms).sort())
+        for (const [name, gradient] of run.gradients) {
+          const norm = Math.sqrt(gradient.reduce((sum, value) => sum + value * value, 0))
+          expect(norm, `gradient norm of ${name}`).to.be.closeTo(record.first_gradient_norms[name] ?? NaN, GRADIENT * norm)
+          const stored = golden.tensors.get(`full.gradient.${name}`)
+          if (stored) expect(difference(gradient, stored.data), `gradient of ${name}`).to.be.below(GRADIENT)
+        }
+        expect(seriesDifference(run.losses, record.losses), 'losses').to.be.below(LOSS)
+        expect(seriesDifference(run.gradNorms, record.grad_norms), 'gradient norms').to.be.below(GRADIENT)
+        expect(await trainedLogits(golden, subject, record), 'logits afterwards').to.be.below(TRAINED_LOGITS)
+      } finally {
+        await subject.dispose()
+      }
+    })
+  }
+})
+
+describe('the same gradients however the rows of a step are split', function () {
+  this.timeout(60_000)
+
+  for (const name of ['llama-gqa', 'mistral-window', 'qwen2-tied', 'qwen3-biases-bf16']) {
+    it(`${name}: 8 × 1, 1 × 8, 4 × 2 and checkpointing`, async () => {
+      const golden = at(goldenCases().filter((entry) => entry.name === name), 0)
+      const rows = golden.golden.rows.slice(0, 8)
+      const subject = await openSubject(golden.model)
+      try {
+        await subject.loadAdapter(golden.adapter)
+        const trainer = await subject.trainer({ weightDecay: 0 })
+        const whole = await trainer.gradients([rows])
+        const splits = { single: rows.map((row) => [row]), pairs: [rows.slice(0, 2), rows.slice(2, 4), rows.slice(4, 6), rows.slice(6)],
+          uneven: [rows.slice(0, 1), rows.slice(1, 8)], backwards: [[...rows].reverse()] }
+        for (const [split, batches] of Object.entries(splits)) {
+          for (const [tensor, gradient] of await trainer.gradients(batches)) {
+            expect(difference(gradient, whole.get(tensor) ?? []), `${split}: ${tensor}`).to.be.below(1e-5)
+          }
+        }
+        for (const [tensor, gradient] of await trainer.gradients([rows], { gradientCheckpointing: true })) {
+          expect(difference(gradient, whole.get(tensor) ?? []), `checkpointing: ${tensor}`).to.be.below(1e-6)
+        }
+      } finally {
+        await subject.dispose()
+      }
+    })
+  }
+})
