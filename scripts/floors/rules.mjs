@@ -13,7 +13,7 @@ export const nativeFloors = [
 ]
 
 /** Folders of native/core that must compile without LibTorch's headers (target ft_io). */
-export const torchFreeFolders = ['io', 'arch']
+export const torchFreeFolders = ['io', 'arch', 'text']
 
 /** lib/…, lowest first; lib/index.ts, the public surface, stands between trainers and cli. */
 export const typescriptFloors = [
