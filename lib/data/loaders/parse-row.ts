@@ -1,0 +1,42 @@
+// One row's bytes → an object, or the place and reason of the fault.
+import { decodeUtf8 } from '../text.js'
+import type { LoadedRow, RowPlace, RowValue } from '../types.js'
+import { findJsonFault } from './json-error.js'
+
+/** `start` is where the first byte stands; places inside the row are worked out from it. */
+export function parseRow(bytes: Buffer, start: Required<RowPlace>): LoadedRow {
+  const text = decodeUtf8(bytes)
+  if (typeof text === 'number') {
+    const before = bytes.subarray(0, text).toString('utf8')
+    return { place: move(start, before), problem: 'the bytes are not UTF-8' }
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    const fault = findJsonFault(text)
+    return { place: move(start, text.slice(0, fault.index)), problem: `not valid JSON: ${fault.reason}` }
+  }
+  const place = { file: start.file, line: start.line }
+  if (isRow(value)) return { place, value }
+  return { place, problem: `a row must be an object, this is ${kindOf(value)}` }
+}
+
+export function isRow(value: unknown): value is RowValue {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What a value is, for messages: never the value itself. */
+export function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  const kind = typeof value
+  return kind === 'object' ? 'an object' : kind === 'string' ? 'a text' : kind === 'undefined' ? 'missing' : `a ${kind}`
+}
+
+function move(start: Required<RowPlace>, text: string): RowPlace {
+  const lines = text.split('\n')
+  const last = lines[lines.length - 1] as string
+  if (lines.length === 1) return { ...start, column: start.column + last.length }
+  return { file: start.file, line: start.line + lines.length - 1, column: last.length + 1 }
+}

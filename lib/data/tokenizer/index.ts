@@ -1,0 +1,120 @@
+// The tokenizer of a model folder: tokenizer.json where there is one, else tokenizer.model.
+import { makeError } from '../../core/errors/index.js'
+import type { Encoded, EncodeRequest, TokenizerEngine } from './engine.js'
+import { readTokenizerFiles, type ChatTemplates, type NamedToken, type TokenizerFiles } from './files.js'
+import { createStreamDecoder, type StreamDecoder } from './stream-decoder.js'
+
+export type { Encoded, EncodeRequest, Trust } from './engine.js'
+export type { ChatTemplates, NamedToken } from './files.js'
+export type { StreamDecoder } from './stream-decoder.js'
+
+export interface EncodeOptions {
+  /** BOS, EOS … as the tokenizer's own post-processor adds them. Default true. */
+  addSpecialTokens?: boolean
+  /** true: "<|im_end|>" in the text is text, not the token. Default false; set it for data and user input. */
+  untrusted?: boolean
+}
+
+export interface TextTokenizer {
+  readonly kind: 'tokenizer.json' | 'sentencepiece'
+  readonly folder: string
+  /** Highest id + 1. */
+  readonly vocabSize: number
+  /** Of the folder's config.json: how many ids the model has embeddings for; undefined where it does not say. */
+  readonly modelVocabSize: number | undefined
+  readonly bosTokenId: number | null
+  readonly eosTokenId: number | null
+  readonly padTokenId: number | null
+  /** Ids that end a generation: generation_config.json, else config.json, and the tokenizer's EOS. */
+  readonly stopTokenIds: readonly number[]
+  /** bos_token, eos_token … as templates see them. */
+  readonly namedTokens: Readonly<Partial<Record<NamedToken, string>>>
+  /** Texts of the tokens that text never becomes when it is untrusted. */
+  readonly controlTokens: readonly string[]
+  /** The template for conversations; undefined where the model has none. */
+  readonly chatTemplate: string | undefined
+  readonly chatTemplates: ChatTemplates
+  /** Files to copy beside a saved model; absolute paths. */
+  readonly files: readonly string[]
+
+  encode(text: string, options?: EncodeOptions): Promise<Int32Array>
+  encodeBatch(texts: readonly string[], options?: EncodeOptions): Promise<Int32Array[]>
+  /** offsets: UTF-16 [begin0, end0, begin1, …]; 0, 0 for tokens that are not in the text. */
+  encodeWithOffsets(text: string, options?: EncodeOptions): Promise<{ ids: Int32Array; offsets: Int32Array }>
+  /** The general form: one say in trust for every text. */
+  encodeRequests(requests: readonly EncodeRequest[]): Promise<Encoded[]>
+  decode(ids: Iterable<number>, options?: { skipSpecialTokens?: boolean }): Promise<string>
+  /** For text that is shown while it is generated. */
+  streamDecoder(options?: { skipSpecialTokens?: boolean; before?: Iterable<number> }): StreamDecoder
+  tokenToId(token: string): number | null
+  idToToken(id: number): string | null
+  isSpecial(id: number): boolean
+  dispose(): void
+}
+
+/** Errors: FT_TOKENIZER_MISSING, FT_TOKENIZER, FT_SENTENCEPIECE_MISSING. */
+export async function loadTokenizer(folder: string): Promise<TextTokenizer> {
+  const files = await readTokenizerFiles(folder)
+  return createTextTokenizer(await loadEngine(files), files)
+}
+
+/** Both libraries are loaded when they are needed: they cost time and memory. */
+async function loadEngine(files: TokenizerFiles): Promise<TokenizerEngine> {
+  if (files.tokenizerJson !== undefined) {
+    const { loadHfTokenizer } = await import('./hf.js')
+    return loadHfTokenizer(files.tokenizerJson, files)
+  }
+  if (files.sentencepieceModel === undefined) throw makeError('FT_TOKENIZER_MISSING', `no tokenizer in ${files.folder}`)
+  const { loadSentencepieceTokenizer } = await import('./sentencepiece.js')
+  return loadSentencepieceTokenizer(files.sentencepieceModel, files)
+}
+
+export function createTextTokenizer(engine: TokenizerEngine, files: TokenizerFiles): TextTokenizer {
+  const idOf = (name: NamedToken): number | null => {
+    const content = files.named[name]
+    return content === undefined ? null : engine.idOf(content)
+  }
+  const eosTokenId = idOf('eos_token') ?? files.generationEosIds[0] ?? null
+  const requestOf = (text: string, options: EncodeOptions = {}, offsets = false): EncodeRequest => ({
+    text,
+    trust: options.untrusted ? 'none' : 'all',
+    addSpecialTokens: options.addSpecialTokens ?? true,
+    offsets,
+  })
+  return {
+    kind: engine.kind,
+    folder: files.folder,
+    vocabSize: engine.vocabSize,
+    modelVocabSize: files.modelVocabSize,
+    bosTokenId: idOf('bos_token'),
+    eosTokenId,
+    padTokenId: idOf('pad_token'),
+    stopTokenIds: [...new Set([...files.generationEosIds, ...(eosTokenId === null ? [] : [eosTokenId])])],
+    namedTokens: files.named,
+    controlTokens: engine.controls,
+    chatTemplate: files.templates.default,
+    chatTemplates: files.templates,
+    files: files.all,
+
+    async encode(text, options) {
+      const [encoded] = await engine.encode([requestOf(text, options)])
+      return (encoded as Encoded).ids
+    },
+    async encodeBatch(texts, options) {
+      const encoded = await engine.encode(texts.map((text) => requestOf(text, options)))
+      return encoded.map((one) => one.ids)
+    },
+    async encodeWithOffsets(text, options) {
+      const [encoded] = await engine.encode([requestOf(text, options, true)])
+      const { ids, offsets } = encoded as Encoded
+      return { ids, offsets: offsets as Int32Array }
+    },
+    encodeRequests: (requests) => engine.encode(requests),
+    decode: (ids, options) => engine.decode([...ids], options?.skipSpecialTokens ?? false),
+    streamDecoder: (options = {}) => createStreamDecoder(engine, { ...options, before: [...(options.before ?? [])] }),
+    tokenToId: (token) => engine.idOf(token),
+    idToToken: (id) => engine.tokenOf(id),
+    isSpecial: (id) => engine.isControl(id),
+    dispose: () => engine.dispose(),
+  }
+}

@@ -1,0 +1,252 @@
+// A tokenizer.json, checked before the Rust library sees it. That library ends the process (a panic in a
+// worker thread) for some files that its own reader accepts, so what it would stumble over is refused here.
+// Format: https://huggingface.co/docs/tokenizers, version 1.0.
+import { z } from 'zod'
+import { fail } from '../../core/errors/index.js'
+import type { AddedToken } from './files.js'
+import { findUnsafePattern } from './pattern-check.js'
+
+export interface TokenizerJson extends Record<string, unknown> {
+  added_tokens: { id: number; content: string; special: boolean; lstrip: boolean; rstrip: boolean; single_word: boolean; normalized: boolean }[]
+  post_processor: Component | null
+  model: ModelJson
+}
+
+export interface Component extends Record<string, unknown> {
+  type: string
+}
+
+export interface ModelJson extends Record<string, unknown> {
+  type: 'BPE' | 'WordPiece' | 'WordLevel' | 'Unigram'
+  vocab: Record<string, number> | [string, number][]
+  merges?: (string | [string, string])[]
+}
+
+const maxNesting = 16
+const flag = z.boolean().nullish()
+const smallCount = z.int().min(0).max(1_000_000)
+const pattern = z.union([
+  z.strictObject({ String: z.string().min(1) }),
+  z.strictObject({
+    Regex: z.string().min(1).superRefine((source, context) => {
+      const reason = findUnsafePattern(source)
+      if (reason !== null) context.addIssue({ code: 'custom', message: `the pattern is refused: ${reason}` })
+    }),
+  }),
+])
+const character = z.string().refine((text) => [...text].length === 1, 'expected one character')
+const behavior = z.enum(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'])
+const prependScheme = z.enum(['always', 'never', 'first']).optional()
+const metaspace = { type: z.literal('Metaspace'), replacement: character, prepend_scheme: prependScheme, split: flag, add_prefix_space: flag, str_rep: z.string().optional() }
+const byteLevel = { type: z.literal('ByteLevel'), add_prefix_space: flag, trim_offsets: flag, use_regex: flag }
+const tokenAndId = z.tuple([z.string(), z.int().nonnegative()])
+const empty = (type: string): z.ZodObject => z.object({ type: z.literal(type) })
+
+const normalizer: z.ZodType = z.lazy(() => z.discriminatedUnion('type', [
+  z.object({ type: z.literal('BertNormalizer'), clean_text: z.boolean(), handle_chinese_chars: z.boolean(), strip_accents: flag, lowercase: z.boolean() }),
+  z.object({ type: z.literal('Strip'), strip_left: z.boolean(), strip_right: z.boolean() }),
+  empty('StripAccents'), empty('NFC'), empty('NFD'), empty('NFKC'), empty('NFKD'), empty('Lowercase'), empty('Nmt'),
+  z.object({ type: z.literal('ByteLevel') }),
+  z.object({ type: z.literal('Precompiled'), precompiled_charsmap: z.base64().refine(isCharsmap, 'expected a charsmap').nullable() }),
+  z.object({ type: z.literal('Replace'), pattern, content: z.string() }),
+  z.object({ type: z.literal('Prepend'), prepend: z.string() }),
+  z.object({ type: z.literal('Sequence'), normalizers: z.array(normalizer) }),
+]))
+
+const preTokenizer: z.ZodType = z.lazy(() => z.discriminatedUnion('type', [
+  empty('BertPreTokenizer'), empty('Whitespace'), empty('WhitespaceSplit'), empty('UnicodeScripts'),
+  z.object(byteLevel), z.object(metaspace),
+  z.object({ type: z.literal('CharDelimiterSplit'), delimiter: character }),
+  z.object({ type: z.literal('Punctuation'), behavior: behavior.optional() }),
+  z.object({ type: z.literal('Split'), pattern, behavior, invert: z.boolean() }),
+  z.object({ type: z.literal('Digits'), individual_digits: z.boolean() }),
+  z.object({ type: z.literal('FixedLength'), length: z.int().min(1).max(1_000_000) }),
+  z.object({ type: z.literal('Sequence'), pretokenizers: z.array(preTokenizer) }),
+]))
+
+const templatePiece = z.union([
+  z.strictObject({ SpecialToken: z.object({ id: z.string(), type_id: smallCount }) }),
+  z.strictObject({ Sequence: z.object({ id: z.enum(['A', 'B']), type_id: smallCount }) }),
+])
+const template = z.object({
+  type: z.literal('TemplateProcessing'),
+  single: z.array(templatePiece),
+  pair: z.array(templatePiece),
+  special_tokens: z.record(z.string(), z.object({ id: z.string(), ids: z.array(z.int().nonnegative()).min(1), tokens: z.array(z.string()).min(1) })),
+}).superRefine(({ single, pair, special_tokens: known }, context) => {
+  const missing = [...single, ...pair].find((piece) => 'SpecialToken' in piece && !Object.values(known).some((token) => token.id === piece.SpecialToken.id))
+  if (missing !== undefined) context.addIssue({ code: 'custom', message: 'the template names a token that special_tokens does not have' })
+  const uneven = Object.entries(known).some(([name, token]) => token.ids.length !== token.tokens.length || token.id !== name)
+  if (uneven) context.addIssue({ code: 'custom', message: 'special_tokens does not have one name an id' })
+  if (!single.some((piece) => 'Sequence' in piece && piece.Sequence.id === 'A')) context.addIssue({ code: 'custom', message: 'the template leaves the text out' })
+})
+
+const postProcessor: z.ZodType = z.lazy(() => z.union([
+  z.object({ type: z.literal('RobertaProcessing'), sep: tokenAndId, cls: tokenAndId, trim_offsets: flag, add_prefix_space: flag }),
+  z.object({ type: z.literal('BertProcessing'), sep: tokenAndId, cls: tokenAndId }),
+  z.object(byteLevel), template,
+  z.object({ type: z.literal('Sequence'), processors: z.array(postProcessor) }),
+]))
+
+const decoder: z.ZodType = z.lazy(() => z.discriminatedUnion('type', [
+  z.object(byteLevel), z.object(metaspace), empty('Fuse'), empty('ByteFallback'),
+  z.object({ type: z.literal('BPEDecoder'), suffix: z.string() }),
+  z.object({ type: z.literal('WordPiece'), prefix: z.string(), cleanup: z.boolean() }),
+  z.object({ type: z.literal('CTC'), pad_token: z.string(), word_delimiter_token: z.string(), cleanup: z.boolean() }),
+  z.object({ type: z.literal('Replace'), pattern, content: z.string() }),
+  // Characters cut from the end of a token that is shorter are more than it has: the library ends the process.
+  z.object({ type: z.literal('Strip'), content: character, start: smallCount, stop: z.literal(0) }),
+  z.object({ type: z.literal('Sequence'), decoders: z.array(decoder) }),
+]))
+
+const addedToken = z.object({
+  id: z.int().min(0).max(0xffff_ffff), content: z.string().min(1), special: z.boolean().default(false),
+  lstrip: z.boolean().default(false), rstrip: z.boolean().default(false), single_word: z.boolean().default(false), normalized: z.boolean().default(true),
+})
+
+const file = z.looseObject({
+  version: z.literal('1.0').optional(),
+  added_tokens: z.array(addedToken).default([]),
+  normalizer: normalizer.nullish(),
+  pre_tokenizer: preTokenizer.nullish(),
+  post_processor: postProcessor.nullish(),
+  decoder: decoder.nullish(),
+})
+
+/** sentencepiece's precompiled map: the trie's size in bytes, little-endian, the trie (4-byte units), the texts. */
+function isCharsmap(base64: string): boolean {
+  const bytes = Buffer.from(base64, 'base64')
+  if (bytes.length < 4) return false
+  const size = bytes.readUInt32LE(0)
+  return size % 4 === 0 && size > 0 && size <= bytes.length - 4
+}
+
+/** Errors: FT_TOKENIZER naming the field. */
+export function readTokenizerJson(path: string, text: string): TokenizerJson {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    return fail('FT_TOKENIZER', `${path} is not valid JSON`, { remedy: 'the file is damaged: download it again', details: { path }, cause: error })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(path, '', 'expected an object')
+  // The vocabulary is checked by hand: it has too many entries for a schema.
+  const { model: rawModel, ...head } = value as Record<string, unknown>
+  if (depthOf(head, maxNesting + 1) > maxNesting) refuse(path, '', 'it is nested too deeply')
+  const result = file.safeParse(head)
+  if (!result.success) {
+    const issue = deepest(result.error.issues)
+    refuse(path, issue.path.join('.'), issue.message)
+  }
+  const model = checkModel(path, rawModel)
+  return { ...result.data, post_processor: (result.data.post_processor as Component | null | undefined) ?? null, model }
+}
+
+type Issue = z.core.$ZodIssue
+
+/** Of a union, the fault of the branch that came furthest says more than "invalid union". */
+function deepest(issues: readonly Issue[]): { path: PropertyKey[]; message: string } {
+  const [first] = issues
+  if (first === undefined) return { path: [], message: 'unexpected content' }
+  if (first.code !== 'invalid_union' || first.errors.length === 0) return first
+  const inner = first.errors.map((branch) => deepest(branch)).sort((a, b) => b.path.length - a.path.length)[0]
+  return inner === undefined ? first : { path: [...first.path, ...inner.path], message: inner.message }
+}
+
+function refuse(path: string, field: string, reason: string): never {
+  fail('FT_TOKENIZER', `${path}${field === '' ? '' : `, ${field}`}: ${reason}`, {
+    remedy: 'the file is damaged, or of a kind that is not supported: download it again, or convert it with transformers',
+    details: { path, field },
+  })
+}
+
+function depthOf(value: unknown, limit: number): number {
+  if (typeof value !== 'object' || value === null || limit === 0) return 0
+  let deepestChild = 0
+  for (const key in value) deepestChild = Math.max(deepestChild, depthOf(Reflect.get(value, key), limit - 1))
+  return deepestChild + 1
+}
+
+const modelTypes = new Set(['BPE', 'WordPiece', 'WordLevel', 'Unigram'])
+const text = z.string().nullish()
+const modelFields = z.looseObject({
+  dropout: z.number().min(0).max(1).nullish(),
+  unk_token: text,
+  unk_id: smallCount.nullish(),
+  continuing_subword_prefix: text,
+  end_of_word_suffix: text,
+  fuse_unk: flag,
+  byte_fallback: flag,
+  ignore_merges: flag,
+  max_input_chars_per_word: smallCount.nullish(),
+})
+
+function checkModel(path: string, raw: unknown): ModelJson {
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) refuse(path, 'model', 'expected an object')
+  const { vocab, merges, ...small } = raw as Record<string, unknown>
+  const model = { ...small, vocab, merges }
+  const type = small.type ?? guessType(raw)
+  if (typeof type !== 'string' || !modelTypes.has(type)) refuse(path, 'model.type', 'expected BPE, WordPiece, WordLevel or Unigram')
+  const fields = modelFields.safeParse(small)
+  if (!fields.success) {
+    const issue = deepest(fields.error.issues)
+    refuse(path, ['model', ...issue.path].join('.'), issue.message)
+  }
+  if (type === 'Unigram') checkPieces(path, model)
+  else checkVocab(path, model)
+  if (type === 'BPE') checkMerges(path, model)
+  return { ...model, type } as ModelJson
+}
+
+/** Files of the first years name no type. */
+function guessType(model: object): string {
+  return 'vocab' in model && Array.isArray(model.vocab) ? 'Unigram' : 'merges' in model ? 'BPE' : 'max_input_chars_per_word' in model ? 'WordPiece' : 'WordLevel'
+}
+
+function checkVocab(path: string, model: Record<string, unknown>): void {
+  const { vocab } = model
+  if (typeof vocab !== 'object' || vocab === null || Array.isArray(vocab)) refuse(path, 'model.vocab', 'expected an object of ids by token')
+  const ids = Object.values(vocab)
+  if (ids.length === 0) refuse(path, 'model.vocab', 'it is empty')
+  for (const id of ids) {
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > 0x7fff_ffff) refuse(path, 'model.vocab', 'an id is not an integer of 0 or more')
+  }
+}
+
+function checkPieces(path: string, model: Record<string, unknown>): void {
+  const { vocab, unk_id: unkId } = model
+  if (!Array.isArray(vocab) || vocab.length === 0) refuse(path, 'model.vocab', 'expected an array of [piece, score]')
+  for (const entry of vocab as unknown[]) {
+    const ok = Array.isArray(entry) && entry.length === 2 && typeof entry[0] === 'string' && typeof entry[1] === 'number' && Number.isFinite(entry[1])
+    if (!ok) refuse(path, 'model.vocab', 'an entry is not [piece, score]')
+  }
+  if (typeof unkId !== 'number' || unkId >= vocab.length) refuse(path, 'model.unk_id', 'expected the index of the unknown piece')
+}
+
+/** That every merge is made of known tokens is left to the library, which says so; but not what ends the process. */
+function checkMerges(path: string, model: Record<string, unknown>): void {
+  const { merges, vocab, continuing_subword_prefix: prefix } = model
+  if (!Array.isArray(merges)) refuse(path, 'model.merges', 'expected an array')
+  let longest = 0
+  for (const token of Object.keys(vocab as Record<string, number>)) if (3 * token.length > longest) longest = Math.max(longest, Buffer.byteLength(token))
+  for (const merge of merges as unknown[]) {
+    const parts: unknown = typeof merge === 'string' ? merge.split(' ') : merge
+    if (!Array.isArray(parts) || parts.length !== 2 || typeof parts[0] !== 'string' || typeof parts[1] !== 'string') {
+      refuse(path, 'model.merges', 'a merge is not two tokens')
+    }
+    const [left, right] = parts as [string, string]
+    // It joins both in a buffer of the longest token's size, and cuts the prefix off the second without looking.
+    const size = left.length + right.length
+    if (3 * size > longest && Buffer.byteLength(left) + Buffer.byteLength(right) > longest) {
+      refuse(path, 'model.merges', 'a merge makes a token that the vocabulary does not have')
+    }
+    if (typeof prefix === 'string' && !right.startsWith(prefix)) refuse(path, 'model.merges', 'a merge does not have the continuing_subword_prefix')
+  }
+}
+
+export function addedTokenJson(id: number, token: AddedToken): TokenizerJson['added_tokens'][number] {
+  return {
+    id, content: token.content, special: token.special, lstrip: token.lstrip, rstrip: token.rstrip,
+    single_word: token.singleWord, normalized: token.normalized,
+  }
+}

@@ -1,0 +1,56 @@
+// The words the data floor speaks: where a row came from, what it became, and what was found on the way.
+
+/** Label of a position that carries no loss. */
+export const ignoreLabel = -100
+
+/** One row in tokens. Both arrays have the same length; labels[t] is what the tokens before t should predict. */
+export interface EncodedRow {
+  inputIds: Int32Array
+  labels: Int32Array
+}
+
+/** Where a row, or the fault in it, is; lines and columns count from 1. */
+export interface RowPlace {
+  file: string
+  line: number
+  column?: number
+}
+
+export function placeText(place: RowPlace): string {
+  return place.column === undefined ? `${place.file}:${place.line}` : `${place.file}:${place.line}:${place.column}`
+}
+
+export type RowValue = Readonly<Record<string, unknown>>
+
+/** What a loader yields: a row, or the reason why there is none. The reason never quotes the row. */
+export type LoadedRow = { place: RowPlace; value: RowValue } | { place: RowPlace; problem: string }
+
+/** What a bad row does to a run: end it, or be left out and counted (more than 1 % ends it too). */
+export type OnBadRow = 'stop' | 'skip'
+
+export interface DatasetReport {
+  /** Rows that became tokens, training and validation together. */
+  rows: number
+  skippedBadRows: number
+  /** The first of them, as "file:line:column: reason". */
+  badRowExamples: string[]
+  truncatedRows: number
+  lostSupervisedTokens: number
+  /** Positions with loss after truncation: labels[1:] ≠ -100. */
+  supervisedTokens: number
+  tokens: number
+  /** Longest row after truncation. */
+  maxLength: number
+  /** Rows none of whose tokens carries loss; they stay in the data. */
+  rowsWithoutLabels: number
+  /** Row format → rows. */
+  shapes: Record<string, number>
+  warnings: string[]
+}
+
+/** Positions with loss: the first token of a row is never predicted. */
+export function countSupervised(labels: Int32Array): number {
+  let count = 0
+  for (let t = 1; t < labels.length; t++) if (labels[t] !== ignoreLabel) count++
+  return count
+}

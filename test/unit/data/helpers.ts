@@ -1,0 +1,44 @@
+// Fixtures and temporary folders for the tests of the data floor.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect } from 'chai'
+import { FineTuneError, type ErrorCode } from '../../../lib/core/errors/index.js'
+
+const root = fileURLToPath(new URL('../../fixtures/', import.meta.url))
+
+export function fixture(name: string): string {
+  return path.join(root, name)
+}
+
+export function readFixture<T>(name: string): T {
+  return JSON.parse(readFileSync(fixture(name), 'utf8')) as T
+}
+
+/** A folder that is gone after the tests of the enclosing describe. */
+export function temporaryFolder(): { path(...names: string[]): string; write(name: string, content: string | Uint8Array): string } {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'ft-data-'))
+  after(() => rmSync(folder, { recursive: true, force: true }))
+  return {
+    path: (...names) => path.join(folder, ...names),
+    write(name, content) {
+      const file = path.join(folder, name)
+      mkdirSync(path.dirname(file), { recursive: true })
+      writeFileSync(file, content)
+      return file
+    },
+  }
+}
+
+/** The typed error of a call that must fail. */
+export async function failure(work: () => unknown, code: ErrorCode): Promise<FineTuneError> {
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof FineTuneError)) throw error
+    expect(error.code, error.message).to.equal(code)
+    return error
+  }
+  throw new Error(`expected ${code}, but the call succeeded`)
+}
