@@ -12,7 +12,7 @@ import { prepareRun, type Cleanup, type PreparedRun, type PrepareOptions } from 
 import { trainLossOf } from './progress.js'
 import { peakRssBytes, StepClock, stepEvent } from './reporter.js'
 import { dueAfter, epochAt } from './run-plan.js'
-import { bestCheckpoint, saveCheckpoint, writeFinal } from './saving.js'
+import { bestCheckpoint, saveCheckpoint, writeConfig, writeFinal } from './saving.js'
 import { isFinal, next, type TrainingMove, type TrainingState } from './state.js'
 import { judgeStep, parseOnNan, type NonFinitePolicy } from './step-policy.js'
 
@@ -47,6 +47,7 @@ class TrainingRun {
       this.#move('prepare')
       const run = await prepareRun({ ...this.#options, dryRun: false, cleanup, onLogFile: (file) => (this.#logFile = file) })
       if (run.resumed !== null) [this.#savedStep, this.#savedPath] = [run.resumed.checkpoint.step, run.resumed.checkpoint.path]
+      await writeConfig(run)
       this.#emit(startEvent(run))
       this.#move('train')
       return await this.#train(run)

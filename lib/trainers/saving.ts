@@ -2,7 +2,7 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { configToYaml } from '../core/config/index.js'
-import { copyFileSynced, fsyncFile, fsyncFolder, makeFolder, pathKind, removePath, renameSynced, storageError, writeFileSynced } from '../utils/fs.js'
+import { copyFileSynced, fsyncFile, fsyncFolder, makeFolder, pathKind, removePath, renameSynced, storageError, writeFileAtomic, writeFileSynced } from '../utils/fs.js'
 import { trainerStateFile, trainerStateText, writeStateFiles } from './checkpoints/state-files.js'
 import { checkpointFolderName, CheckpointStore } from './checkpoints/store.js'
 import { modelCard } from './output/model-card.js'
@@ -58,6 +58,12 @@ async function writePapers(run: PreparedRun, folder: string, configFile: string)
     const target = path.join(folder, path.basename(file))
     if ((await pathKind(target)) === null) await copyFileSynced(file, target)
   }
+}
+
+/** The resolved configuration, from the first step on: `train --resume <folder>` needs nothing else. */
+export async function writeConfig(run: PreparedRun): Promise<void> {
+  const file = path.join(run.output, 'ft_config.yaml')
+  await writeFileAtomic(file, configToYaml(run.config, { file }))
 }
 
 /** Files that make a folder loadable: renamed last, so that a kill leaves no mixture that loads. */

@@ -3,6 +3,8 @@
 import type { CommandRow } from '../command.js'
 
 export const commands: readonly CommandRow[] = [
+  { name: 'train', usage: '[config.yaml]', describe: 'Fine-tune a model on your rows: a LoRA adapter, or all weights.', load: async () => (await import('./train.js')).train },
+  { name: 'demo', usage: '', describe: 'Fine-tune the small model that comes with the package, and compare before and after.', load: async () => (await import('./demo.js')).demo },
   { name: 'config', usage: '<validate|show|schema> [config.yaml]', describe: 'Check a configuration, show where every value comes from, or print the JSON Schema.', load: async () => (await import('./config.js')).config },
   { name: 'doctor', usage: '', describe: 'Check this machine: Node, CPU, engine, devices, disk.', load: async () => (await import('./doctor.js')).doctor },
 ]

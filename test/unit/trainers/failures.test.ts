@@ -39,7 +39,7 @@ describe('a step that is not finite', () => {
   it('in the first step leaves no run behind', async () => {
     const error = await failsWith('FT_NOT_FINITE', 7, train(space.config('out'), { backend: outcomes(() => bad) }))
     expect(error.message).to.include('nothing was trained')
-    expect(await fs.readdir(space.path('out'))).to.deep.equal(['training.log'])
+    expect(await fs.readdir(space.path('out'))).to.deep.equal(['ft_config.yaml', 'training.log'])
     expect((await train(space.config('out'), { backend: tinyBackend() })).steps).to.equal(10)
   })
 
@@ -92,7 +92,7 @@ describe('storage and folders', () => {
     let saves = 0
     const backend = tinyBackend({ save: (file) => (file.endsWith('optimizer.safetensors') && ++saves === 2 ? full() : undefined) })
     await failsWith('FT_STORAGE', 5, train(space.config('out', { saveSteps: 3 }), { backend }))
-    expect((await fs.readdir(space.path('out'))).sort()).to.deep.equal(['checkpoint-3', 'training.log'])
+    expect((await fs.readdir(space.path('out'))).sort()).to.deep.equal(['checkpoint-3', 'ft_config.yaml', 'training.log'])
     await train(space.config('whole', { saveSteps: 3 }), { backend: tinyBackend() })
     await train(space.config('out', { saveSteps: 3, resume: true }), { backend: tinyBackend() })
     expect(await digests(space.path('out', 'checkpoint-10'), stateFiles)).to.deep.equal(await digests(space.path('whole', 'checkpoint-10'), stateFiles))
@@ -102,7 +102,7 @@ describe('storage and folders', () => {
   it('a disk that fills up while the result is written leaves no half of it', async () => {
     const backend = tinyBackend({ save: (file) => (file.includes('.tmp-final') ? full() : undefined) })
     await failsWith('FT_STORAGE', 5, train(space.config('out', { saveTotalLimit: 1 }), { backend }))
-    expect((await fs.readdir(space.path('out'))).sort()).to.deep.equal(['checkpoint-10', 'training.log'])
+    expect((await fs.readdir(space.path('out'))).sort()).to.deep.equal(['checkpoint-10', 'ft_config.yaml', 'training.log'])
   })
 
   it('a folder that holds a run is refused, overwritten or continued', async () => {

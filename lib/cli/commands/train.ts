@@ -1,0 +1,63 @@
+// ft-native train: a fine-tuning run. Events go to stdout with --json; people get a bar on a terminal, the log, and a
+// summary at the end.
+import { configFlags, type ResolvedConfig } from '../../core/config/index.js'
+import type { TrainingEvent } from '../../trainers/events.js'
+import type { Command } from '../command.js'
+import { readConfig } from '../config-input.js'
+import type { CliContext } from '../context.js'
+import { withSavedConfig } from '../saved-config.js'
+import { trainingBar, trainingSummary } from '../training-view.js'
+
+export const train = {
+  positionals: [{ name: 'config', describe: 'YAML or JSON file', optional: true }],
+  flags: () => ({
+    ...configFlags(),
+    'dry-run': { kind: 'boolean', group: 'The run', describe: 'Rehearse: the longest batch forward, backward, step, save and resume; then stop, leaving nothing.' },
+  }),
+  examples: [
+    'ft-native train --model ./model --data ./data.jsonl --output ./my-adapter',
+    'ft-native train config.yaml --learning-rate 1e-4 --epochs 1',
+    'ft-native train --resume ./my-adapter',
+    'ft-native train --model ./model --data ./data.jsonl --dry-run',
+  ],
+  handlesSignals: true,
+  async run(input, context) {
+    const { config } = readConfig(withSavedConfig(input))
+    context.configureLogging(config.logging)
+    await runTraining(config, context, { dryRun: input.flags.boolean('dry-run') ?? false })
+  },
+} satisfies Command
+
+export interface RunView {
+  dryRun?: boolean
+  evaluateFirst?: boolean
+  /** Sees every event, besides stdout and the bar. */
+  onEvent?: (event: TrainingEvent) => void
+}
+
+/** Trains, shows how it goes, and prints the summary. */
+export async function runTraining(config: ResolvedConfig, context: CliContext, { onEvent, ...options }: RunView = {}): Promise<void> {
+  const { train: runTrainer } = await import('../../trainers/index.js')
+  surviveFileSizeLimits()
+  const bar = trainingBar(context)
+  try {
+    const result = await runTrainer(config, {
+      ...options,
+      signal: context.signal,
+      onEvent(event) {
+        context.emit({ ...event })
+        bar.show(event)
+        onEvent?.(event)
+      },
+    })
+    bar.stop()
+    for (const line of trainingSummary(config, result)) context.print(line)
+  } finally {
+    bar.stop()
+  }
+}
+
+/** Beyond `ulimit -f` a write fails with EFBIG, which is reported; the signal that comes with it would end the process. */
+function surviveFileSizeLimits(): void {
+  if (process.platform !== 'win32' && process.listenerCount('SIGXFSZ') === 0) process.on('SIGXFSZ', () => undefined)
+}
