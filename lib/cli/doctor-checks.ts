@@ -18,7 +18,7 @@ export interface CheckResult {
 
 type Check = () => CheckResult | CheckResult[] | Promise<CheckResult | CheckResult[]>
 
-const checks: readonly Check[] = [nodeCheck, cpuCheck, memoryCheck, engineChecks, cacheCheck, folderCheck, hubCheck]
+const checks: readonly Check[] = [nodeCheck, cpuCheck, memoryCheck, engineChecks, tokenizersCheck, cacheCheck, folderCheck, hubCheck]
 
 export async function runChecks(): Promise<CheckResult[]> {
   const results: CheckResult[] = []
@@ -85,7 +85,7 @@ function memoryCheck(): CheckResult {
 /** The addon, LibTorch, devices, sentencepiece. Each failure names the library that is missing. */
 async function engineChecks(): Promise<CheckResult[]> {
   try {
-    const { diagnostics } = await import('../models/index.js')
+    const { diagnostics } = await import('../models/diagnostics.js')
     const info = diagnostics()
     const gpus = info.devices.filter((device) => device.name !== 'cpu')
     return [
@@ -93,7 +93,10 @@ async function engineChecks(): Promise<CheckResult[]> {
         name: 'engine',
         status: 'ok',
         detail: `LibTorch ${info.libtorch}, ${info.cpuCapability}, ${info.threads} threads, bf16 ${info.bf16Native ? 'native' : 'emulated'}`,
-        facts: { libtorch: info.libtorch, cpu_capability: info.cpuCapability, threads: info.threads, bf16_native: info.bf16Native, cuda: info.cuda, mps: info.mps },
+        facts: {
+          libtorch: info.libtorch, cpu_capability: info.cpuCapability, threads: info.threads, bf16_native: info.bf16Native, cuda: info.cuda, mps: info.mps,
+          model_types: info.modelTypes,
+        },
       },
       {
         name: 'devices',
@@ -107,6 +110,16 @@ async function engineChecks(): Promise<CheckResult[]> {
   } catch (error) {
     const known = toFineTuneError(error)
     return [{ name: 'engine', status: 'failed', detail: redact(known.message), remedy: known.remedy || 'build it: npm run build', facts: { code: known.code } }]
+  }
+}
+
+/** The package that reads tokenizer.json comes prebuilt, for 13 platforms. */
+async function tokenizersCheck(): Promise<CheckResult> {
+  try {
+    await import('tokenizers')
+    return { name: 'tokenizers', status: 'ok', detail: 'tokenizer.json can be read' }
+  } catch (error) {
+    return { name: 'tokenizers', status: 'failed', detail: error instanceof Error ? error.message : String(error), remedy: 'npm install again, with optional dependencies, on this machine' }
   }
 }
 

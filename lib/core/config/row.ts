@@ -2,8 +2,8 @@
 // A row is light: zod is handed to `schema` when a value is checked, so `--help` never loads it.
 import type { z } from 'zod'
 import type { NameTable } from '../registry.js'
+import type { Zod } from '../zod.js'
 
-export type Zod = typeof z
 type Schema = z.ZodType
 
 /**

@@ -1,17 +1,10 @@
 // zod over the table: checks one value, and makes the JSON Schema of a configuration file. zod is loaded
 // when the first value is checked.
-import { createRequire } from 'node:module'
 import type { z } from 'zod'
+import { zod } from '../zod.js'
 import { sections, sectionTitles, type SectionName } from './keys.js'
-import { camelCase, type KeyRow, type Zod } from './row.js'
+import { camelCase, type KeyRow } from './row.js'
 import { allKeys, type TableKey } from './table.js'
-
-let loaded: Zod | undefined
-
-function zod(): Zod {
-  loaded ??= (createRequire(import.meta.url)('zod') as { z: Zod }).z
-  return loaded
-}
 
 const schemas = new Map<string, z.ZodType>()
 
