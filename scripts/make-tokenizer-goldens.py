@@ -16,6 +16,7 @@ import io
 import json
 import os
 import struct
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -165,6 +166,7 @@ def make_llama3():
 def make_qwen():
     tokenizer = byte_level(440, SPLIT.replace("{1,3}", ""), ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
                            ["<think>", "</think>", "<tool_call>", "</tool_call>"], normalizers.NFC())
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     write_folder("qwen-style", tokenizer, {
         "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
         "add_bos_token": False, "model_max_length": 4096,
@@ -240,12 +242,26 @@ def make_llama2():
         }, "mistral.jinja")
 
 
+def small_charsmap():
+    """sentencepiece's compiled normalisation map, of a few rules: the one of nmt_nfkc has 240 kB."""
+    rules = [("ﬁ", "fi"), ("\u00a0", " "), ("\u3000", " "), ("Ａ", "A"), ("Ｂ", "B"), ("½", "1/2"), ("e\u0301", "é"), ("\u200b", ""), ("\u212b", "\u00c5")]
+    table = "".join(" ".join(f"{ord(c):X}" for c in a) + "\t" + " ".join(f"{ord(c):X}" for c in b) + "\n" for a, b in rules)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "rules.tsv").write_text(table)
+        sink = io.BytesIO()
+        spm.SentencePieceTrainer.train(sentence_iterator=iter(CORPUS), model_writer=sink, num_threads=1, minloglevel=2, vocab_size=200,
+                                       model_type="char", normalization_rule_tsv=str(Path(folder) / "rules.tsv"), hard_vocab_limit=False)
+    [spec] = [value for number, value in fields_of(sink.getvalue()) if number == 3]
+    [charsmap] = [value for number, value in fields_of(spec) if number == 2]
+    return charsmap
+
+
 def make_unigram():
     """Special tokens that are pieces of a unigram model: "</s>" in a text is the best segmentation unless it is hidden."""
     sp = spm.SentencePieceProcessor(model_file=str(ROOT / "sp-unigram" / "tokenizer.model"))
     vocab = [(sp.id_to_piece(i), sp.get_score(i)) for i in range(sp.get_piece_size())]
     tokenizer = Tokenizer(models.Unigram(vocab, unk_id=0, byte_fallback=True))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Precompiled(small_charsmap()), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in ("<unk>", "<s>", "</s>", "<pad>")])

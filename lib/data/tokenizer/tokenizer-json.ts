@@ -3,6 +3,7 @@
 // Format: https://huggingface.co/docs/tokenizers, version 1.0.
 import { z } from 'zod'
 import { fail } from '../../core/errors/index.js'
+import { findCharsmapFault } from './charsmap.js'
 import type { AddedToken } from './files.js'
 import { findUnsafePattern } from './pattern-check.js'
 
@@ -34,6 +35,10 @@ const pattern = z.union([
     }),
   }),
 ])
+const charsmap = z.base64().superRefine((base64, context) => {
+  const fault = findCharsmapFault(base64)
+  if (fault !== null) context.addIssue({ code: 'custom', message: `the map is refused: ${fault}` })
+})
 const character = z.string().refine((text) => [...text].length === 1, 'expected one character')
 const behavior = z.enum(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'])
 const prependScheme = z.enum(['always', 'never', 'first']).optional()
@@ -47,7 +52,7 @@ const normalizer: z.ZodType = z.lazy(() => z.discriminatedUnion('type', [
   z.object({ type: z.literal('Strip'), strip_left: z.boolean(), strip_right: z.boolean() }),
   empty('StripAccents'), empty('NFC'), empty('NFD'), empty('NFKC'), empty('NFKD'), empty('Lowercase'), empty('Nmt'),
   z.object({ type: z.literal('ByteLevel') }),
-  z.object({ type: z.literal('Precompiled'), precompiled_charsmap: z.base64().refine(isCharsmap, 'expected a charsmap').nullable() }),
+  z.object({ type: z.literal('Precompiled'), precompiled_charsmap: charsmap }),
   z.object({ type: z.literal('Replace'), pattern, content: z.string() }),
   z.object({ type: z.literal('Prepend'), prepend: z.string() }),
   z.object({ type: z.literal('Sequence'), normalizers: z.array(normalizer) }),
@@ -112,14 +117,6 @@ const file = z.looseObject({
   post_processor: postProcessor.nullish(),
   decoder: decoder.nullish(),
 })
-
-/** sentencepiece's precompiled map: the trie's size in bytes, little-endian, the trie (4-byte units), the texts. */
-function isCharsmap(base64: string): boolean {
-  const bytes = Buffer.from(base64, 'base64')
-  if (bytes.length < 4) return false
-  const size = bytes.readUInt32LE(0)
-  return size % 4 === 0 && size > 0 && size <= bytes.length - 4
-}
 
 /** Errors: FT_TOKENIZER naming the field. */
 export function readTokenizerJson(path: string, text: string): TokenizerJson {

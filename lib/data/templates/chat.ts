@@ -1,0 +1,42 @@
+// The words of conversations, shared by the main thread and the template worker.
+
+export type Message = Readonly<Record<string, unknown>> & { readonly role: string }
+
+export interface ChatJob {
+  messages: readonly Message[]
+  tools?: readonly unknown[] | null
+  /** Ends with the opening of an assistant turn. */
+  addGenerationPrompt?: boolean
+  /** Also find what the assistant wrote. */
+  spans?: boolean
+}
+
+export interface RenderedChat {
+  text: string
+  /** UTF-16 positions that belong to data: no control token may cover one. Ascending; empty for most rows. */
+  protectedPositions: number[]
+  /** [begin, end) of every assistant turn with its end-of-turn token; ascending. Empty unless asked for. */
+  spans: [number, number][]
+  /** A turn had to be found by its content, because the template renders it differently once more turns follow. */
+  unstable: boolean
+}
+
+/** `problem`: the template refused the conversation, or it cannot be masked. */
+export type ChatResult = RenderedChat | { problem: string }
+
+export interface WorkerSettings {
+  template: string
+  /** For conversations with tools; null: the same. */
+  toolTemplate: string | null
+  /** bos_token, eos_token … */
+  variables: Record<string, string>
+  controlTokens: string[]
+  /** Milliseconds since 1970: what strftime_now calls now, so that a resumed run renders the same. */
+  now: number
+  maxCharacters: number
+}
+
+export type WorkerReply =
+  | { kind: 'ready' }
+  | { kind: 'broken'; reason: string }
+  | { kind: 'result'; index: number; result: ChatResult }
