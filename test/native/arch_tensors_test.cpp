@@ -9,7 +9,9 @@ namespace {
 
 DecoderSpec Spec(const std::string& type, const std::string& more = "") {
   return ParseDecoderSpec(R"({"model_type":")" + type + R"(","vocab_size":10,"hidden_size":8,"intermediate_size":12,
-    "num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":6)" + more + "}", "config.json");
+    "num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":6)" +
+                              more + "}",
+                          "config.json");
 }
 
 using Edit = std::function<void(std::vector<TensorHeader>*)>;
@@ -17,7 +19,8 @@ using Edit = std::function<void(std::vector<TensorHeader>*)>;
 // Writes the tensors of a spec, edited, filled with their position in the list; checks them.
 CheckedTensors CheckEdited(const DecoderSpec& spec, const Edit& edit, bool same_bytes = false) {
   std::vector<TensorHeader> headers;
-  for (const ExpectedTensor& tensor : ExpectedTensors(spec)) headers.push_back({tensor.name, DType::kBF16, tensor.shape});
+  for (const ExpectedTensor& tensor : ExpectedTensors(spec))
+    headers.push_back({tensor.name, DType::kBF16, tensor.shape});
   if (edit) edit(&headers);
   SafetensorsWriter writer((TempFolder() / "model.safetensors").string(), headers, {});
   for (size_t i = 0; i < headers.size(); ++i) {
@@ -64,10 +67,16 @@ TEST(tensors_are_counted) {
   EXPECT_EQ(CountParameters(Spec("llama", R"(,"tie_word_embeddings":true)")), CountParameters(Spec("llama")) - 80);
   // The published sizes of real models.
   EXPECT_EQ(CountParameters(ParseDecoderSpec(R"({"model_type":"llama"})", "c")), int64_t{6'738'415'616});
-  EXPECT_EQ(CountParameters(ParseDecoderSpec(R"({"model_type":"qwen3","vocab_size":151936,"hidden_size":1024,"intermediate_size":3072,
-    "num_hidden_layers":28,"num_attention_heads":16,"num_key_value_heads":8,"tie_word_embeddings":true})", "c")), int64_t{596'049'920});
-  EXPECT_EQ(CountParameters(ParseDecoderSpec(R"({"model_type":"qwen2","vocab_size":151936,"hidden_size":896,"intermediate_size":4864,
-    "num_hidden_layers":24,"num_attention_heads":14,"num_key_value_heads":2,"tie_word_embeddings":true})", "c")), int64_t{494'032'768});
+  EXPECT_EQ(CountParameters(ParseDecoderSpec(
+                R"({"model_type":"qwen3","vocab_size":151936,"hidden_size":1024,"intermediate_size":3072,
+    "num_hidden_layers":28,"num_attention_heads":16,"num_key_value_heads":8,"tie_word_embeddings":true})",
+                "c")),
+            int64_t{596'049'920});
+  EXPECT_EQ(CountParameters(ParseDecoderSpec(
+                R"({"model_type":"qwen2","vocab_size":151936,"hidden_size":896,"intermediate_size":4864,
+    "num_hidden_layers":24,"num_attention_heads":14,"num_key_value_heads":2,"tie_word_embeddings":true})",
+                "c")),
+            int64_t{494'032'768});
 }
 
 TEST(tensors_linear_modules) {
@@ -118,9 +127,11 @@ TEST(tensors_names_as_transformers_renames_them) {
   });
   EXPECT_EQ(wrapped.locations.at("lm_head.weight").entry->name, std::string("model.lm_head.weight"));
   // Any other wrapper is unknown to transformers as well.
-  EXPECT_THROWS_CODE(CheckEdited(spec, [](auto* all) {
-    for (TensorHeader& header : *all) header.name = "language_model." + header.name;
-  }), kMissingTensor);
+  EXPECT_THROWS_CODE(CheckEdited(spec,
+                                 [](auto* all) {
+                                   for (TensorHeader& header : *all) header.name = "language_model." + header.name;
+                                 }),
+                     kMissingTensor);
 }
 
 TEST(tensors_buffers_and_strangers) {
@@ -140,12 +151,15 @@ TEST(tensors_tied_heads) {
   const CheckedTensors differ = CheckEdited(spec, with_head);
   EXPECT(!differ.tie_word_embeddings && differ.locations.count("lm_head.weight") == 1 && differ.unused.empty());
   // Only the head is there: it is the embedding.
-  const CheckedTensors head_only = CheckEdited(spec, [](auto* all) {
-    Named(all, "model.embed_tokens.weight")->name = "lm_head.weight";
-  });
+  const CheckedTensors head_only =
+      CheckEdited(spec, [](auto* all) { Named(all, "model.embed_tokens.weight")->name = "lm_head.weight"; });
   EXPECT_EQ(head_only.locations.at("model.embed_tokens.weight").entry->name, std::string("lm_head.weight"));
   EXPECT(head_only.tie_word_embeddings);
-  EXPECT_THROWS_CODE(CheckEdited(spec, [](auto* all) { all->push_back({"lm_head.weight", DType::kBF16, {9, 8}}); }), kTensorShape);
+  EXPECT_THROWS_CODE(CheckEdited(spec,
+                                 [](auto* all) {
+                                   all->push_back({"lm_head.weight", DType::kBF16, {9, 8}});
+                                 }),
+                     kTensorShape);
   EXPECT_THROWS_CODE(CheckEdited(spec, [](auto* all) { Drop(all, "model.embed_tokens.weight"); }), kMissingTensor);
 }
 

@@ -9,7 +9,8 @@ namespace ft::test {
 namespace {
 
 DecoderSpec Parse(const std::string& members, const std::string& type = "llama") {
-  return ParseDecoderSpec("{\"model_type\":\"" + type + "\"" + (members.empty() ? "" : ",") + members + "}", "config.json");
+  return ParseDecoderSpec("{\"model_type\":\"" + type + "\"" + (members.empty() ? "" : ",") + members + "}",
+                          "config.json");
 }
 
 std::vector<int64_t> Windows(const DecoderSpec& spec) {
@@ -74,13 +75,14 @@ TEST(arch_qwen2) {
   EXPECT_EQ(spec.num_key_value_heads, int64_t{32});
   EXPECT(spec.eos_token_ids.empty());
   EXPECT(Windows(spec) == (std::vector<int64_t>{0, 0, 0, 0}));  // sliding_window without use_sliding_window
-  EXPECT(Windows(Parse(R"("num_hidden_layers":4,"use_sliding_window":true,"max_window_layers":1,"sliding_window":8)", "qwen2")) ==
-         (std::vector<int64_t>{0, 8, 8, 8}));
+  EXPECT(Windows(Parse(R"("num_hidden_layers":4,"use_sliding_window":true,"max_window_layers":1,"sliding_window":8)",
+                       "qwen2")) == (std::vector<int64_t>{0, 8, 8, 8}));
   EXPECT(Windows(Parse(R"("num_hidden_layers":30,"use_sliding_window":true)", "qwen2"))[29] == 4096);
   EXPECT(Windows(Parse(R"("num_hidden_layers":3,"use_sliding_window":true,"sliding_window":8,
-    "layer_types":["sliding_attention","full_attention","sliding_attention"])", "qwen2")) == (std::vector<int64_t>{8, 0, 8}));
-  EXPECT(Windows(Parse(R"("num_hidden_layers":2,"use_sliding_window":true,"sliding_window":null,"max_window_layers":0)", "qwen2")) ==
-         (std::vector<int64_t>{0, 0}));
+    "layer_types":["sliding_attention","full_attention","sliding_attention"])",
+                       "qwen2")) == (std::vector<int64_t>{8, 0, 8}));
+  EXPECT(Windows(Parse(R"("num_hidden_layers":2,"use_sliding_window":true,"sliding_window":null,"max_window_layers":0)",
+                       "qwen2")) == (std::vector<int64_t>{0, 0}));
 }
 
 TEST(arch_qwen3) {
@@ -93,35 +95,44 @@ TEST(arch_qwen3) {
 TEST(arch_rope_spellings) {
   const auto linear = Parse(R"("rope_theta":5000,"rope_scaling":{"type":"linear","factor":2})").rope;
   EXPECT(linear.type == RopeType::kLinear && linear.factor == 2 && linear.rope_theta == 5000);
-  const auto modern = Parse(R"("rope_theta":5000,"rope_parameters":{"rope_type":"linear","factor":2.5,"rope_theta":7000})").rope;
+  const auto modern =
+      Parse(R"("rope_theta":5000,"rope_parameters":{"rope_type":"linear","factor":2.5,"rope_theta":7000})").rope;
   EXPECT(modern.type == RopeType::kLinear && modern.factor == 2.5 && modern.rope_theta == 7000);
-  const auto both = Parse(R"("rope_scaling":{"type":"linear","factor":2},"rope_parameters":{"rope_theta":3.0},"rope_theta":77)").rope;
+  const auto both =
+      Parse(R"("rope_scaling":{"type":"linear","factor":2},"rope_parameters":{"rope_theta":3.0},"rope_theta":77)").rope;
   EXPECT(both.type == RopeType::kLinear && both.rope_theta == 77);  // the legacy key wins
   const auto empty = Parse(R"("rope_scaling":{},"rope_parameters":{"rope_theta":3.0},"rope_theta":77)").rope;
   EXPECT(empty.type == RopeType::kDefault && empty.rope_theta == 3);
   EXPECT(Parse(R"("rope_scaling":null)").rope.type == RopeType::kDefault);
   EXPECT(Parse(R"("rope_scaling":{"rope_type":"default","type":"linear"})").rope.type == RopeType::kDefault);
 
-  const auto llama3 = Parse(R"("rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,
-    "original_max_position_embeddings":8192},"rope_theta":500000.0,"max_position_embeddings":131072)").rope;
+  const auto llama3 =
+      Parse(R"("rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,
+    "original_max_position_embeddings":8192},"rope_theta":500000.0,"max_position_embeddings":131072)")
+          .rope;
   EXPECT(llama3.type == RopeType::kLlama3 && llama3.factor == 8 && llama3.original_max_position_embeddings == 8192);
   const auto dynamic = Parse(R"("rope_scaling":{"type":"dynamic","factor":4,"original_max_position_embeddings":64},
-    "max_position_embeddings":512)").rope;
+    "max_position_embeddings":512)")
+                           .rope;
   EXPECT(dynamic.type == RopeType::kDynamic && dynamic.original_max_position_embeddings == 512);
 }
 
 TEST(arch_rope_yarn) {
-  const auto plain = Parse(R"("rope_scaling":{"type":"yarn","factor":4.0},"max_position_embeddings":4096)", "qwen2").rope;
+  const auto plain =
+      Parse(R"("rope_scaling":{"type":"yarn","factor":4.0},"max_position_embeddings":4096)", "qwen2").rope;
   EXPECT(plain.type == RopeType::kYarn && plain.original_max_position_embeddings == 4096);
   EXPECT(plain.beta_fast == 32 && plain.beta_slow == 1 && plain.truncate && plain.attention_factor == 0);
-  const auto full = Parse(R"("rope_parameters":{"rope_type":"yarn","factor":null,"original_max_position_embeddings":1024,
+  const auto full =
+      Parse(R"("rope_parameters":{"rope_type":"yarn","factor":null,"original_max_position_embeddings":1024,
     "beta_fast":0,"beta_slow":null,"mscale":0.7,"mscale_all_dim":1.0,"attention_factor":1.25,"truncate":false},
-    "max_position_embeddings":4096)").rope;
+    "max_position_embeddings":4096)")
+          .rope;
   EXPECT_EQ(full.factor, 4.0);
   EXPECT(full.beta_fast == 32 && full.beta_slow == 1 && !full.truncate);
   EXPECT(full.mscale == 0.7 && full.mscale_all_dim == 1.0 && full.attention_factor == 1.25);
   const auto top = Parse(R"("original_max_position_embeddings":256,
-    "rope_scaling":{"type":"yarn","factor":2.0,"original_max_position_embeddings":128})").rope;
+    "rope_scaling":{"type":"yarn","factor":2.0,"original_max_position_embeddings":128})")
+                       .rope;
   EXPECT_EQ(top.original_max_position_embeddings, int64_t{256});  // transformers lets the top level win
 }
 
@@ -155,25 +166,64 @@ TEST(arch_unsupported_features_are_named) {
 }
 
 TEST(arch_absurd_values_are_refused) {
-  for (const char* members :
-       {R"("vocab_size":0)", R"("vocab_size":-1)", R"("vocab_size":10000001)", R"("vocab_size":32000.0)", R"("vocab_size":"32000")",
-        R"("vocab_size":null)", R"("vocab_size":true)", R"("vocab_size":1e30)", R"("hidden_size":0)", R"("hidden_size":1099511627776)",
-        R"("hidden_size":9223372036854775807)", R"("hidden_size":99999999999999999999)", R"("intermediate_size":0)",
-        R"("num_hidden_layers":0)", R"("num_hidden_layers":1000000000)", R"("num_attention_heads":0)", R"("num_attention_heads":-8)",
-        R"("num_attention_heads":7)", R"("num_key_value_heads":0)", R"("num_key_value_heads":3)", R"("num_key_value_heads":64)",
-        R"("head_dim":0)", R"("head_dim":127)", R"("head_dim":1000000)", R"("hidden_size":4095)", R"("rms_norm_eps":0)",
-        R"("rms_norm_eps":-1e-6)", R"("rms_norm_eps":"NaN")", R"("rms_norm_eps":NaN)", R"("rms_norm_eps":1e999)", R"("rms_norm_eps":null)",
-        R"("max_position_embeddings":0)", R"("max_position_embeddings":1e12)", R"("initializer_range":-1)", R"("rope_theta":0)",
-        R"("rope_theta":-10000)", R"("rope_theta":null)", R"("rope_theta":1e300)", R"("rope_scaling":"linear")", R"("rope_scaling":[1])",
-        R"("rope_scaling":{"type":"linear"})", R"("rope_scaling":{"type":"linear","factor":0})",
-        R"("rope_scaling":{"type":"linear","factor":"2"})", R"("rope_scaling":{"type":7})",
-        R"("rope_scaling":{"type":"llama3","factor":8})",
-        R"("rope_scaling":{"type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":4})",
-        R"("rope_scaling":{"type":"yarn","factor":2,"original_max_position_embeddings":0})",
-        R"("rope_scaling":{"type":"yarn","factor":2,"attention_factor":0},"rope_theta":1)",
-        R"("rope_scaling":{"type":"yarn","factor":2},"rope_theta":1)", R"("tie_word_embeddings":1)", R"("tie_word_embeddings":null)",
-        R"("attention_bias":"yes")", R"("eos_token_id":"2")", R"("eos_token_id":[1.5])", R"("layer_types":["full_attention"])",
-        R"("layer_types":"full_attention")", R"("hidden_act":3)", R"("vocab_size":1,"vocab_size":2)"}) {
+  for (const char* members : {R"("vocab_size":0)",
+                              R"("vocab_size":-1)",
+                              R"("vocab_size":10000001)",
+                              R"("vocab_size":32000.0)",
+                              R"("vocab_size":"32000")",
+                              R"("vocab_size":null)",
+                              R"("vocab_size":true)",
+                              R"("vocab_size":1e30)",
+                              R"("hidden_size":0)",
+                              R"("hidden_size":1099511627776)",
+                              R"("hidden_size":9223372036854775807)",
+                              R"("hidden_size":99999999999999999999)",
+                              R"("intermediate_size":0)",
+                              R"("num_hidden_layers":0)",
+                              R"("num_hidden_layers":1000000000)",
+                              R"("num_attention_heads":0)",
+                              R"("num_attention_heads":-8)",
+                              R"("num_attention_heads":7)",
+                              R"("num_key_value_heads":0)",
+                              R"("num_key_value_heads":3)",
+                              R"("num_key_value_heads":64)",
+                              R"("head_dim":0)",
+                              R"("head_dim":127)",
+                              R"("head_dim":1000000)",
+                              R"("hidden_size":4095)",
+                              R"("rms_norm_eps":0)",
+                              R"("rms_norm_eps":-1e-6)",
+                              R"("rms_norm_eps":"NaN")",
+                              R"("rms_norm_eps":NaN)",
+                              R"("rms_norm_eps":1e999)",
+                              R"("rms_norm_eps":null)",
+                              R"("max_position_embeddings":0)",
+                              R"("max_position_embeddings":1e12)",
+                              R"("initializer_range":-1)",
+                              R"("rope_theta":0)",
+                              R"("rope_theta":-10000)",
+                              R"("rope_theta":null)",
+                              R"("rope_theta":1e300)",
+                              R"("rope_scaling":"linear")",
+                              R"("rope_scaling":[1])",
+                              R"("rope_scaling":{"type":"linear"})",
+                              R"("rope_scaling":{"type":"linear","factor":0})",
+                              R"("rope_scaling":{"type":"linear","factor":"2"})",
+                              R"("rope_scaling":{"type":7})",
+                              R"("rope_scaling":{"type":"llama3","factor":8})",
+                              R"("rope_scaling":{"type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":4})",
+                              R"("rope_scaling":{"type":"yarn","factor":2,"original_max_position_embeddings":0})",
+                              R"("rope_scaling":{"type":"yarn","factor":2,"attention_factor":0},"rope_theta":1)",
+                              R"("rope_scaling":{"type":"yarn","factor":2},"rope_theta":1)",
+                              R"("tie_word_embeddings":1)",
+                              R"("tie_word_embeddings":null)",
+                              R"("attention_bias":"yes")",
+                              R"("eos_token_id":"2")",
+                              R"("eos_token_id":[1.5])",
+                              R"("layer_types":["full_attention"])",
+                              R"("layer_types":"full_attention")",
+                              R"("hidden_act":3)",
+                              R"("vocab_size":1,"vocab_size":2)"}) {
     EXPECT_THROWS_CODE(Parse(members), kModelConfig);
   }
   EXPECT_THROWS_CODE(Parse(R"("sliding_window":0)", "mistral"), kModelConfig);
@@ -182,7 +232,8 @@ TEST(arch_absurd_values_are_refused) {
   EXPECT_THROWS_CODE(ParseDecoderSpec("[]", "config.json"), kModelConfig);
   EXPECT_THROWS_CODE(ParseDecoderSpec("", "config.json"), kModelConfig);
   const std::string message = MessageOf([] { Parse(R"("num_attention_heads":0)"); });
-  EXPECT(Contains(message, "config.json: num_attention_heads: expected an integer from 1 to") && Contains(message, "got 0"));
+  EXPECT(Contains(message, "config.json: num_attention_heads: expected an integer from 1 to") &&
+         Contains(message, "got 0"));
 }
 
 TEST(arch_family_can_be_forced) {
@@ -214,7 +265,8 @@ TEST(arch_folders) {
 }
 
 TEST(arch_mutations) {
-  const std::string seed = R"({"model_type":"qwen2","vocab_size":300,"hidden_size":64,"intermediate_size":96,"num_hidden_layers":3,
+  const std::string seed =
+      R"({"model_type":"qwen2","vocab_size":300,"hidden_size":64,"intermediate_size":96,"num_hidden_layers":3,
     "num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,"hidden_act":"silu","max_position_embeddings":512,
     "rms_norm_eps":1e-06,"rope_scaling":{"type":"yarn","factor":4.0,"original_max_position_embeddings":128,"beta_fast":32},
     "use_sliding_window":true,"sliding_window":16,"layer_types":["full_attention","sliding_attention","full_attention"],

@@ -1,14 +1,13 @@
 // base/file and base/memory: typed storage errors, atomic writes, figures that make sense.
-#include "core/base/file.h"
-
-#include <csignal>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <vector>
 
+#include "core/base/file.h"
 #include "core/base/memory.h"
 #include "io_helpers.h"
 

@@ -56,9 +56,28 @@ class Random {
 
 /// One random edit: flips, deletions, duplications, numbers replaced by hostile ones, pieces swapped.
 inline std::string Mutate(std::string text, Random& random) {
-  static const std::vector<std::string> kHostile = {
-      "-1", "0", "18446744073709551615", "9223372036854775807", "9223372036854775808", "1e400", "-0", "1.5", "null",
-      "true", "\"\"", "[]", "{}", "[[[[[[[[[[", "\"\\ud800\"", "\xff\xfe", "4294967296", "\"F8_E4M3\"", "\"a\":", ",", "}", "]"};
+  static const std::vector<std::string> kHostile = {"-1",
+                                                    "0",
+                                                    "18446744073709551615",
+                                                    "9223372036854775807",
+                                                    "9223372036854775808",
+                                                    "1e400",
+                                                    "-0",
+                                                    "1.5",
+                                                    "null",
+                                                    "true",
+                                                    "\"\"",
+                                                    "[]",
+                                                    "{}",
+                                                    "[[[[[[[[[[",
+                                                    "\"\\ud800\"",
+                                                    "\xff\xfe",
+                                                    "4294967296",
+                                                    "\"F8_E4M3\"",
+                                                    "\"a\":",
+                                                    ",",
+                                                    "}",
+                                                    "]"};
   const auto at = [&] { return text.empty() ? 0 : random.Below(text.size()); };
   switch (random.Below(7)) {
     case 0:
@@ -98,7 +117,8 @@ inline std::string Mutate(std::string text, Random& random) {
   return text;
 }
 
-/// The oracle of every parser: it returns, or throws ft::Error with a message. Anything else escapes and fails the test.
+/// The oracle of every parser: it returns, or throws ft::Error with a message. Anything else escapes and fails the
+/// test.
 inline bool SucceedsOrThrowsError(const std::function<void()>& parse) {
   try {
     parse();

@@ -1,6 +1,4 @@
 // io/file_lock: one writer a folder, named in the refusal, and gone with its process (D6).
-#include "core/io/file_lock.h"
-
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +7,7 @@
 #include <optional>
 
 #include "core/base/json.h"
+#include "core/io/file_lock.h"
 #include "io_helpers.h"
 
 namespace ft::test {

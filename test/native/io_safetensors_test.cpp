@@ -1,6 +1,4 @@
 // io/safetensors: round trips, and every way in which a header can lie (U1, U2, U3).
-#include "core/io/safetensors.h"
-
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/memory.h"
+#include "core/io/safetensors.h"
 #include "io_helpers.h"
 
 namespace ft::test {
@@ -80,7 +79,8 @@ TEST(safetensors_large_tensors_bypass_the_buffer) {
   std::vector<uint32_t> big(1'000'000);
   for (size_t i = 0; i < big.size(); ++i) big[i] = static_cast<uint32_t>(i * 2654435761u);
   const uint8_t small[3] = {7, 8, 9};
-  SafetensorsWriter writer(path, {{"s", DType::kU8, {3}}, {"big", DType::kF32, {1000, 1000}}, {"t", DType::kU8, {3}}}, {});
+  SafetensorsWriter writer(path, {{"s", DType::kU8, {3}}, {"big", DType::kF32, {1000, 1000}}, {"t", DType::kU8, {3}}},
+                           {});
   writer.Append(small, 3);
   for (size_t at = 0; at < big.size(); at += 300'000) {
     writer.Append(big.data() + at, std::min<size_t>(300'000, big.size() - at) * 4);
@@ -195,12 +195,14 @@ TEST(safetensors_hostile_headers) {
       {"{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", 0, "twice"},
       {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, "twice"},
       {"{\"a\":{\"x\":" + std::string(1'000'000, '[') + "}}", 0, "deeper"},
-      {"{" + entry("a", "U8", ("[" + std::string("1,") + std::string(199, '1') + "]").c_str(), "[0,4]") + "}", 4, "integer"},
+      {"{" + entry("a", "U8", ("[" + std::string("1,") + std::string(199, '1') + "]").c_str(), "[0,4]") + "}", 4,
+       "integer"},
   };
   for (const Case& one : cases) {
     const std::string message = Refusal(one.header, one.data);
     if (!Contains(message, one.says)) {
-      Fail(__FILE__, __LINE__, "header " + Shorten(one.header) + ": expected \"" + one.says + "\", got \"" + message + "\"");
+      Fail(__FILE__, __LINE__,
+           "header " + Shorten(one.header) + ": expected \"" + one.says + "\", got \"" + message + "\"");
     }
   }
   std::string many_dimensions = "[1";
@@ -209,7 +211,8 @@ TEST(safetensors_hostile_headers) {
 }
 
 TEST(safetensors_header_length_is_checked_before_it_is_believed) {
-  for (const uint64_t length : {uint64_t{100} << 30, UINT64_MAX, uint64_t{100'000'001}, uint64_t{99'000'000}, uint64_t{3}}) {
+  for (const uint64_t length :
+       {uint64_t{100} << 30, UINT64_MAX, uint64_t{100'000'001}, uint64_t{99'000'000}, uint64_t{3}}) {
     EXPECT_THROWS_CODE(OpenText(Prefix(length) + "{}"), kSafetensors);
   }
   EXPECT(Contains(MessageOf([&] { OpenText(Prefix(uint64_t{100} << 30) + "{}"); }), "107374182400"));
@@ -233,7 +236,8 @@ TEST(safetensors_other_kinds_of_file_are_named) {
   EXPECT_THROWS_CODE(OpenText("PK\x03\x04"s + std::string(100, '\0')), kPickleRefused);
   EXPECT_THROWS_CODE(OpenText("\x80\x02}q\x00(X"s + std::string(100, '\0')), kPickleRefused);
   EXPECT_THROWS_CODE(OpenText("\x80\x04\x95"s + std::string(100, '\0')), kPickleRefused);
-  EXPECT(Contains(MessageOf([] { OpenText("version https://git-lfs.github.com/spec/v1\noid sha256:00\n"); }), "Git LFS"));
+  EXPECT(
+      Contains(MessageOf([] { OpenText("version https://git-lfs.github.com/spec/v1\noid sha256:00\n"); }), "Git LFS"));
   EXPECT(Contains(MessageOf([] { OpenText("GGUF\x03\x00\x00\x00 more"s); }), "GGUF"));
   EXPECT(Contains(MessageOf([] { OpenText("<!DOCTYPE html><html>"); }), "web page"));
   // A header of 640 bytes starts like a pickle, and is none.

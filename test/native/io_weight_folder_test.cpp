@@ -123,7 +123,8 @@ TEST(weights_bad_indexes) {
 
 TEST(weights_index_mutations) {
   WriteShard(TempFolder() / "model-1.safetensors", {"a", "b"});
-  const std::string seed = R"({"metadata":{"total_size":2},"weight_map":{"a":"model-1.safetensors","b":"model-1.safetensors"}})";
+  const std::string seed =
+      R"({"metadata":{"total_size":2},"weight_map":{"a":"model-1.safetensors","b":"model-1.safetensors"}})";
   Random random(3);
   for (int round = 0; round < 1500; ++round) {
     std::string text = seed;

@@ -39,7 +39,8 @@ TEST(json_numbers_are_exact) {
   EXPECT_EQ(Parse("2.2250738585072011e-308").AsDouble(), 2.2250738585072011e-308);
   EXPECT_EQ(Parse("1e-999").AsDouble(), 0.0);
   EXPECT_EQ(Parse("-0").AsInt(), int64_t{0});
-  for (const char* bad : {"01", "+1", ".5", "1.", "1e", "1e+", "-", "NaN", "Infinity", "-Infinity", "0x10", "1e999", "1_0"}) {
+  for (const char* bad :
+       {"01", "+1", ".5", "1.", "1e", "1e+", "-", "NaN", "Infinity", "-Infinity", "0x10", "1e999", "1_0"}) {
     EXPECT_THROWS_CODE(Parse(bad), kInvalidConfig);
   }
 }
@@ -57,8 +58,10 @@ TEST(json_strings) {
 }
 
 TEST(json_syntax_is_strict) {
-  for (const char* bad : {"", " ", "{", "[", "]", "{]", "[}", "[1,]", "{\"a\":1,}", "[,1]", "[1 2]", "{\"a\" 1}", "{a:1}",
-                          "{1:2}", "tru", "nul", "True", "1 1", "[1]]", "// c\n1", "\xEF\xBB\xBF{}", "{\"a\":}", "[1,,2]"}) {
+  for (const char* bad :
+       {"",          " ",     "{",     "[",   "]",   "{]",   "[}",  "[1,]", "{\"a\":1,}", "[,1]",           "[1 2]",
+        "{\"a\" 1}", "{a:1}", "{1:2}", "tru", "nul", "True", "1 1", "[1]]", "// c\n1",    "\xEF\xBB\xBF{}", "{\"a\":}",
+        "[1,,2]"}) {
     EXPECT_THROWS_CODE(Parse(bad), kInvalidConfig);
   }
   EXPECT_THROWS_CODE(Json::Parse(std::string("[1\0]", 4), {}), kInvalidConfig);
@@ -124,7 +127,8 @@ TEST(json_value_count_is_bounded) {
 
 TEST(json_dump_reads_back) {
   const std::string text =
-      "{\"a\":[1,-2,0.1,1e+300,1.0,true,null],\"quote\\\"\\\\\\n\\u0001\":\"\xC3\xA9\",\"o\":{},\"l\":[],\"max\":9223372036854775807}";
+      "{\"a\":[1,-2,0.1,1e+300,1.0,true,null],\"quote\\\"\\\\\\n\\u0001\":\"\xC3\xA9\",\"o\":{},\"l\":[],\"max\":"
+      "9223372036854775807}";
   const Json value = Parse(text);
   EXPECT_EQ(value.Dump(), text);
   EXPECT_EQ(Parse(value.Dump(2)).Dump(), text);

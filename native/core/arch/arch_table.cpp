@@ -43,7 +43,8 @@ Json ParseConfigObject(const std::string& text, const std::string& where) {
   options.code = ErrorCode::kModelConfig;
   Json config = Json::Parse(text, options);
   if (config.kind() != JsonKind::kObject) {
-    throw Error(ErrorCode::kModelConfig, fmt::format("{}: expected an object, got {}", where, JsonKindName(config.kind())),
+    throw Error(ErrorCode::kModelConfig,
+                fmt::format("{}: expected an object, got {}", where, JsonKindName(config.kind())),
                 "Repair the model's config.json, or fetch it again.")
         .With("path", where);
   }
@@ -87,13 +88,13 @@ DecoderSpec ReadDecoderSpec(const std::string& folder, const std::string& model_
   const std::string path = JoinPath(folder, "config.json");
   if (!is_folder || !FileExists(path)) {
     const bool adapter = is_folder && FileExists(JoinPath(folder, "adapter_config.json"));
-    throw Error(ErrorCode::kModelNotFound,
-                !is_folder ? fmt::format("{} {}", folder, FileExists(folder) ? "is a file, expected a model folder"
-                                                                              : "does not exist")
-                           : fmt::format("{} has no config.json{}", folder,
-                                         adapter ? " (it holds an adapter, not a model)" : ""),
-                adapter ? "Give the folder of the base model, and the adapter by itself."
-                        : "Give a Hugging Face model folder: config.json, *.safetensors and the tokenizer's files.")
+    throw Error(
+        ErrorCode::kModelNotFound,
+        !is_folder
+            ? fmt::format("{} {}", folder, FileExists(folder) ? "is a file, expected a model folder" : "does not exist")
+            : fmt::format("{} has no config.json{}", folder, adapter ? " (it holds an adapter, not a model)" : ""),
+        adapter ? "Give the folder of the base model, and the adapter by itself."
+                : "Give a Hugging Face model folder: config.json, *.safetensors and the tokenizer's files.")
         .With("path", folder);
   }
   DecoderSpec spec = ParseDecoderSpec(ReadConfigText(path), path, model_type);

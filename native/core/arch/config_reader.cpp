@@ -21,7 +21,8 @@ ConfigReader::ConfigReader(const Json& object, std::string where, std::string pr
     : object_(&object), where_(std::move(where)), prefix_(std::move(prefix)) {}
 
 void ConfigReader::Bad(const char* key, const std::string& expected, const std::string& got) const {
-  throw Error(ErrorCode::kModelConfig, fmt::format("{}: {}{}: expected {}, got {}", where_, prefix_, key, expected, got),
+  throw Error(ErrorCode::kModelConfig,
+              fmt::format("{}: {}{}: expected {}, got {}", where_, prefix_, key, expected, got),
               "Repair the model's config.json, or fetch it again.")
       .With("path", where_)
       .With("key", prefix_ + key)
@@ -32,9 +33,8 @@ void ConfigReader::Bad(const char* key, const std::string& expected, const std::
 void ConfigReader::Bad(const char* key, const std::string& expected) const { Bad(key, expected, Shown(Find(key))); }
 
 void ConfigReader::Unsupported(const char* key, const std::string& text, const std::string& remedy) const {
-  throw Error(ErrorCode::kUnsupportedModel, fmt::format("{}: {}{}{}{} is not supported", where_, prefix_, key,
-                                                        text.empty() ? "" : " ", text),
-              remedy)
+  throw Error(ErrorCode::kUnsupportedModel,
+              fmt::format("{}: {}{}{}{} is not supported", where_, prefix_, key, text.empty() ? "" : " ", text), remedy)
       .With("path", where_)
       .With("key", prefix_ + key);
 }

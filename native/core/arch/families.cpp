@@ -29,7 +29,8 @@ Activation ParseActivation(const ConfigReader& config) {
   for (const auto& [known, activation] : kNames) {
     if (name == known) return activation;
   }
-  config.Unsupported("hidden_act", JsonQuote(Shorten(name)), "Supported: silu, gelu, gelu_new, gelu_pytorch_tanh, relu.");
+  config.Unsupported("hidden_act", JsonQuote(Shorten(name)),
+                     "Supported: silu, gelu, gelu_new, gelu_pytorch_tanh, relu.");
 }
 
 std::string ParseDtype(const ConfigReader& config) {
@@ -99,8 +100,8 @@ DecoderSpec ParseCommon(const ConfigReader& config, const CommonDefaults& defaul
   spec.num_attention_heads = config.Int("num_attention_heads", 32, 1, kMaxHeads);
 
   const bool has_kv_heads = config.Find("num_key_value_heads") != nullptr;
-  const int64_t kv_default = defaults.num_key_value_heads == 0 || has_kv_heads ? spec.num_attention_heads
-                                                                               : defaults.num_key_value_heads;
+  const int64_t kv_default =
+      defaults.num_key_value_heads == 0 || has_kv_heads ? spec.num_attention_heads : defaults.num_key_value_heads;
   spec.num_key_value_heads = config.OptionalInt("num_key_value_heads", 1, kMaxHeads).value_or(kv_default);
 
   if (const auto head_dim = config.OptionalInt("head_dim", 1, kMaxHeadDim)) {
@@ -144,7 +145,8 @@ std::vector<LayerSpec> ParseWindowedLayers(const ConfigReader& config, int64_t n
     for (size_t i = 0; i < layers.size(); ++i) {
       if ((*types)[i] != "sliding_attention") continue;
       if (window == 0) {
-        config.Bad("layer_types", "no sliding_attention without use_sliding_window and sliding_window", "sliding_attention");
+        config.Bad("layer_types", "no sliding_attention without use_sliding_window and sliding_window",
+                   "sliding_attention");
       }
       layers[i].sliding_window = window;
     }
@@ -179,7 +181,8 @@ void ReadTokenIds(const ConfigReader& config, DecoderSpec* spec) {
   }
   spec->eos_token_ids.clear();
   for (const int64_t id : ids) {
-    const bool known = std::find(spec->eos_token_ids.begin(), spec->eos_token_ids.end(), id) != spec->eos_token_ids.end();
+    const bool known =
+        std::find(spec->eos_token_ids.begin(), spec->eos_token_ids.end(), id) != spec->eos_token_ids.end();
     if (InVocabulary(id, spec->vocab_size) >= 0 && !known) spec->eos_token_ids.push_back(id);
   }
 }

@@ -85,17 +85,20 @@ RopeSpec ParseRope(const ConfigReader& config, const DecoderSpec& spec) {
   out.rope_theta = config.Number("rope_theta", 10000.0, 0, kLargest, /*above_min=*/true);
   double partial = config.OptionalNumber("partial_rotary_factor", 0, 1).value_or(1.0);
   if (!rope) {
-    if (partial != 1.0) config.Unsupported("partial_rotary_factor", "other than 1", "Use a checkpoint that turns whole heads.");
+    if (partial != 1.0)
+      config.Unsupported("partial_rotary_factor", "other than 1", "Use a checkpoint that turns whole heads.");
     return out;
   }
   for (const char* nested : {"full_attention", "sliding_attention"}) {
     if (rope->Find(nested) != nullptr) {
-      rope->Unsupported(nested, "(rotary embedding by layer type)", "Use a checkpoint with one rotary embedding for all layers.");
+      rope->Unsupported(nested, "(rotary embedding by layer type)",
+                        "Use a checkpoint with one rotary embedding for all layers.");
     }
   }
   out.rope_theta = rope->Number("rope_theta", out.rope_theta, 0, kLargest, /*above_min=*/true);
   partial = rope->OptionalNumber("partial_rotary_factor", 0, 1).value_or(partial);
-  if (partial != 1.0) rope->Unsupported("partial_rotary_factor", "other than 1", "Use a checkpoint that turns whole heads.");
+  if (partial != 1.0)
+    rope->Unsupported("partial_rotary_factor", "other than 1", "Use a checkpoint that turns whole heads.");
 
   out.type = ParseRopeType(*rope);
   switch (out.type) {

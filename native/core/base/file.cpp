@@ -25,7 +25,8 @@ const char* RemedyFor(int error_number) {
     case EDQUOT:
       return "The disk quota is used up: free space, or choose another folder.";
     case EFBIG:
-      return "The file size limit of this process or file system is reached: raise it (ulimit -f), or choose another folder.";
+      return "The file size limit of this process or file system is reached: raise it (ulimit -f), or choose another "
+             "folder.";
     case EROFS:
       return "The file system is mounted read-only: choose a folder that can be written.";
     case EACCES:
@@ -124,9 +125,8 @@ size_t File::ReadAt(uint64_t offset, void* destination, size_t nbytes) const {
   size_t done = 0;
   while (done < nbytes) {
     const size_t want = std::min(nbytes - done, kMaxTransfer);
-    const ssize_t got = RetryInterrupted([&] {
-      return ::pread(fd_, static_cast<char*>(destination) + done, want, static_cast<off_t>(offset + done));
-    });
+    const ssize_t got = RetryInterrupted(
+        [&] { return ::pread(fd_, static_cast<char*>(destination) + done, want, static_cast<off_t>(offset + done)); });
     if (got < 0) ThrowStorage("read", path_, errno);
     if (got == 0) break;
     done += static_cast<size_t>(got);
@@ -138,9 +138,8 @@ void File::WriteAt(uint64_t offset, const void* data, size_t nbytes) {
   size_t done = 0;
   while (done < nbytes) {
     const size_t want = std::min(nbytes - done, kMaxTransfer);
-    const ssize_t put = RetryInterrupted([&] {
-      return ::pwrite(fd_, static_cast<const char*>(data) + done, want, static_cast<off_t>(offset + done));
-    });
+    const ssize_t put = RetryInterrupted(
+        [&] { return ::pwrite(fd_, static_cast<const char*>(data) + done, want, static_cast<off_t>(offset + done)); });
     if (put < 0) ThrowStorage("write", path_, errno);
     if (put == 0) ThrowStorage("write", path_, ENOSPC);
     done += static_cast<size_t>(put);
@@ -225,7 +224,8 @@ void SyncFolder(const std::string& folder) {
   const int error_number = errno;
   ::close(fd);
   // Some network file systems have no fsync for folders; there is nothing more to ask of them.
-  if (status != 0 && error_number != EINVAL && error_number != ENOTSUP) ThrowStorage("sync folder", folder, error_number);
+  if (status != 0 && error_number != EINVAL && error_number != ENOTSUP)
+    ThrowStorage("sync folder", folder, error_number);
 }
 
 void RenameDurably(const std::string& from, const std::string& to) {

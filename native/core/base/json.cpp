@@ -1,17 +1,25 @@
 #include "core/base/json.h"
 
+#include <locale.h>
+#include <stdlib.h>
+#ifdef __APPLE__
+#include <xlocale.h>
+#endif
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <numeric>
+#include <version>
 
 namespace ft {
 namespace {
 
 // Length of the UTF-8 sequence at `at`, or 0 when it is malformed (Unicode table 3-7).
 size_t Utf8Length(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) -> unsigned { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0; };
+  const auto byte = [&](size_t i) -> unsigned {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0;
+  };
   const auto tail = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
   const unsigned lead = byte(0);
   if (lead < 0x80) return 1;
@@ -48,6 +56,18 @@ void AppendCodePoint(std::string* out, uint32_t point) {
 }
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// The nearest double, ±infinity when the number is too large. `text` is a JSON number.
+double ToDouble(std::string_view text) {
+#ifdef __cpp_lib_to_chars
+  double value = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc()) return value;
+#endif
+  // from_chars does not tell overflow from underflow, and Apple's library has none for doubles. strtod reads
+  // a decimal comma in some locales, so the C locale is asked for by name.
+  static const locale_t c_locale = ::newlocale(LC_ALL_MASK, "C", nullptr);
+  return ::strtod_l(std::string(text).c_str(), nullptr, c_locale);
+}
 
 // Position of the second of two equal keys, or npos. Sorting keeps hostile objects at n log n.
 size_t DuplicateAt(const Json::Object& members, const std::vector<size_t>& positions) {
@@ -155,7 +175,8 @@ void JsonReader::BeginArray() { Open('['); }
 bool JsonReader::NextItem(char close) {
   SkipSpace();
   if (open_.empty() || open_.back().close != close) Fail("misplaced end of an array or object");
-  if (position_ >= text_.size()) Fail(close == '}' ? "the text ends inside an object" : "the text ends inside an array");
+  if (position_ >= text_.size())
+    Fail(close == '}' ? "the text ends inside an object" : "the text ends inside an array");
   if (text_[position_] == close) {
     ++position_;
     open_.pop_back();
@@ -249,8 +270,8 @@ std::string JsonReader::String() {
   while (true) {
     // Plain ASCII runs are copied whole.
     size_t end = position_;
-    while (end < text_.size() && text_[end] != '"' && text_[end] != '\\' && static_cast<unsigned char>(text_[end]) >= 0x20 &&
-           static_cast<unsigned char>(text_[end]) < 0x80) {
+    while (end < text_.size() && text_[end] != '"' && text_[end] != '\\' &&
+           static_cast<unsigned char>(text_[end]) >= 0x20 && static_cast<unsigned char>(text_[end]) < 0x80) {
       ++end;
     }
     out.append(text_.substr(position_, end - position_));
@@ -311,12 +332,8 @@ std::variant<int64_t, double> JsonReader::Number() {
     int64_t value = 0;
     if (std::from_chars(text.data(), end, value).ec == std::errc()) return value;
   }
-  double value = 0;
-  if (std::from_chars(text.data(), end, value).ec == std::errc::result_out_of_range) {
-    // from_chars leaves the value alone on overflow and underflow alike; strtod tells them apart.
-    value = std::strtod(std::string(text).c_str(), nullptr);
-    if (std::isinf(value)) FailAt(position_ - text.size(), "the number is too large");
-  }
+  const double value = ToDouble(text);
+  if (std::isinf(value)) FailAt(position_ - text.size(), "the number is too large");
   return value;
 }
 

@@ -16,10 +16,10 @@
 namespace ft {
 
 struct JsonOptions {
-  std::string where = "JSON";                     // names the document in messages
-  ErrorCode code = ErrorCode::kInvalidConfig;     // of the errors thrown
+  std::string where = "JSON";                  // names the document in messages
+  ErrorCode code = ErrorCode::kInvalidConfig;  // of the errors thrown
   size_t max_depth = 64;
-  size_t max_values = 2'000'000;                  // tree only: bounds memory to some 200 MB
+  size_t max_values = 2'000'000;  // tree only: bounds memory to some 200 MB
 };
 
 enum class JsonKind { kNull, kBool, kInt, kDouble, kString, kArray, kObject };
@@ -74,25 +74,32 @@ class JsonReader {
   std::vector<Level> open_;
 };
 
+/// A member of an object. A template, so that a container of it may be named where Json is still incomplete.
+template <typename Value>
+struct JsonMember {
+  std::string key;
+  Value value;
+};
+
 /// A value of a parsed document. Objects keep their order.
 class Json {
  public:
-  struct Member;
+  using Member = JsonMember<Json>;
   using Array = std::vector<Json>;
   using Object = std::vector<Member>;
 
   static Json Parse(std::string_view text, const JsonOptions& options);
 
   Json() = default;
-  Json(std::nullptr_t) {}                                     // NOLINT(runtime/explicit)
-  Json(bool value) : value_(value) {}                         // NOLINT(runtime/explicit)
-  Json(int64_t value) : value_(value) {}                      // NOLINT(runtime/explicit)
-  Json(int value) : value_(static_cast<int64_t>(value)) {}    // NOLINT(runtime/explicit)
-  Json(double value) : value_(value) {}                       // NOLINT(runtime/explicit)
-  Json(std::string value) : value_(std::move(value)) {}       // NOLINT(runtime/explicit)
-  Json(const char* value) : value_(std::string(value)) {}     // NOLINT(runtime/explicit)
-  Json(Array value) : value_(std::move(value)) {}             // NOLINT(runtime/explicit)
-  Json(Object value) : value_(std::move(value)) {}            // NOLINT(runtime/explicit)
+  Json(std::nullptr_t) {}                                   // NOLINT(runtime/explicit)
+  Json(bool value) : value_(value) {}                       // NOLINT(runtime/explicit)
+  Json(int64_t value) : value_(value) {}                    // NOLINT(runtime/explicit)
+  Json(int value) : value_(static_cast<int64_t>(value)) {}  // NOLINT(runtime/explicit)
+  Json(double value) : value_(value) {}                     // NOLINT(runtime/explicit)
+  Json(std::string value) : value_(std::move(value)) {}     // NOLINT(runtime/explicit)
+  Json(const char* value) : value_(std::string(value)) {}   // NOLINT(runtime/explicit)
+  Json(Array value) : value_(std::move(value)) {}           // NOLINT(runtime/explicit)
+  Json(Object value) : value_(std::move(value)) {}          // NOLINT(runtime/explicit)
 
   JsonKind kind() const { return static_cast<JsonKind>(value_.index()); }
   bool is_null() const { return kind() == JsonKind::kNull; }
@@ -117,11 +124,6 @@ class Json {
 
   // Same order as JsonKind.
   std::variant<std::nullptr_t, bool, int64_t, double, std::string, Array, Object> value_ = nullptr;
-};
-
-struct Json::Member {
-  std::string key;
-  Json value;
 };
 
 /// A JSON string literal with quotes and escapes. Errors: kInvalidArgument when the text is not UTF-8.

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <sstream>
 #include <string>
 
 #ifdef __APPLE__
@@ -73,9 +73,9 @@ uint64_t RoomInControlGroups() {
     std::string group = line.substr(second + 1);
     while (true) {
       const std::string folder = root + (group == "/" ? "" : group);
-      room = std::min(room, v2 ? RoomInGroup(folder, "memory.max", "memory.current", "inactive_file")
-                               : RoomInGroup(folder, "memory.limit_in_bytes", "memory.usage_in_bytes",
-                                             "total_inactive_file"));
+      room = std::min(
+          room, v2 ? RoomInGroup(folder, "memory.max", "memory.current", "inactive_file")
+                   : RoomInGroup(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"));
       if (group.empty() || group == "/") break;
       group.resize(group.find_last_of('/'));
     }
@@ -98,8 +98,7 @@ uint64_t RoomInAddressSpace() {
 uint64_t ResidentBytes() {
   mach_task_basic_info info{};
   mach_msg_type_number_t count = MACH_TASK_BASIC_INFO_COUNT;
-  const auto status =
-      task_info(mach_task_self(), MACH_TASK_BASIC_INFO, reinterpret_cast<task_info_t>(&info), &count);
+  const auto status = task_info(mach_task_self(), MACH_TASK_BASIC_INFO, reinterpret_cast<task_info_t>(&info), &count);
   return status == KERN_SUCCESS ? info.resident_size : 0;
 }
 

@@ -65,8 +65,9 @@ std::string TextOf(const Json& holder, const char* key) {
                                       : fmt::format("process {}{}{}", pid, host.empty() ? "" : " on " + host,
                                                     started.empty() ? "" : " since " + started);
   throw Error(ErrorCode::kOutputLocked, fmt::format("{} is in use by {}", folder, who),
-              pid.empty() ? "Wait until it is done, or choose another output folder."
-                          : fmt::format("Wait until process {} is done, stop it, or choose another output folder.", pid))
+              pid.empty()
+                  ? "Wait until it is done, or choose another output folder."
+                  : fmt::format("Wait until process {} is done, stop it, or choose another output folder.", pid))
       .With("path", file.path())
       .With("pid", pid)
       .With("host", host)
@@ -83,7 +84,8 @@ FileLock FileLock::Acquire(const std::string& folder) {
     if (errno != EINTR) ThrowStorage("lock", path, errno);
   }
   const std::string about =
-      Json(Json::Object{{"pid", static_cast<int64_t>(::getpid())}, {"host", HostName()}, {"started", Now()}}).Dump() + "\n";
+      Json(Json::Object{{"pid", static_cast<int64_t>(::getpid())}, {"host", HostName()}, {"started", Now()}}).Dump() +
+      "\n";
   file.Truncate();
   file.WriteAt(0, about.data(), about.size());
   return FileLock(std::move(file));

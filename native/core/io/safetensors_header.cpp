@@ -24,7 +24,8 @@ int64_t Natural(JsonReader& reader, const std::string& tensor, const char* field
     const auto number = reader.Number();
     if (const int64_t* value = std::get_if<int64_t>(&number); value != nullptr && *value >= 0) return *value;
   }
-  reader.Fail(fmt::format("tensor \"{}\": {} holds something that is not an integer from 0 to 2^63-1", Shorten(tensor), field));
+  reader.Fail(
+      fmt::format("tensor \"{}\": {} holds something that is not an integer from 0 to 2^63-1", Shorten(tensor), field));
 }
 
 // Reads one tensor's object. `begin` and `end` count from the first data byte.
@@ -61,12 +62,15 @@ TensorEntry ReadEntry(JsonReader& reader, std::string name, uint64_t* end) {
       reader.BeginArray();
       while (reader.NextElement()) {
         const int64_t value = Natural(reader, entry.name, "data_offsets");
-        if (count == 2) reader.Fail(fmt::format("tensor \"{}\": data_offsets must hold two numbers", Shorten(entry.name)));
+        if (count == 2)
+          reader.Fail(fmt::format("tensor \"{}\": data_offsets must hold two numbers", Shorten(entry.name)));
         pair[count++] = static_cast<uint64_t>(value);
       }
-      if (count != 2) reader.Fail(fmt::format("tensor \"{}\": data_offsets must hold two numbers", Shorten(entry.name)));
+      if (count != 2)
+        reader.Fail(fmt::format("tensor \"{}\": data_offsets must hold two numbers", Shorten(entry.name)));
       if (pair[0] > pair[1]) {
-        reader.Fail(fmt::format("tensor \"{}\": data_offsets [{}, {}] are reversed", Shorten(entry.name), pair[0], pair[1]));
+        reader.Fail(
+            fmt::format("tensor \"{}\": data_offsets [{}, {}] are reversed", Shorten(entry.name), pair[0], pair[1]));
       }
       entry.offset = pair[0];
       *end = pair[1];
@@ -76,7 +80,9 @@ TensorEntry ReadEntry(JsonReader& reader, std::string name, uint64_t* end) {
   }
   if (!has_dtype || !has_shape || !has_offsets) {
     reader.Fail(fmt::format("tensor \"{}\": {} is missing", Shorten(entry.name),
-                            !has_dtype ? "dtype" : !has_shape ? "shape" : "data_offsets"));
+                            !has_dtype   ? "dtype"
+                            : !has_shape ? "shape"
+                                         : "data_offsets"));
   }
   uint64_t expected = 0;
   if (!TensorBytes(entry.shape, entry.dtype, &expected)) {
@@ -85,9 +91,9 @@ TensorEntry ReadEntry(JsonReader& reader, std::string name, uint64_t* end) {
   }
   entry.nbytes = *end - entry.offset;
   if (entry.nbytes != expected) {
-    reader.Fail(fmt::format("tensor \"{}\": {} {} needs {} bytes, but data_offsets [{}, {}] span {}", Shorten(entry.name),
-                            SafetensorsName(entry.dtype), ShapeText(entry.shape), expected, entry.offset, *end,
-                            entry.nbytes));
+    reader.Fail(fmt::format("tensor \"{}\": {} {} needs {} bytes, but data_offsets [{}, {}] span {}",
+                            Shorten(entry.name), SafetensorsName(entry.dtype), ShapeText(entry.shape), expected,
+                            entry.offset, *end, entry.nbytes));
   }
   return entry;
 }
@@ -98,7 +104,8 @@ void ReadMetadata(JsonReader& reader, std::map<std::string, std::string>* metada
   reader.BeginObject();
   while (reader.NextKey(&key)) {
     if (reader.Peek() != JsonKind::kString) {
-      reader.Fail(fmt::format("__metadata__ \"{}\" must be a string, got {}", Shorten(key), JsonKindName(reader.Peek())));
+      reader.Fail(
+          fmt::format("__metadata__ \"{}\" must be a string, got {}", Shorten(key), JsonKindName(reader.Peek())));
     }
     std::string value = reader.String();
     if (!metadata->emplace(key, std::move(value)).second) {
@@ -120,21 +127,26 @@ void CheckCoverage(const std::vector<TensorEntry>& entries, uint64_t data_size, 
   const TensorEntry* previous = nullptr;
   for (const TensorEntry& entry : entries) {
     if (entry.offset < expected) {
-      Refuse(path, fmt::format("tensors \"{}\" and \"{}\" overlap: the first ends at byte {} of the data, the second starts at {}",
-                               Shorten(previous->name), Shorten(entry.name), expected, entry.offset));
+      Refuse(path,
+             fmt::format(
+                 "tensors \"{}\" and \"{}\" overlap: the first ends at byte {} of the data, the second starts at {}",
+                 Shorten(previous->name), Shorten(entry.name), expected, entry.offset));
     }
     if (entry.offset > expected) {
-      Refuse(path, fmt::format("a hole of {} bytes before tensor \"{}\"", entry.offset - expected, Shorten(entry.name)));
+      Refuse(path,
+             fmt::format("a hole of {} bytes before tensor \"{}\"", entry.offset - expected, Shorten(entry.name)));
     }
     expected = entry.offset + entry.nbytes;
     previous = &entry;
   }
   if (expected > data_size) {
-    Refuse(path, fmt::format("truncated: the header describes {} bytes of tensor data, the file holds {}", expected, data_size));
+    Refuse(path, fmt::format("truncated: the header describes {} bytes of tensor data, the file holds {}", expected,
+                             data_size));
   }
   if (expected < data_size) {
-    Refuse(path, fmt::format("{} bytes after the last tensor: the header describes {} bytes of tensor data, the file holds {}",
-                             data_size - expected, expected, data_size));
+    Refuse(path, fmt::format(
+                     "{} bytes after the last tensor: the header describes {} bytes of tensor data, the file holds {}",
+                     data_size - expected, expected, data_size));
   }
 }
 

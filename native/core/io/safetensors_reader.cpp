@@ -29,11 +29,12 @@ void RefuseOtherKinds(std::string_view head, const std::string& path) {
   // Opcode PROTO with a protocol that exists, as every pickle since Python 2.3 starts.
   const bool pickle = head.size() > 2 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5;
   if (zip || pickle) {
-    throw Error(ErrorCode::kPickleRefused,
-                fmt::format("{} is a {}, not a safetensors file: pickles can run code when they are read and are refused", path,
-                            zip ? "PyTorch zip archive (pickle)" : "Python pickle"),
-                "Convert it in Python: from safetensors.torch import save_file; "
-                "save_file(torch.load(path, weights_only=True), 'model.safetensors').")
+    throw Error(
+        ErrorCode::kPickleRefused,
+        fmt::format("{} is a {}, not a safetensors file: pickles can run code when they are read and are refused", path,
+                    zip ? "PyTorch zip archive (pickle)" : "Python pickle"),
+        "Convert it in Python: from safetensors.torch import save_file; "
+        "save_file(torch.load(path, weights_only=True), 'model.safetensors').")
         .With("path", path);
   }
   if (StartsWith(head, "version https://git-lfs"sv)) {
@@ -67,7 +68,8 @@ std::shared_ptr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) 
   const size_t got = impl->file.ReadAt(0, head.data(), head.size());
   RefuseOtherKinds(std::string_view(head.data(), got), path);
   if (got < kSafetensorsPrefix || size < kSafetensorsPrefix) {
-    Damaged(path, fmt::format("truncated: {} bytes, expected at least {}", std::min<uint64_t>(got, size), kSafetensorsPrefix));
+    Damaged(path, fmt::format("truncated: {} bytes, expected at least {}", std::min<uint64_t>(got, size),
+                              kSafetensorsPrefix));
   }
   uint64_t length = 0;
   for (size_t i = 0; i < kSafetensorsPrefix; ++i) {
@@ -100,18 +102,21 @@ const std::map<std::string, std::string>& SafetensorsFile::metadata() const { re
 
 const TensorEntry* SafetensorsFile::Find(const std::string& name) const {
   const auto& entries = impl_->header.entries;
-  const auto at = std::lower_bound(impl_->by_name.begin(), impl_->by_name.end(), name,
-                                   [&](uint32_t index, const std::string& wanted) { return entries[index].name < wanted; });
+  const auto at =
+      std::lower_bound(impl_->by_name.begin(), impl_->by_name.end(), name,
+                       [&](uint32_t index, const std::string& wanted) { return entries[index].name < wanted; });
   return at != impl_->by_name.end() && entries[*at].name == name ? &entries[*at] : nullptr;
 }
 
 void SafetensorsFile::Read(const TensorEntry& entry, uint64_t begin, void* destination, uint64_t nbytes) const {
   FT_CHECK(begin <= entry.nbytes && nbytes <= entry.nbytes - begin, kInvalidArgument,
-           "tensor \"{}\" has {} bytes; bytes {} to {} were asked for", entry.name, entry.nbytes, begin, begin + nbytes);
+           "tensor \"{}\" has {} bytes; bytes {} to {} were asked for", entry.name, entry.nbytes, begin,
+           begin + nbytes);
   const size_t got = impl_->file.ReadAt(entry.offset + begin, destination, nbytes);
   if (got < nbytes) {
-    Damaged(path(), fmt::format("the file shrank while it was read: tensor \"{}\" ends at byte {}, the file now has {}",
-                                entry.name, entry.offset + entry.nbytes, impl_->file.Size()),
+    Damaged(path(),
+            fmt::format("the file shrank while it was read: tensor \"{}\" ends at byte {}, the file now has {}",
+                        entry.name, entry.offset + entry.nbytes, impl_->file.Size()),
             "Something is writing to the file: wait until it is done, or fetch the file again.");
   }
 }

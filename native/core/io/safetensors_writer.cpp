@@ -64,8 +64,8 @@ SafetensorsWriter::SafetensorsWriter(std::string path, std::vector<TensorHeader>
   std::set<std::string> names;
   for (TensorHeader& tensor : tensors) {
     uint64_t nbytes = 0;
-    FT_CHECK(TensorBytes(tensor.shape, tensor.dtype, &nbytes), kInvalidArgument, "tensor \"{}\": bad shape {}", tensor.name,
-             ShapeText(tensor.shape));
+    FT_CHECK(TensorBytes(tensor.shape, tensor.dtype, &nbytes), kInvalidArgument, "tensor \"{}\": bad shape {}",
+             tensor.name, ShapeText(tensor.shape));
     FT_CHECK(tensor.name != "__metadata__" && names.insert(tensor.name).second, kInvalidArgument,
              "tensor name \"{}\" is reserved or stands twice", tensor.name);
     impl.tensors.push_back({std::move(tensor.name), tensor.dtype, std::move(tensor.shape), 0, nbytes});
@@ -110,7 +110,8 @@ void SafetensorsWriter::Append(const void* data, uint64_t nbytes) {
   Impl& impl = *impl_;
   const char* bytes = static_cast<const char*>(data);
   while (nbytes > 0) {
-    FT_CHECK(impl.current < impl.tensors.size(), kInvalidArgument, "{}: {} bytes after the last tensor", impl.path, nbytes);
+    FT_CHECK(impl.current < impl.tensors.size(), kInvalidArgument, "{}: {} bytes after the last tensor", impl.path,
+             nbytes);
     const TensorEntry& tensor = impl.tensors[impl.current];
     const uint64_t part = std::min(nbytes, tensor.nbytes - impl.written);
     impl.Put(impl.data_start + tensor.offset + impl.written, bytes, part);

@@ -59,11 +59,13 @@ bool EndsWith(const std::string& text, std::string_view suffix) {
         .With("path", folder);
   }
   if (!pickle.empty()) {
-    throw Error(ErrorCode::kPickleRefused,
-                fmt::format("{} has its weights only as a Python pickle ({}): pickles can run code when they are read and are refused",
-                            folder, pickle),
-                "Use the model's safetensors release, or convert it in Python: "
-                "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder).")
+    throw Error(
+        ErrorCode::kPickleRefused,
+        fmt::format(
+            "{} has its weights only as a Python pickle ({}): pickles can run code when they are read and are refused",
+            folder, pickle),
+        "Use the model's safetensors release, or convert it in Python: "
+        "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder).")
         .With("path", JoinPath(folder, pickle));
   }
   throw Error(ErrorCode::kModelNotFound,
@@ -115,8 +117,8 @@ Index ReadIndex(const std::string& path) {
   std::map<std::string_view, uint32_t> known;
   for (const Json::Member& member : weight_map->AsObject()) {
     if (member.value.kind() != JsonKind::kString) {
-      throw Error(ErrorCode::kSafetensors, fmt::format("{}: weight_map \"{}\" must be a file name, got {}", path, member.key,
-                                                       JsonKindName(member.value.kind())))
+      throw Error(ErrorCode::kSafetensors, fmt::format("{}: weight_map \"{}\" must be a file name, got {}", path,
+                                                       member.key, JsonKindName(member.value.kind())))
           .With("path", path);
     }
     const std::string& shard = member.value.AsString();
@@ -144,8 +146,8 @@ void CheckShardsExist(const std::string& folder, const Index& index, const std::
   const size_t count = missing.size();
   if (count > 5) missing.resize(5);
   throw Error(ErrorCode::kMissingShard,
-              fmt::format("{} of {} weight files named by {} are missing in {}: {}{}", count, index.shards.size(), index_path,
-                          folder, fmt::join(missing, ", "), count > 5 ? ", …" : ""),
+              fmt::format("{} of {} weight files named by {} are missing in {}: {}{}", count, index.shards.size(),
+                          index_path, folder, fmt::join(missing, ", "), count > 5 ? ", …" : ""),
               "Fetch the missing files into that folder (an interrupted download leaves such a folder).")
       .With("path", JoinPath(folder, missing[0]))
       .With("shard", missing[0])
@@ -156,9 +158,10 @@ void CheckShardsExist(const std::string& folder, const Index& index, const std::
 
 WeightFolder WeightFolder::Open(const std::string& folder) {
   if (!FolderExists(folder)) {
-    throw Error(ErrorCode::kModelNotFound,
-                fmt::format("{} {}", folder, FileExists(folder) ? "is a file, expected a model folder" : "does not exist"),
-                "Give the folder that holds config.json and the .safetensors files.")
+    throw Error(
+        ErrorCode::kModelNotFound,
+        fmt::format("{} {}", folder, FileExists(folder) ? "is a file, expected a model folder" : "does not exist"),
+        "Give the folder that holds config.json and the .safetensors files.")
         .With("path", folder);
   }
   WeightFolder weights;
@@ -169,13 +172,14 @@ WeightFolder WeightFolder::Open(const std::string& folder) {
   } else if (FileExists(index_path)) {
     const Index index = ReadIndex(index_path);
     CheckShardsExist(folder, index, index_path);
-    for (const std::string& shard : index.shards) weights.files_.push_back(SafetensorsFile::Open(JoinPath(folder, shard)));
+    for (const std::string& shard : index.shards)
+      weights.files_.push_back(SafetensorsFile::Open(JoinPath(folder, shard)));
     for (const auto& [name, shard] : index.tensors) {
       const SafetensorsFile* file = weights.files_[shard].get();
       const TensorEntry* entry = file->Find(name);
       if (entry == nullptr) {
-        throw Error(ErrorCode::kMissingTensor, fmt::format("tensor \"{}\" is not in {}, where {} says it is", name,
-                                                           file->path(), index_path),
+        throw Error(ErrorCode::kMissingTensor,
+                    fmt::format("tensor \"{}\" is not in {}, where {} says it is", name, file->path(), index_path),
                     "The shard and the index are of different versions: fetch both again.")
             .With("tensor", name)
             .With("path", file->path())

@@ -54,8 +54,8 @@ void CheckOne(const ExpectedTensor& expected, const WeightFolder::Location& foun
   const TensorEntry& entry = *found.entry;
   if (entry.shape != expected.shape) {
     throw Error(ErrorCode::kTensorShape,
-                fmt::format("tensor \"{}\" in {}: expected shape {} by config.json, got {}", entry.name, found.file->path(),
-                            ShapeText(expected.shape), ShapeText(entry.shape)),
+                fmt::format("tensor \"{}\" in {}: expected shape {} by config.json, got {}", entry.name,
+                            found.file->path(), ShapeText(expected.shape), ShapeText(entry.shape)),
                 fmt::format("config.json and weights do not belong together: check {}, or fetch both again.",
                             ConfigKeysOf(expected.kind)))
         .With("tensor", entry.name)
@@ -76,17 +76,19 @@ void CheckOne(const ExpectedTensor& expected, const WeightFolder::Location& foun
 }
 
 [[noreturn]] void RefuseMissing(const std::vector<std::string>& missing, size_t expected, const WeightFolder& weights) {
-  std::vector<std::string> shown(missing.begin(), missing.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(missing.size(), 3)));
+  std::vector<std::string> shown(missing.begin(),
+                                 missing.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(missing.size(), 3)));
   const auto names = weights.names();
   const std::string path = weights.files().empty() ? "" : weights.files()[0]->path();
-  throw Error(ErrorCode::kMissingTensor,
-              fmt::format("{} of {} tensors that config.json calls for are not in {}{}: {}{}", missing.size(), expected, path,
-                          weights.files().size() > 1 ? fmt::format(" and {} more files", weights.files().size() - 1) : "",
-                          fmt::join(shown, ", "), missing.size() > shown.size() ? ", …" : ""),
-              names.empty() ? "The files hold no tensors: fetch the model again."
-                            : fmt::format("Check that config.json and weights belong together (the files hold {} tensors, for "
-                                          "example {}).",
-                                          names.size(), Shorten(names[0])))
+  throw Error(
+      ErrorCode::kMissingTensor,
+      fmt::format("{} of {} tensors that config.json calls for are not in {}{}: {}{}", missing.size(), expected, path,
+                  weights.files().size() > 1 ? fmt::format(" and {} more files", weights.files().size() - 1) : "",
+                  fmt::join(shown, ", "), missing.size() > shown.size() ? ", …" : ""),
+      names.empty() ? "The files hold no tensors: fetch the model again."
+                    : fmt::format("Check that config.json and weights belong together (the files hold {} tensors, for "
+                                  "example {}).",
+                                  names.size(), Shorten(names[0])))
       .With("tensor", missing[0])
       .With("path", path);
 }
