@@ -13,9 +13,9 @@ import type { EndEvent, TrainingObserver } from './events.js'
 import type { StepOutcome } from './engine.js'
 import { prepareRun, stopIfAborted, type Cleanup, type PreparedRun, type PrepareOptions } from './prepare.js'
 import { StepClock, stepEvent } from './reporter.js'
-import { endEvent, startEvent } from './run.js'
 import { saveCheckpoint } from './saving.js'
 import { next, type TrainingMove, type TrainingState } from './state.js'
+import { endEvent, startEvent } from './summary.js'
 
 export type DryRunOptions = Omit<PrepareOptions, 'cleanup' | 'dryRun'> & TrainingObserver
 

@@ -1,6 +1,9 @@
 // Bytes a training step needs, from sizes alone: what decides `gradient_checkpointing: auto` and what refuses a run
 // that cannot fit before its weights are read.
-import type { EngineModelInfo } from './engine.js'
+import { FineTuneError, makeError } from '../core/errors/index.js'
+import { formatBytes } from '../utils/terminal.js'
+import type { Batch, EngineModelInfo } from './engine.js'
+import type { PreparedRun } from './prepare.js'
 
 export interface StepShape {
   /** Tokens of the longest micro-batch. */
@@ -51,4 +54,16 @@ export interface CheckpointingChoice {
 export function chooseCheckpointing(model: Sizes, shape: StepShape, availableBytes: number): CheckpointingChoice {
   const bytes = activationBytes(model, shape, false)
   return { on: bytes > availableBytes / 2, bytes, availableBytes }
+}
+
+/** The engine's error with what to do about it here. */
+export function explainOutOfMemory(error: unknown, run: PreparedRun, batches: readonly Batch[]): unknown {
+  if (!(error instanceof FineTuneError) || error.code !== 'FT_OUT_OF_MEMORY') return error
+  const tokens = Math.max(...batches.map((batch) => batch.inputIds.length))
+  const available = run.backend.memoryAvailable(run.source.device)
+  return makeError('FT_OUT_OF_MEMORY', `step ${run.progress.globalStep + 1} (micro-batches of up to ${tokens} tokens): ${error.message}; ${formatBytes(available)} are available`, {
+    remedy: 'lower --batch-size and raise --gradient-accumulation-steps to match, use --gradient-checkpointing, or lower --max-seq-length',
+    details: { ...error.details, tokens, availableBytes: available, gradientCheckpointing: run.gradientCheckpointing },
+    cause: error,
+  })
 }

@@ -7,14 +7,15 @@ import { getLogger } from '../utils/logging.js'
 import { formatBytes, formatSeconds } from '../utils/terminal.js'
 import type { Batch, StepOutcome } from './engine.js'
 import { evaluateRows } from './evaluate.js'
-import { finiteOrNull, type EndEvent, type StartEvent, type TrainingEvent, type TrainingObserver } from './events.js'
+import { finiteOrNull, type EndEvent, type TrainingEvent, type TrainingObserver } from './events.js'
+import { explainOutOfMemory } from './memory.js'
 import { prepareRun, type Cleanup, type PreparedRun, type PrepareOptions } from './prepare.js'
-import { trainLossOf } from './progress.js'
-import { peakRssBytes, StepClock, stepEvent } from './reporter.js'
+import { StepClock, stepEvent } from './reporter.js'
 import { dueAfter, epochAt } from './run-plan.js'
-import { bestCheckpoint, saveCheckpoint, writeConfig, writeFinal } from './saving.js'
+import { saveCheckpoint, writeConfig, writeFinal } from './saving.js'
 import { isFinal, next, type TrainingMove, type TrainingState } from './state.js'
 import { judgeStep, parseOnNan, type NonFinitePolicy } from './step-policy.js'
+import { endEvent, startEvent, withSummary } from './summary.js'
 
 export interface RunOptions extends Omit<PrepareOptions, 'cleanup' | 'dryRun'>, TrainingObserver {
   /** Evaluate before the first step too. */
@@ -231,82 +232,4 @@ class TrainingRun {
 /** A function, because the answer changes while the caller looks. */
 function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true
-}
-
-export function startEvent(run: PreparedRun): StartEvent {
-  const { training } = run.config
-  return {
-    event: 'start',
-    method: run.recipe.name,
-    model: run.source.name,
-    model_type: run.model.info.modelType,
-    output: run.output,
-    device: run.source.device,
-    dtype: run.source.dtype,
-    parameters: run.model.info.numParameters,
-    trainable_parameters: run.optimizer.numTrainableParameters,
-    train_rows: run.data.train.length,
-    validation_rows: run.data.validation.length,
-    steps_per_epoch: run.plan.stepsPerEpoch,
-    max_steps: run.plan.maxSteps,
-    num_train_epochs: run.plan.numEpochs,
-    batch_size: training.batchSize,
-    gradient_accumulation_steps: training.gradientAccumulationSteps,
-    gradient_checkpointing: run.gradientCheckpointing,
-    seed: training.seed,
-    step: run.progress.globalStep,
-    resumed_from: run.resumed?.checkpoint.path ?? null,
-  }
-}
-
-export async function endEvent(run: PreparedRun, clock: StepClock, status: EndEvent['status'], checkpoint: string | null): Promise<EndEvent> {
-  const { progress } = run
-  return {
-    event: 'end',
-    status,
-    steps: progress.globalStep,
-    epoch: epochAt(progress.globalStep, run.plan),
-    train_loss: trainLossOf(progress),
-    ...(progress.firstEvalLoss === null ? {} : { eval_loss_first: progress.firstEvalLoss }),
-    ...(progress.lastEvalLoss === null ? {} : { eval_loss: progress.lastEvalLoss }),
-    ...(progress.bestMetric === null ? {} : { best_metric: progress.bestMetric, best_model_checkpoint: await bestCheckpoint(run, run.folder?.store ?? null) }),
-    tokens: progress.tokens,
-    supervised_tokens: progress.supervisedTokens,
-    skipped_steps: progress.skippedSteps,
-    train_seconds: progress.trainSeconds,
-    tokens_per_second: progress.trainSeconds > 0 ? progress.tokens / progress.trainSeconds : 0,
-    first_step_seconds: clock.firstStepSeconds,
-    peak_rss_bytes: peakRssBytes(),
-    output: run.output,
-    checkpoint,
-  }
-}
-
-/** The run with the closing entry that transformers writes to log_history. */
-function withSummary(run: PreparedRun): PreparedRun {
-  const { progress, plan } = run
-  const seconds = Math.max(progress.trainSeconds, Number.EPSILON)
-  const rows = run.data.train.length * epochAt(progress.globalStep, plan)
-  const entry = {
-    epoch: epochAt(progress.globalStep, plan),
-    step: progress.globalStep,
-    total_flos: progress.totalFlos,
-    train_loss: trainLossOf(progress),
-    train_runtime: progress.trainSeconds,
-    train_samples_per_second: rows / seconds,
-    train_steps_per_second: progress.globalStep / seconds,
-  }
-  return { ...run, progress: { ...progress, logHistory: [...progress.logHistory, entry] } }
-}
-
-/** The engine's error with what to do about it here. */
-function explainOutOfMemory(error: unknown, run: PreparedRun, batches: Batch[]): unknown {
-  if (!(error instanceof FineTuneError) || error.code !== 'FT_OUT_OF_MEMORY') return error
-  const tokens = Math.max(...batches.map((batch) => batch.inputIds.length))
-  const available = run.backend.memoryAvailable(run.source.device)
-  return makeError('FT_OUT_OF_MEMORY', `step ${run.progress.globalStep + 1} (micro-batches of up to ${tokens} tokens): ${error.message}; ${formatBytes(available)} are available`, {
-    remedy: 'lower --batch-size and raise --gradient-accumulation-steps to match, use --gradient-checkpointing, or lower --max-seq-length',
-    details: { ...error.details, tokens, availableBytes: available, gradientCheckpointing: run.gradientCheckpointing },
-    cause: error,
-  })
 }

@@ -224,7 +224,7 @@ export function tinyBackend(options: TinyOptions = {}): TinyBackend {
     resolveModel: (config) => Promise.resolve({ name: config.model.name, folder: config.model.name, dtype: config.model.dtype === 'auto' ? 'fp32' : config.model.dtype, device: 'cpu' }),
     inspectModel: () => Promise.resolve(sizes),
     resolveTargets: (_source, targets) => Promise.resolve(targets === 'all-linear' ? ['q_proj', 'v_proj'] : [...targets].sort()),
-    loadTokenizer: (folder) => Promise.resolve({ files: [path.join(folder, 'tokenizer.json')], dispose: () => undefined } as unknown as TextTokenizer),
+    loadTokenizer: (folder) => Promise.resolve({ files: [path.join(folder, 'tokenizer.json')], dispose: () => undefined }),
     prepareData: () => Promise.resolve(tinyData(options)),
     loadModel(source) {
       options.loadModel?.()
