@@ -1,9 +1,12 @@
 // The addon's whole surface, typed in one place, and the lazy load of it. Nothing else in the package
 // requires the .node file. Every Promise method runs on the engine thread, first in first out, and
 // rejects with a FineTuneError. The native side expects checked arguments; it checks again and throws.
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { isMainThread } from 'node:worker_threads'
+import { fail, fromNative } from '../core/errors/index.js'
 
 /** Rows of tokens laid end to end, without padding. `rows = cuSeqlens.length - 1`. */
 export interface NativeBatch {
@@ -155,7 +158,7 @@ export interface NativeModel {
   startGeneration(prompts: Int32Array[], options: NativeGenerateOptions): Promise<NativeGeneration>
   addAdapter(options: NativeLoraOptions): Promise<NativeAdapter>
   /** Which adapter forward uses; null: the base. */
-  setActiveAdapter(adapter: NativeAdapter | null): void
+  setActiveAdapter(adapter: NativeAdapter | null): Promise<void>
   /** Makes all weights trainable (full fine-tuning). Call before createOptimizer. */
   setTrainable(): Promise<void>
   /** Writes model.safetensors, or shards and index, in `dtype` (default: compute dtype). fsynced. */
@@ -190,7 +193,7 @@ export interface NativeOptimizer {
   /** The forward and backward half of step(): gradients of the mean loss over all supervised tokens add up. */
   accumulate(batches: NativeBatch[], options: Omit<NativeStepOptions, 'learningRate' | 'maxGradNorm'>, signal?: NativeCancel): Promise<NativeStepResult>
   /** Clips and updates with the gradients at hand, then zeroes them. */
-  apply(options: { learningRate: number; maxGradNorm: number }): Promise<{ gradNorm: number; applied: boolean }>
+  apply(options: { learningRate: number; maxGradNorm: number }): Promise<{ gradNorm: number; applied: boolean; skipped: NativeStepResult['skipped'] }>
   zeroGradients(): Promise<void>
   /** Gradients by parameter name, fp32. */
   gradients(): Promise<Record<string, { shape: number[]; data: Float32Array }>>
@@ -211,7 +214,7 @@ export interface NativePass {
 
 export interface NativeGeneration {
   /** One new token a row; -1 for rows that have ended. done when all have. */
-  next(): Promise<{ tokens: Int32Array; done: boolean }>
+  next(signal?: NativeCancel): Promise<{ tokens: Int32Array; done: boolean }>
   /** Ends a row early (a stop string was found). */
   finish(row: number): void
   dispose(): void
@@ -245,8 +248,12 @@ export interface NativeMergeOptions {
 export interface NativeAddon {
   buildInfo(): NativeBuildInfo
   setNumThreads(threads: number): Promise<void>
+  /** Resolves when everything submitted to the engine before has run, the frees of dispose() included. */
+  idle(): Promise<void>
   /** From config.json and safetensors headers alone; checks that every tensor is there with its shape. */
   inspectModel(path: string): Promise<NativeModelInfo & { files: string[] }>
+  /** The same facts from config.json alone; weightBytes is 0. */
+  inspectConfig(path: string): NativeModelInfo
   supportedModelTypes(): string[]
   loadModel(options: NativeLoadOptions, onProgress?: (loadedBytes: number, totalBytes: number) => void, signal?: NativeCancel): Promise<NativeModel>
   createOptimizer(model: NativeModel, options: NativeOptimizerOptions): Promise<NativeOptimizer>
@@ -263,6 +270,14 @@ export interface NativeAddon {
   memoryAvailable(): number
 }
 
+/** What only this file uses. */
+interface NativeModule extends NativeAddon {
+  /** Makes the public error from an Error with code, remedy and details; every native error passes through it. */
+  setErrorFactory(factory: (error: unknown) => unknown): void
+  /** The process is about to end: a running task must not meet static objects that are being destroyed. */
+  processExit(): void
+}
+
 let addon: NativeAddon | undefined
 
 /** Loads the addon on first use. Throws FT_ADDON_MISSING with the remedy when it was not built. */
@@ -271,10 +286,37 @@ export function native(): NativeAddon {
   return addon
 }
 
-function load(): NativeAddon {
-  const require = createRequire(import.meta.url)
-  const here = path.dirname(fileURLToPath(import.meta.url))
-  void require
-  void here
-  throw new Error('replaced by the binding work')
+// lib/native (tsx) and dist/native lie equally deep in the package.
+const packageRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..')
+
+/** Where the addon may be, best first. FT_NATIVE_ADDON names another build of it (a sanitizer build, for example). */
+function candidates(): string[] {
+  const asked = process.env.FT_NATIVE_ADDON
+  if (asked !== undefined && asked !== '') return [path.resolve(asked)]
+  return ['build/Release/ft_native.node', 'build/ft_native.node', 'build/Debug/ft_native.node'].map((file) => path.join(packageRoot, file))
+}
+
+function load(): NativeModule {
+  const files = candidates()
+  const file = files.find((candidate) => existsSync(candidate))
+  if (file === undefined) {
+    fail('FT_ADDON_MISSING', `the native addon is not built: no ${files[0] ?? 'ft_native.node'}`, {
+      remedy: `run \`npm run build:native\` in ${packageRoot}`,
+      details: { files },
+    })
+  }
+  let loaded: NativeModule
+  try {
+    loaded = createRequire(import.meta.url)(file) as NativeModule
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    fail('FT_ADDON_MISSING', `the native addon cannot be loaded: ${reason}`, {
+      remedy: `run \`npm run build:native\` in ${packageRoot}; \`ft-native doctor\` names what is missing`,
+      details: { file },
+      cause: error,
+    })
+  }
+  loaded.setErrorFactory(fromNative)
+  if (isMainThread) process.once('exit', () => loaded.processExit())
+  return loaded
 }

@@ -1,0 +1,73 @@
+// DecoderSpec -> NativeModelInfo. See describe.h.
+#include "binding/describe.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "binding/convert.h"
+
+namespace ft::binding {
+namespace {
+
+const char* RopeName(RopeType type) {
+  switch (type) {
+    case RopeType::kDefault: return "default";
+    case RopeType::kLinear: return "linear";
+    case RopeType::kDynamic: return "dynamic";
+    case RopeType::kLlama3: return "llama3";
+    case RopeType::kYarn: return "yarn";
+  }
+  return "default";
+}
+
+Napi::Value IdOrNull(Napi::Env env, int64_t id) { return id < 0 ? env.Null() : Napi::Value(FromInt(env, id)); }
+
+}  // namespace
+
+ModelDescription Describe(const DecoderSpec& spec, uint64_t weight_bytes) {
+  ModelDescription description{spec, CountParameters(spec), weight_bytes, {}};
+  for (LinearModule& module : LinearModules(spec)) {
+    if (module.output_head && spec.tie_word_embeddings) continue;
+    description.linear_modules.push_back(std::move(module));
+  }
+  return description;
+}
+
+Napi::Object FromDescription(Napi::Env env, const ModelDescription& description) {
+  const DecoderSpec& spec = description.spec;
+  Napi::Object info = Napi::Object::New(env);
+  info.Set("modelType", Napi::String::New(env, spec.model_type));
+  info.Set("vocabSize", FromInt(env, spec.vocab_size));
+  info.Set("hiddenSize", FromInt(env, spec.hidden_size));
+  info.Set("intermediateSize", FromInt(env, spec.intermediate_size));
+  info.Set("numHiddenLayers", FromInt(env, spec.num_hidden_layers));
+  info.Set("numAttentionHeads", FromInt(env, spec.num_attention_heads));
+  info.Set("numKeyValueHeads", FromInt(env, spec.num_key_value_heads));
+  info.Set("headDim", FromInt(env, spec.head_dim));
+  info.Set("maxPositionEmbeddings", FromInt(env, spec.max_position_embeddings));
+  info.Set("tieWordEmbeddings", Napi::Boolean::New(env, spec.tie_word_embeddings));
+  int64_t window = 0;
+  for (const LayerSpec& layer : spec.layers) window = std::max(window, layer.sliding_window);
+  info.Set("slidingWindow", FromInt(env, window));
+  info.Set("ropeType", Napi::String::New(env, RopeName(spec.rope.type)));
+  info.Set("eosTokenIds", FromShape(env, spec.eos_token_ids));
+  info.Set("bosTokenId", IdOrNull(env, spec.bos_token_id));
+  info.Set("padTokenId", IdOrNull(env, spec.pad_token_id));
+  info.Set("torchDtype", Napi::String::New(env, spec.torch_dtype));
+  info.Set("numParameters", FromInt(env, description.parameters));
+  info.Set("weightBytes", FromNumber(env, static_cast<double>(description.weight_bytes)));
+  Napi::Array modules = Napi::Array::New(env, description.linear_modules.size());
+  for (size_t i = 0; i < description.linear_modules.size(); ++i) {
+    const LinearModule& module = description.linear_modules[i];
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("name", Napi::String::New(env, module.name));
+    entry.Set("inFeatures", FromInt(env, module.in_features));
+    entry.Set("outFeatures", FromInt(env, module.out_features));
+    entry.Set("bias", Napi::Boolean::New(env, module.bias));
+    modules.Set(static_cast<uint32_t>(i), entry);
+  }
+  info.Set("linearModules", modules);
+  return info;
+}
+
+}  // namespace ft::binding
