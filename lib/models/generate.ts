@@ -1,0 +1,199 @@
+// Generation over one or several prompts: token by token from the engine, text piece by piece through the tokenizer,
+// stop strings, cancellation. Half characters and possible beginnings of stop strings are held back.
+import { makeError } from '../core/errors/index.js'
+import type { TextTokenizer } from '../data/index.js'
+import type { NativeGeneration, NativeModel } from '../native/binding.js'
+import { withCancel } from './cancel.js'
+import type { TokenRow } from './batch.js'
+import { StopStrings } from './stop-strings.js'
+
+export interface GenerateOptions {
+  /** Default 256. */
+  maxNewTokens?: number
+  /** 0, the default: the most likely token, always. */
+  temperature?: number
+  /** Sample among the k most likely tokens; 0, the default: all. */
+  topK?: number
+  /** Sample among the most likely tokens that together reach this probability; 1, the default: all. */
+  topP?: number
+  /** Above 1: tokens that were there become less likely. Default 1. */
+  repetitionPenalty?: number
+  /** Same seed, prompt and options: same text. Default 0. */
+  seed?: number
+  /** Text that ends a row; it is not part of the result. */
+  stop?: string | readonly string[]
+  /** Token ids that end a row, besides the model's end-of-sequence ids. */
+  stopTokenIds?: readonly number[]
+  /** Go on behind end-of-sequence tokens. */
+  ignoreEos?: boolean
+  /** Whether the tokenizer adds its special tokens (a beginning-of-sequence token) to a text prompt. Default true. */
+  addSpecialTokens?: boolean
+  /** false: compute the whole row again for every token; slow, a check of the cache. */
+  useCache?: boolean
+  signal?: AbortSignal
+}
+
+export type FinishReason = 'length' | 'stop_token' | 'stop_string'
+
+export interface GeneratedRow {
+  /** Without the stop token or stop string. */
+  text: string
+  /** Every token that was produced, a stop token included. */
+  tokens: number[]
+  finishReason: FinishReason
+}
+
+/** What a generation needs of its model. */
+export interface GenerationModel {
+  native: NativeModel
+  eosTokenIds: readonly number[]
+  tokenizer(): Promise<TextTokenizer>
+}
+
+const defaultMaxNewTokens = 256
+
+function stopIds(model: GenerationModel, options: GenerateOptions): Set<number> {
+  return new Set([...(options.ignoreEos === true ? [] : model.eosTokenIds), ...(options.stopTokenIds ?? [])])
+}
+
+export function toTokenRow(prompt: TokenRow): Int32Array {
+  if (prompt instanceof Int32Array) return prompt
+  for (const [index, id] of prompt.entries()) {
+    if (typeof id !== 'number' || (id | 0) !== id) throw makeError('FT_INVALID_ARGUMENT', `prompt[${index}] is ${String(id)}, no token id`, { remedy: 'pass text or token ids' })
+  }
+  return Int32Array.from(prompt)
+}
+
+/** One array a step: a token for each row, -1 where the row has ended. `finish` ends a row early. */
+async function* steps(
+  model: GenerationModel,
+  prompts: readonly Int32Array[],
+  options: GenerateOptions,
+): AsyncGenerator<{ tokens: Int32Array; finish(row: number): void }> {
+  const { signal } = options
+  const generation: NativeGeneration = await withCancel(signal, () =>
+    model.native.startGeneration([...prompts], {
+      maxNewTokens: options.maxNewTokens ?? defaultMaxNewTokens,
+      temperature: options.temperature ?? 0,
+      topK: options.topK ?? 0,
+      topP: options.topP ?? 1,
+      repetitionPenalty: options.repetitionPenalty ?? 1,
+      seed: options.seed ?? 0,
+      stopTokenIds: Int32Array.from(stopIds(model, options)),
+      useCache: options.useCache ?? true,
+    }),
+  )
+  try {
+    if ((options.maxNewTokens ?? defaultMaxNewTokens) === 0) return
+    for (;;) {
+      const { tokens, done } = await withCancel(signal, (cancel) => generation.next(cancel))
+      yield { tokens, finish: (row) => generation.finish(row) }
+      if (done) return
+    }
+  } finally {
+    generation.dispose()
+  }
+}
+
+export async function* generateTokens(model: GenerationModel, prompt: TokenRow, options: GenerateOptions = {}): AsyncGenerator<number, void, undefined> {
+  if (options.stop !== undefined) throw makeError('FT_INVALID_ARGUMENT', 'stop strings need a text prompt', { remedy: 'use stopTokenIds, or pass the prompt as text' })
+  for await (const { tokens } of steps(model, [toTokenRow(prompt)], options)) {
+    const token = tokens[0]
+    if (token !== undefined && token >= 0) yield token
+  }
+}
+
+/** Text of one row as tokens arrive. */
+class RowText {
+  readonly tokens: number[] = []
+  finishReason: FinishReason = 'length'
+  readonly #stops: StopStrings
+  readonly #stopIds: ReadonlySet<number>
+  readonly #decoder: ReturnType<TextTokenizer['streamDecoder']>
+  #over = false
+
+  constructor(tokenizer: TextTokenizer, ids: ReadonlySet<number>, options: GenerateOptions) {
+    const { stop } = options
+    this.#stops = new StopStrings(stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop)
+    this.#stopIds = ids
+    this.#decoder = tokenizer.streamDecoder()
+  }
+
+  get over(): boolean {
+    return this.#over
+  }
+
+  push(token: number): string {
+    if (this.#over || token < 0) return ''
+    this.tokens.push(token)
+    if (this.#stopIds.has(token)) {
+      this.finishReason = 'stop_token'
+      return this.end()
+    }
+    return this.#find(this.#decoder.push(token))
+  }
+
+  end(): string {
+    if (this.#over) return ''
+    const found = this.#find(this.#decoder.end())
+    this.#over = true
+    return this.finishReason === 'stop_string' ? found : found + this.#stops.end()
+  }
+
+  #find(piece: string): string {
+    const { text, stopped } = this.#stops.push(piece)
+    if (stopped) {
+      this.#over = true
+      this.finishReason = 'stop_string'
+    }
+    return text
+  }
+}
+
+export async function* generateText(model: GenerationModel, prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, GeneratedRow, undefined> {
+  const tokenizer = await model.tokenizer()
+  const ids = await tokenizer.encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true })
+  const row = new RowText(tokenizer, stopIds(model, options), options)
+  let text = ''
+  for await (const { tokens } of steps(model, [ids], options)) {
+    const piece = row.push(tokens[0] ?? -1)
+    text += piece
+    if (piece !== '') yield piece
+    if (row.over) break
+  }
+  const rest = row.end()
+  if (rest !== '') yield rest
+  return { text: text + rest, tokens: row.tokens, finishReason: row.finishReason }
+}
+
+export interface GenerateBatchOptions extends GenerateOptions {
+  /** Text as it arrives; row: index of the prompt. */
+  onPiece?: (row: number, piece: string) => void
+}
+
+/** All prompts at once. Token prompts need a tokenizer only for `text`. */
+export async function generateBatch(model: GenerationModel, prompts: readonly (string | TokenRow)[], options: GenerateBatchOptions = {}): Promise<GeneratedRow[]> {
+  if (prompts.length === 0) return []
+  const tokenizer = await model.tokenizer()
+  const encode = async (prompt: string | TokenRow): Promise<Int32Array> =>
+    typeof prompt === 'string' ? await tokenizer.encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true }) : toTokenRow(prompt)
+  const ids = await Promise.all(prompts.map(encode))
+  const stops = stopIds(model, options)
+  const rows = prompts.map(() => ({ row: new RowText(tokenizer, stops, options), text: '' }))
+  const add = (index: number, piece: string): void => {
+    const entry = rows[index]
+    if (entry === undefined || piece === '') return
+    entry.text += piece
+    options.onPiece?.(index, piece)
+  }
+  for await (const { tokens, finish } of steps(model, ids, options)) {
+    for (const [index, { row }] of rows.entries()) {
+      if (row.over) continue
+      add(index, row.push(tokens[index] ?? -1))
+      if (row.finishReason === 'stop_string') finish(index)
+    }
+    if (rows.every(({ row }) => row.over)) break
+  }
+  for (const [index, { row }] of rows.entries()) add(index, row.end())
+  return rows.map(({ row, text }) => ({ text, tokens: row.tokens, finishReason: row.finishReason }))
+}

@@ -1,0 +1,42 @@
+// What a model folder holds, from config.json and the headers of its weights alone: nothing is loaded.
+import path from 'node:path'
+import { native, type NativeModelInfo } from '../native/binding.js'
+import { loraParameters, loraTargets, withLoraDefaults, type LoraOptions } from './lora.js'
+import { resolveModelFolder } from './resolve.js'
+import { TargetModuleDetector } from './target-modules.js'
+
+export interface ModelInspection extends NativeModelInfo {
+  name: string
+  folder: string
+  /** Weight files, names inside the folder. */
+  files: string[]
+  /** Module paths that "all-linear" stands for, and their short names. */
+  allLinear: string[]
+  targetModuleNames: string[]
+  lora: { r: number; targetModules: string | readonly string[]; modules: number; trainableParameters: number; trainablePercent: number }
+}
+
+/** Errors: FT_MODEL_NOT_FOUND, FT_MODEL_CONFIG, FT_UNSUPPORTED_MODEL, FT_MISSING_SHARD, FT_MISSING_TENSOR, FT_TENSOR_SHAPE, FT_SAFETENSORS … */
+export async function inspectModel(name: string, lora: LoraOptions = {}): Promise<ModelInspection> {
+  const folder = await resolveModelFolder(name)
+  const info = await native().inspectModel(folder)
+  const detector = new TargetModuleDetector(info)
+  const options = withLoraDefaults(lora)
+  const targets = loraTargets(info, options)
+  const trainableParameters = loraParameters(info, targets)
+  return {
+    ...info,
+    name,
+    folder,
+    files: info.files.map((file) => path.basename(file)),
+    allLinear: detector.allLinear(),
+    targetModuleNames: detector.names(),
+    lora: {
+      r: options.r,
+      targetModules: options.targetModules,
+      modules: targets.length,
+      trainableParameters,
+      trainablePercent: (100 * trainableParameters) / (info.numParameters + trainableParameters),
+    },
+  }
+}

@@ -1,0 +1,32 @@
+// JSON files of models, adapters and tokenizers: bounded in size, strict, with errors that name the file.
+import fs from 'node:fs/promises'
+import { makeError, type ErrorCode } from '../core/errors/index.js'
+
+const maxBytes = 64 * 2 ** 20
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The object in a file. Errors: `code` when it is missing, too large, no JSON or no object. */
+export async function readJsonFile(file: string, code: ErrorCode): Promise<Record<string, unknown>> {
+  const refuse = (reason: string, cause?: unknown): never => {
+    throw makeError(code, `${file}: ${reason}`, { remedy: 'copy the file again from where it came from', details: { path: file }, cause })
+  }
+  let text: string
+  try {
+    const { size } = await fs.stat(file)
+    if (size > maxBytes) return refuse(`${size} bytes are too many for this file`)
+    text = await fs.readFile(file, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'errno' in error) return refuse(error.message, error)
+    throw error
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    return refuse(`not valid JSON: ${error instanceof Error ? error.message : String(error)}`, error)
+  }
+  return isRecord(value) ? value : refuse('expected a JSON object')
+}

@@ -1,0 +1,87 @@
+// Loading models: name → folder → engine.
+import { loadTokenizer, type TextTokenizer } from '../data/index.js'
+import { native } from '../native/binding.js'
+import { withCancel } from './cancel.js'
+import { resolveDevice, resolveDtype, type DtypeOption } from './devices.js'
+import { inspectModel, type ModelInspection } from './inspect.js'
+import { Model } from './model.js'
+import { resolveModelFolder } from './resolve.js'
+
+export interface LoadModelOptions {
+  /** Folder with config.json and *.safetensors, or the name of a hub model that is in the local cache. */
+  name: string
+  /** What is computed in. Default auto: bf16 where it is native, else fp32. */
+  dtype?: DtypeOption
+  /** auto, cpu, cuda, cuda:<n>, mps. Default auto. */
+  device?: string
+  /** random: weights from `seed` instead of files; config.json is enough. */
+  init?: 'pretrained' | 'random'
+  seed?: number
+  /** CPU threads of the engine, for the whole process. */
+  threads?: number
+  /** PEFT adapter folder to attach. */
+  adapter?: string
+  onProgress?: (loadedBytes: number, totalBytes: number) => void
+  signal?: AbortSignal
+}
+
+/**
+ * Loads a model. Dispose it, or declare it with `await using`.
+ * Errors: FT_MODEL_NOT_FOUND, FT_MODEL_CONFIG, FT_UNSUPPORTED_MODEL, FT_MISSING_SHARD, FT_MISSING_TENSOR, FT_TENSOR_SHAPE,
+ * FT_SAFETENSORS, FT_PICKLE_REFUSED, FT_DEVICE_UNAVAILABLE, FT_OUT_OF_MEMORY, FT_CANCELLED.
+ */
+export async function loadModel(options: LoadModelOptions | string): Promise<Model> {
+  return (await load(typeof options === 'string' ? { name: options } : options)).model
+}
+
+export async function loadModelAndTokenizer(options: LoadModelOptions | string): Promise<{ model: Model; tokenizer: TextTokenizer }> {
+  const given = typeof options === 'string' ? { name: options } : options
+  const tokenizer = await loadTokenizer(await resolveModelFolder(given.name))
+  try {
+    const { model } = await load(given, tokenizer)
+    return { model, tokenizer }
+  } catch (error) {
+    tokenizer.dispose()
+    throw error
+  }
+}
+
+async function load(options: LoadModelOptions, tokenizer?: TextTokenizer): Promise<{ model: Model }> {
+  const folder = await resolveModelFolder(options.name)
+  const device = resolveDevice(options.device)
+  const dtype = resolveDtype(options.dtype, device)
+  if (options.threads !== undefined) await native().setNumThreads(options.threads)
+  const request = { path: folder, dtype, device, init: options.init ?? 'pretrained', seed: options.seed ?? 42 }
+  const handle = await withCancel(options.signal, (cancel) => native().loadModel(request, options.onProgress, cancel))
+  const model = new Model(handle, { name: options.name, folder }, tokenizer)
+  if (options.adapter === undefined) return { model }
+  try {
+    await model.loadAdapter(options.adapter)
+    return { model }
+  } catch (error) {
+    handle.dispose()
+    throw error
+  }
+}
+
+/** The same, as an object that remembers its options. */
+export class ModelLoader {
+  readonly #options: Omit<LoadModelOptions, 'name'>
+
+  constructor(options: Omit<LoadModelOptions, 'name'> = {}) {
+    this.#options = options
+  }
+
+  async load(name: string, options: Omit<LoadModelOptions, 'name'> = {}): Promise<Model> {
+    return await loadModel({ ...this.#options, ...options, name })
+  }
+
+  async loadWithTokenizer(name: string, options: Omit<LoadModelOptions, 'name'> = {}): Promise<{ model: Model; tokenizer: TextTokenizer }> {
+    return await loadModelAndTokenizer({ ...this.#options, ...options, name })
+  }
+
+  /** From headers alone. */
+  async inspect(name: string): Promise<ModelInspection> {
+    return await inspectModel(name)
+  }
+}

@@ -1,0 +1,66 @@
+// Folds a LoRA adapter into its base: a new folder that loads like any model. Weights go tensor by tensor through
+// the engine, so memory stays at one tensor.
+import fs from 'node:fs/promises'
+import { makeError } from '../core/errors/index.js'
+import { makeFolder } from '../utils/fs.js'
+import { native, type NativeDtype } from '../native/binding.js'
+import { namingBases } from './adapter.js'
+import { withCancel } from './cancel.js'
+import { loraTargets, withLoraDefaults } from './lora.js'
+import { readAdapterConfig } from './peft/config.js'
+import { resolveModelFolder } from './resolve.js'
+import { refuseSameFolder, writeCompanions } from './save.js'
+
+export interface MergeOptions {
+  /** Folder or cached hub name of the base; default: what the adapter's config names. */
+  model?: string
+  /** PEFT adapter folder. */
+  adapter: string
+  /** Folder to write; must be empty or absent. */
+  output: string
+  /** Of the merged weights; default: each tensor keeps its own. */
+  dtype?: NativeDtype
+  /** Default "cpu". */
+  device?: string
+  onProgress?: (doneBytes: number, totalBytes: number) => void
+  signal?: AbortSignal
+}
+
+export interface MergeResult {
+  output: string
+  model: string
+  adapter: string
+  mergedModules: number
+}
+
+/** Errors: FT_ADAPTER, FT_ADAPTER_MISMATCH naming both bases, FT_OUTPUT_EXISTS, FT_STORAGE, those of reading a model. */
+export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> {
+  const config = await readAdapterConfig(options.adapter)
+  const model = options.model ?? config.baseModelNameOrPath
+  if (model === '') throw makeError('FT_MISSING_CONFIG', `the adapter ${options.adapter} does not name its base model`, { remedy: 'say which base to merge into: --model <folder>' })
+  const folder = await resolveModelFolder(model)
+  await refuseSameFolder(folder, options.output)
+  await refuseSameFolder(options.adapter, options.output)
+  const info = await native().inspectModel(folder)
+  try {
+    const targets = loraTargets(info, withLoraDefaults(config), { strict: false, place: { code: 'FT_ADAPTER' } })
+    await prepareOutput(options.output)
+    const { device = 'cpu', dtype, onProgress } = options
+    await withCancel(options.signal, (cancel) =>
+      native().mergeAdapter({ model: folder, adapter: options.adapter, output: options.output, targets, dtype, device }, onProgress, cancel),
+    )
+    await writeCompanions(folder, options.output, { dtype, modelType: info.modelType, tieWordEmbeddings: info.tieWordEmbeddings })
+    return { output: options.output, model, adapter: options.adapter, mergedModules: targets.length }
+  } catch (error) {
+    throw await namingBases(error, options.adapter, model)
+  }
+}
+
+async function prepareOutput(output: string): Promise<void> {
+  await makeFolder(output)
+  const names = await fs.readdir(output)
+  if (names.length === 0) return
+  throw makeError('FT_OUTPUT_EXISTS', `${output} is not empty (${names.slice(0, 3).join(', ')}${names.length > 3 ? ' …' : ''})`, {
+    remedy: 'choose another folder, or empty this one', details: { path: output },
+  })
+}

@@ -1,0 +1,142 @@
+// An optimizer over what is trainable in a model: full steps, or their halves for own objectives.
+import { native, type NativeOptimizer, type NativeStepResult } from '../native/binding.js'
+import { packMicroBatches, type BatchInput } from './batch.js'
+import { withCancel } from './cancel.js'
+import type { Model } from './model.js'
+
+export interface OptimizerOptions {
+  type?: 'adamw'
+  /** Default 0.9, 0.999, 1e-8. */
+  beta1?: number
+  beta2?: number
+  eps?: number
+  /** Decoupled; biases and norm weights are exempt. Default 0. */
+  weightDecay?: number
+  /** Of steps that name none. Default 2e-4. */
+  learningRate?: number
+  /** Of steps that name none; 0: no clipping. Default 1. */
+  maxGradNorm?: number
+  /** Key of dropout. Default 42. */
+  seed?: number
+  /** Compute layers again in backward instead of keeping their activations. Default false. */
+  gradientCheckpointing?: boolean
+}
+
+export interface StepOptions {
+  learningRate?: number
+  maxGradNorm?: number
+  seed?: number
+  /** Optimizer steps done before; counted when it is absent. */
+  step?: number
+  gradientCheckpointing?: boolean
+  signal?: AbortSignal
+}
+
+export type StepResult = NativeStepResult
+
+export class Optimizer {
+  readonly #native: NativeOptimizer
+  readonly #defaults: Required<Pick<OptimizerOptions, 'maxGradNorm' | 'seed' | 'gradientCheckpointing'>>
+  /** Of steps that name none; a schedule sets it. */
+  learningRate: number
+  #steps = 0
+
+  /** Made by createOptimizer. */
+  constructor(handle: NativeOptimizer, options: OptimizerOptions) {
+    this.#native = handle
+    this.learningRate = options.learningRate ?? 2e-4
+    this.#defaults = {
+      maxGradNorm: options.maxGradNorm ?? 1,
+      seed: options.seed ?? 42,
+      gradientCheckpointing: options.gradientCheckpointing ?? false,
+    }
+  }
+
+  get numTrainableParameters(): number {
+    return this.#native.numTrainableParameters()
+  }
+
+  /** Steps of this object that were applied. */
+  get steps(): number {
+    return this.#steps
+  }
+
+  /**
+   * One optimizer step: forward and backward of every micro-batch, clipping, update. Rows without labels learn every
+   * token. A loss or gradient that is not finite is not applied: see `applied` and `skipped` of the result.
+   */
+  async step(batches: BatchInput | readonly BatchInput[], options: StepOptions = {}): Promise<StepResult> {
+    const settings = { ...this.#settings(options), learningRate: options.learningRate ?? this.learningRate, maxGradNorm: options.maxGradNorm ?? this.#defaults.maxGradNorm }
+    const packed = packMicroBatches(batches)
+    const result = await withCancel(options.signal, (cancel) => this.#native.step(packed, settings, cancel))
+    if (result.applied) this.#steps += 1
+    return result
+  }
+
+  /** The forward and backward half of step(): gradients add up. */
+  async accumulate(batches: BatchInput | readonly BatchInput[], options: StepOptions = {}): Promise<StepResult> {
+    const packed = packMicroBatches(batches)
+    return await withCancel(options.signal, (cancel) => this.#native.accumulate(packed, this.#settings(options), cancel))
+  }
+
+  /** Clips and updates with the gradients at hand, then zeroes them. */
+  async apply(options: Pick<StepOptions, 'learningRate' | 'maxGradNorm'> = {}): Promise<{ gradNorm: number; applied: boolean; skipped: StepResult['skipped'] }> {
+    const result = await this.#native.apply({
+      learningRate: options.learningRate ?? this.learningRate,
+      maxGradNorm: options.maxGradNorm ?? this.#defaults.maxGradNorm,
+    })
+    if (result.applied) this.#steps += 1
+    return result
+  }
+
+  async zeroGradients(): Promise<void> {
+    await this.#native.zeroGradients()
+  }
+
+  /** Gradients by parameter name, fp32. */
+  async gradients(): Promise<Record<string, { shape: number[]; data: Float32Array }>> {
+    return await this.#native.gradients()
+  }
+
+  /** Moments, masters that no other file holds, step count and loss scale, as safetensors, flushed to disk. */
+  async save(file: string): Promise<void> {
+    await this.#native.save(file)
+  }
+
+  /** Errors: FT_CHECKPOINT when the file is of another optimizer. */
+  async load(file: string): Promise<void> {
+    await this.#native.load(file)
+  }
+
+  async dispose(): Promise<void> {
+    this.#native.dispose()
+    await native().idle()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose()
+  }
+
+  #settings(options: StepOptions): { seed: number; step: number; gradientCheckpointing: boolean } {
+    return {
+      seed: options.seed ?? this.#defaults.seed,
+      step: options.step ?? this.#steps,
+      gradientCheckpointing: options.gradientCheckpointing ?? this.#defaults.gradientCheckpointing,
+    }
+  }
+}
+
+/**
+ * Over what is trainable now: the active adapter, or every weight after model.setTrainable().
+ * Errors: FT_HANDLE_MISUSE when nothing is; FT_INVALID_ARGUMENT.
+ */
+export async function createOptimizer(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
+  const handle = await native().createOptimizer(model.native, {
+    type: options.type ?? 'adamw',
+    beta1: options.beta1 ?? 0.9,
+    beta2: options.beta2 ?? 0.999,
+    eps: options.eps ?? 1e-8,
+    weightDecay: options.weightDecay ?? 0,
+  })
+  return new Optimizer(handle, options)
+}

@@ -1,0 +1,77 @@
+// A whole model as a folder that transformers loads: weights from the engine; config.json, generation_config.json
+// and tokenizer files from the folder it was loaded from. Everything is flushed to disk.
+import path from 'node:path'
+import { makeError } from '../core/errors/index.js'
+import { copyFileSynced, makeFolder, pathKind, writeFileSynced } from '../utils/fs.js'
+import type { NativeDtype } from '../native/binding.js'
+import { readJsonFile } from './json-file.js'
+import type { Model } from './model.js'
+
+export interface SaveModelOptions {
+  /** Default 5e9, as transformers. */
+  maxShardBytes?: number
+  /** Of the weights; default: what the model computes in. */
+  dtype?: NativeDtype
+}
+
+/** Files beside the weights that belong to a model; tokenizers and chat templates go along. */
+const companionFiles = [
+  'generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'tokenizer.model',
+  'spiece.model', 'sentencepiece.bpe.model', 'vocab.json', 'merges.txt', 'chat_template.jinja', 'chat_template.json',
+] as const
+
+const torchDtypes = { bf16: 'bfloat16', fp16: 'float16', fp32: 'float32' } as const satisfies Record<NativeDtype, string>
+const defaultShardBytes = 5_000_000_000
+
+/** model_type → class that transformers builds, where config.json does not say. */
+const architectures: Readonly<Record<string, string>> = {
+  llama: 'LlamaForCausalLM', mistral: 'MistralForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM',
+}
+
+/** Writes into `folder`, made when it is not there. Errors: FT_STORAGE. */
+export async function saveModelFolder(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
+  await refuseSameFolder(model.folder, folder)
+  await makeFolder(folder)
+  const dtype = options.dtype ?? model.info.dtype
+  await model.native.saveWeights(folder, { maxShardBytes: options.maxShardBytes ?? defaultShardBytes, dtype })
+  await writeCompanions(model.folder, folder, { dtype, modelType: model.info.modelType, tieWordEmbeddings: model.info.tieWordEmbeddings })
+}
+
+/** Writing over the files that are being read would lose both. */
+export async function refuseSameFolder(source: string, target: string): Promise<void> {
+  if (path.resolve(source) !== path.resolve(target)) return
+  throw makeError('FT_OUTPUT_EXISTS', `${target} is the folder of the model itself`, { remedy: 'choose another folder', details: { path: target } })
+}
+
+export interface CompanionFacts {
+  /** undefined: config.json keeps what it says. */
+  dtype?: NativeDtype
+  modelType: string
+  tieWordEmbeddings: boolean
+}
+
+/** config.json and the other small files of a model. */
+export async function writeCompanions(source: string, folder: string, facts: CompanionFacts): Promise<void> {
+  const config = await readJsonFile(path.join(source, 'config.json'), 'FT_MODEL_CONFIG')
+  await writeFileSynced(path.join(folder, 'config.json'), `${JSON.stringify(configFor(config, facts), null, 2)}\n`)
+  for (const name of companionFiles) {
+    const file = path.join(source, name)
+    if ((await pathKind(file)) === 'file') await copyFileSynced(file, path.join(folder, name))
+  }
+}
+
+/** The config of a model whose weights are now in `dtype`. */
+export function configFor(config: Readonly<Record<string, unknown>>, { dtype, modelType, tieWordEmbeddings }: CompanionFacts): Record<string, unknown> {
+  const result: Record<string, unknown> = { ...config }
+  const architecture = architectures[modelType]
+  if (result.architectures === undefined && architecture !== undefined) result.architectures = [architecture]
+  if (dtype !== undefined) {
+    const name = torchDtypes[dtype]
+    // transformers 5 writes `dtype`, 4 `torch_dtype`; each reads both. Keep the one that is there.
+    if ('dtype' in result || !('torch_dtype' in result)) result.dtype = name
+    if ('torch_dtype' in result) result.torch_dtype = name
+  }
+  if (result.tie_word_embeddings !== tieWordEmbeddings && (result.tie_word_embeddings !== undefined || tieWordEmbeddings)) result.tie_word_embeddings = tieWordEmbeddings
+  delete result._name_or_path
+  return result
+}

@@ -1,0 +1,139 @@
+// Which linear modules an adapter attaches to, as PEFT 0.21 decides it (peft/tuners/tuners_utils.py,
+// check_target_module_exists): "all-linear" is every linear module except the output head; a list matches whole
+// names or what follows a dot; another string is a regular expression for the whole name.
+import { didYouMean, makeError } from '../core/errors/index.js'
+import type { NativeLinearModule } from '../native/binding.js'
+import { fullMatcher, layerIndexMatcher, type PatternPlace } from './pattern.js'
+
+export type TargetModules = string | readonly string[]
+
+export interface TargetOptions {
+  /** As targetModules: names, or one regular expression. Wins over targetModules. */
+  excludeModules?: TargetModules | null
+  /** Only these layers (with a list of names). */
+  layersToTransform?: number | readonly number[] | null
+  /** Name of the list of layers, "layers" for example. */
+  layersPattern?: string | readonly string[] | null
+  /** Entries of a list that match nothing are errors. PEFT lets them pass, so adapter files may hold them. */
+  strict?: boolean
+  /** For messages: where the patterns come from. */
+  place?: Partial<PatternPlace>
+}
+
+/** What the detector knows about a model; NativeModelInfo and ModelInspection have it. */
+export interface ModuleSource {
+  modelType?: string
+  linearModules: readonly NativeLinearModule[]
+  /** Module path of the output head. */
+  outputHead?: string
+}
+
+export const allLinear = 'all-linear'
+const defaultHead = 'lm_head'
+
+export class TargetModuleDetector {
+  readonly #source: ModuleSource
+  readonly #head: string
+
+  constructor(source: ModuleSource) {
+    this.#source = source
+    this.#head = source.outputHead ?? defaultHead
+  }
+
+  /** Every linear module that can be targeted, in module order. */
+  get modules(): readonly NativeLinearModule[] {
+    return this.#source.linearModules
+  }
+
+  /** Last parts of the names, each once: "q_proj", "k_proj" … */
+  names(): string[] {
+    return [...new Set(this.modules.map((module) => lastPart(module.name)))]
+  }
+
+  /** What "all-linear" stands for. */
+  allLinear(): string[] {
+    return this.modules.map((module) => module.name).filter((name) => name !== this.#head)
+  }
+
+  /**
+   * Module paths that the target modules name, in module order.
+   * Errors: FT_UNKNOWN_TARGET_MODULE (says what exists), FT_INVALID_CONFIG for a pattern that is none.
+   */
+  resolve(targets: TargetModules, options: TargetOptions = {}): string[] {
+    const wanted = isAllLinear(targets) ? this.allLinear() : this.#match(targets, options)
+    const excluded = options.excludeModules == null ? null : this.#matcher(options.excludeModules, { ...options.place, what: 'exclude_modules' })
+    const kept = excluded === null ? wanted : wanted.filter((name) => !excluded(name))
+    if (kept.length === 0) this.#nothing(targets, wanted.length > 0)
+    return kept
+  }
+
+  /** The shortest list that names exactly these modules: last parts where that is possible, whole names otherwise. */
+  shortest(modules: readonly string[]): string[] {
+    const short = [...new Set(modules.map(lastPart))].sort()
+    const matches = this.#matcher(short, {})
+    const reached = this.modules.filter((module) => matches(module.name)).length
+    return reached === new Set(modules).size ? short : [...modules].sort()
+  }
+
+  #match(targets: TargetModules, options: TargetOptions): string[] {
+    const matches = this.#matcher(targets, options.place ?? {})
+    const names = this.modules.map((module) => module.name).filter(matches)
+    if (typeof targets === 'string') return names
+    if (options.strict !== false) for (const target of targets) this.#mustExist(target)
+    return names.filter(this.#layerFilter(targets, options))
+  }
+
+  #matcher(targets: TargetModules, place: Partial<PatternPlace>): (name: string) => boolean {
+    if (typeof targets === 'string') return fullMatcher(targets, { what: 'target_modules', ...place })
+    const wanted = new Set(targets)
+    return (name) => {
+      if (wanted.has(name)) return true
+      for (let dot = name.indexOf('.'); dot !== -1; dot = name.indexOf('.', dot + 1)) if (wanted.has(name.slice(dot + 1))) return true
+      return false
+    }
+  }
+
+  #layerFilter(targets: readonly string[], options: TargetOptions): (name: string) => boolean {
+    const layers = options.layersToTransform
+    if (layers == null || (typeof layers !== 'number' && layers.length === 0)) return () => true
+    const patterns = options.layersPattern ?? []
+    const indexOf = layerIndexMatcher(typeof patterns === 'string' ? [patterns] : patterns, { ...options.place, what: 'layers_pattern' })
+    const wanted = new Set(typeof layers === 'number' ? [layers] : layers)
+    return (name) => {
+      if (targets.includes(name)) return true // whole names do not ask for the layer
+      const index = indexOf(name)
+      return index !== null && wanted.has(index)
+    }
+  }
+
+  #mustExist(target: string): void {
+    const matches = this.#matcher([target], {})
+    if (this.modules.some((module) => matches(module.name))) return
+    const known = target.includes('.') ? this.modules.map((module) => module.name) : this.names()
+    const head = target === this.#head || target.endsWith(`.${this.#head}`)
+    const reason = head ? 'the output head shares its weights with the embedding' : didYouMean(target, known)
+    throw makeError('FT_UNKNOWN_TARGET_MODULE', `the model has no linear module ${JSON.stringify(target)}: ${reason}`, {
+      remedy: `use all-linear, or some of ${this.names().join(', ')}`,
+      details: { target, available: this.names(), model_type: this.#source.modelType },
+    })
+  }
+
+  #nothing(targets: TargetModules, excluded: boolean): never {
+    const shown = typeof targets === 'string' ? JSON.stringify(targets) : targets.join(', ')
+    const message = excluded ? `exclude_modules leaves none of the target modules ${shown}` : `the target modules ${shown} match no linear module of the model`
+    throw makeError('FT_UNKNOWN_TARGET_MODULE', message, {
+      remedy: `use all-linear, some of ${this.names().join(', ')}, or a regular expression for whole names like ${this.modules[0]?.name ?? 'model.layers.0.self_attn.q_proj'}`,
+      details: { target: typeof targets === 'string' ? targets : [...targets], available: this.names(), model_type: this.#source.modelType },
+    })
+  }
+}
+
+/** PEFT compares in lower case; a list with this one entry is what a command line makes of it. */
+export function isAllLinear(targets: TargetModules): boolean {
+  const only = typeof targets === 'string' ? targets : targets.length === 1 ? targets[0] : undefined
+  return only?.toLowerCase() === allLinear
+}
+
+function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf('.') + 1)
+}
