@@ -101,7 +101,7 @@ async function engineChecks(): Promise<CheckResult[]> {
       {
         name: 'devices',
         status: 'ok',
-        detail: info.devices.map((device) => `${device.name} (${device.description}, ${formatBytes(device.totalBytes)})`).join(', '),
+        detail: info.devices.map((device) => `${device.name} (${device.description}${device.totalBytes > 0 ? `, ${formatBytes(device.totalBytes)}` : ''})`).join(', '),
         remedy: gpus.length === 0 && !info.cuda && !info.mps ? 'this build computes on the CPU; for a GPU install again with a CUDA LibTorch' : undefined,
         facts: { devices: info.devices },
       },

@@ -11,9 +11,9 @@ const levels = ['error', 'warn', 'info', 'debug'] as const
 
 const model = {
   name: requiredKey({
-    kind: 'string', flag: 'model', valueName: '<folder>', aka: ['model', 'model_name', 'model_name_or_path', 'base_model', 'path'],
-    schema: (z) => z.string().min(1), expects: 'the path of a model folder',
-    describe: 'Model folder: config.json, safetensors weights and tokenizer files.',
+    kind: 'string', flag: 'model', valueName: '<folder|name>', aka: ['model', 'model_name', 'model_name_or_path', 'base_model', 'path'],
+    schema: (z) => z.string().min(1), expects: 'a model folder or the name of a model',
+    describe: 'Model folder (config.json, safetensors weights, tokenizer files), or the name of a model in the Hugging Face cache.',
   }),
   dtype: key({
     kind: 'choice', flag: 'dtype', choices: dtypes, default: 'auto', aka: ['torch_dtype', 'bf16', 'fp16', 'precision'],
