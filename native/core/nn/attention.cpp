@@ -4,7 +4,6 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "core/kernels/attention.h"
@@ -23,7 +22,7 @@ struct Heads {
   at::Tensor q_rstd, k_rstd;     // with q/k norm
 };
 
-Heads Split(const AttentionCore& core, const at::Tensor& qkv) {
+Heads SplitAndRotate(const AttentionCore& core, const at::Tensor& qkv, const RopeTables& tables) {
   const int64_t tokens = qkv.size(0), d = core.head_dim, hq = core.num_heads, hk = core.num_kv_heads;
   const at::Tensor heads = qkv.view({tokens, hq + 2 * hk, d});
   Heads h;
@@ -32,11 +31,6 @@ Heads Split(const AttentionCore& core, const at::Tensor& qkv) {
   h.v = heads.narrow(1, hq + hk, hk);
   h.q = core.q_norm ? core.q_norm->Apply(h.q_raw, h.q_rstd) : h.q_raw;
   h.k = core.k_norm ? core.k_norm->Apply(h.k_raw, h.k_rstd) : h.k_raw;
-  return h;
-}
-
-Heads SplitAndRotate(const AttentionCore& core, const at::Tensor& qkv, const RopeTables& tables) {
-  Heads h = Split(core, qkv);
   h.q = kernels::Rotate(h.q, tables.cos, tables.sin, false);
   h.k = kernels::Rotate(h.k, tables.cos, tables.sin, false);
   return h;
@@ -85,38 +79,23 @@ at::Tensor AttentionCore::Forward(const at::Tensor& qkv, const RopeTables& table
   return kernels::Attention(h.q, h.k, h.v, context.batch->offsets, OptionsOf(*this)).out.view({qkv.size(0), num_heads * head_dim});
 }
 
-// Prefill (nothing cached yet) attends inside the new rows; afterwards each row brings one token.
+// Prefill (nothing cached yet) attends inside the new rows; afterwards each row brings one token. Cached keys keep the
+// rotation they were made with, as in transformers: under dynamic rope scaling a cache is therefore an approximation.
 at::Tensor AttentionCore::ForwardCached(const at::Tensor& qkv, const RopeTables& tables, const ForwardContext& context) const {
   KvCache& cache = *context.cache;
   const std::vector<int64_t>& offsets = context.batch->offsets;
-  Heads h = Split(*this, qkv);
-  const at::Tensor unrotated_k = h.k;
-  h.q = kernels::Rotate(h.q, tables.cos, tables.sin, false);
-  h.k = kernels::Rotate(h.k, tables.cos, tables.sin, false);
-  const at::Tensor& stored = rope->depends_on_length() ? unrotated_k : h.k;
+  const Heads h = SplitAndRotate(*this, qkv, tables);
   std::vector<int64_t> lengths = cache.lengths;
   bool prefill = true;
   for (int64_t row = 0; row < context.batch->rows(); ++row) {
     const int64_t count = offsets[row + 1] - offsets[row];
     prefill = prefill && lengths[row] == 0;
-    cache.Store(layer, row, lengths[row], stored.narrow(0, offsets[row], count), h.v.narrow(0, offsets[row], count));
+    cache.Store(layer, row, lengths[row], h.k.narrow(0, offsets[row], count), h.v.narrow(0, offsets[row], count));
     lengths[row] += count;
   }
   const at::Tensor out = prefill ? kernels::Attention(h.q, h.k, h.v, offsets, OptionsOf(*this)).out
-                                 : kernels::AttentionDecode(h.q, RotateCachedKeys(cache.keys(layer), lengths), cache.values(layer), lengths, OptionsOf(*this));
+                                 : kernels::AttentionDecode(h.q, cache.keys(layer), cache.values(layer), lengths, OptionsOf(*this));
   return out.view({qkv.size(0), num_heads * head_dim});
-}
-
-at::Tensor AttentionCore::RotateCachedKeys(const at::Tensor& keys, const std::vector<int64_t>& lengths) const {
-  if (!rope->depends_on_length()) return keys;
-  at::Tensor rotated = at::empty_like(keys);
-  for (int64_t row = 0; row < keys.size(0); ++row) {
-    const int64_t n = lengths[row];
-    const auto [cos, sin] = rope->Tables(at::arange(n, keys.options().dtype(at::kLong)), {0, n}, {n});
-    const at::Tensor k = keys[row].narrow(1, 0, n).transpose(0, 1);  // [n, Hk, d]
-    rotated[row].narrow(1, 0, n).copy_(kernels::Rotate(k, cos, sin, false).transpose(0, 1));
-  }
-  return rotated;
 }
 
 }  // namespace ft

@@ -7,7 +7,6 @@
 #include "core/nn/context.h"
 #include "core/nn/decoder_spec.h"
 #include "core/nn/norm.h"
-#include "core/nn/rope.h"
 
 namespace ft {
 
@@ -23,14 +22,12 @@ struct AttentionCore {
   int64_t layer = 0;
   const NormWeight* q_norm = nullptr;  // or nullptr
   const NormWeight* k_norm = nullptr;
-  const Rope* rope = nullptr;
 
   /// qkv [tokens, (Hq + 2·Hk)·d] -> [tokens, Hq·d]. Differentiable; with context.cache it decodes instead.
   at::Tensor Forward(const at::Tensor& qkv, const RopeTables& tables, const ForwardContext& context) const;
 
  private:
   at::Tensor ForwardCached(const at::Tensor& qkv, const RopeTables& tables, const ForwardContext& context) const;
-  at::Tensor RotateCachedKeys(const at::Tensor& keys, const std::vector<int64_t>& lengths) const;
 };
 
 }  // namespace ft

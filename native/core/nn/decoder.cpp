@@ -91,7 +91,7 @@ void Decoder::BuildLayer(int64_t index) {
     }
   }
   layer->attention = {spec_.num_attention_heads, spec_.num_key_value_heads, spec_.head_dim, spec_.layers[index].sliding_window, index,
-                      spec_.qk_norm ? &layer->q_norm : nullptr, spec_.qk_norm ? &layer->k_norm : nullptr, &rope_};
+                      spec_.qk_norm ? &layer->q_norm : nullptr, spec_.qk_norm ? &layer->k_norm : nullptr};
   layers_.push_back(std::move(layer));
 }
 

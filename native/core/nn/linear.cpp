@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <optional>
+
 namespace ft {
 namespace {
 
@@ -11,6 +13,9 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 TokenKeys KeysOf(const ForwardContext& context) { return {context.batch->row_keys, context.batch->positions}; }
+
+// Functions take no undefined tensors, but optional ones.
+std::optional<at::Tensor> IfDefined(const at::Tensor& tensor) { return tensor.defined() ? std::optional(tensor) : std::nullopt; }
 
 template <typename T>
 int64_t AsInt(T* pointer) {
@@ -21,18 +26,18 @@ T* AsPointer(const c10::IValue& value) {
   return reinterpret_cast<T*>(value.toInt());
 }
 
-// Inputs: u, residual (may be undefined), anchor. Parameter gradients go to their blocks, not through the graph.
+// Inputs: u, and perhaps a residual and the anchor. Parameter gradients go to their blocks, not through the graph.
 class GroupFunction : public torch::autograd::Function<GroupFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& u, const at::Tensor& residual, const at::Tensor& anchor,
-                            LinearGroup* group, const InputTransform* transform, const ForwardContext* context) {
-    (void)anchor;
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& u, const std::optional<at::Tensor>& residual,
+                            const std::optional<at::Tensor>& /*anchor*/, LinearGroup* group, const InputTransform* transform,
+                            const ForwardContext* context) {
     at::Tensor aux;
     const at::Tensor x = transform ? transform->Apply(u, aux) : u;
     std::vector<at::Tensor> saved;
     const TokenKeys keys = KeysOf(*context);
     at::Tensor y = group->Product(x, keys, *context, &saved);
-    if (residual.defined()) y.add_(residual);
+    if (residual) y.add_(*residual);
     variable_list keep = {u, aux, keys.row_keys, keys.positions};
     keep.insert(keep.end(), saved.begin(), saved.end());
     ctx->save_for_backward(keep);
@@ -40,7 +45,7 @@ class GroupFunction : public torch::autograd::Function<GroupFunction> {
     ctx->saved_data["transform"] = AsInt(transform);
     ctx->saved_data["seed"] = static_cast<int64_t>(context->seed);
     ctx->saved_data["step"] = static_cast<int64_t>(context->step);
-    ctx->saved_data["has_residual"] = residual.defined();
+    ctx->saved_data["has_residual"] = residual.has_value();
     return y;
   }
 
@@ -68,7 +73,7 @@ at::Tensor LinearGroup::Forward(const at::Tensor& u, const InputTransform* trans
                                 const ForwardContext& context) {
   if (at::GradMode::is_enabled()) {
     const bool anchored = trainable() || (transform && transform->trainable());
-    return GroupFunction::apply(u, residual, anchored ? context.anchor : at::Tensor(), this, transform, &context);
+    return GroupFunction::apply(u, IfDefined(residual), anchored ? IfDefined(context.anchor) : std::nullopt, this, transform, &context);
   }
   at::Tensor aux;
   at::Tensor y = Product(transform ? transform->Apply(u, aux) : u, KeysOf(context), context, nullptr);

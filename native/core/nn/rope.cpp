@@ -80,7 +80,7 @@ at::Tensor Rope::InverseFrequencies(int64_t length) const {
 std::pair<at::Tensor, at::Tensor> Rope::Tables(const at::Tensor& positions, const std::vector<int64_t>& offsets,
                                                const std::vector<int64_t>& lengths) const {
   at::Tensor angles = positions.to(at::kFloat).unsqueeze(1) * inv_freq_.unsqueeze(0);  // [tokens, dim / 2]
-  if (depends_on_length()) {
+  if (spec_.type == RopeType::kDynamic) {
     for (size_t r = 0; r < lengths.size(); ++r) {
       if (lengths[r] <= max_position_embeddings_) continue;
       const int64_t begin = offsets[r], count = offsets[r + 1] - begin;

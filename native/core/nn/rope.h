@@ -23,11 +23,6 @@ class Rope {
   std::pair<at::Tensor, at::Tensor> Tables(const at::Tensor& positions, const std::vector<int64_t>& offsets,
                                            const std::vector<int64_t>& lengths) const;
 
-  /// True when a longer row changes the rotation of its earlier tokens: a cache must then keep keys unrotated.
-  bool depends_on_length() const { return spec_.type == RopeType::kDynamic; }
-  /// Rotated dimensions of a head.
-  int64_t dim() const { return dim_; }
-
  private:
   RopeSpec spec_;
   int64_t dim_ = 0;

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace ft {
 namespace {
@@ -71,9 +72,8 @@ at::Tensor ScatterBack(const at::Tensor& dx, const HeadInput& input, const at::T
 
 class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& anchor, Decoder* decoder,
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const std::optional<at::Tensor>& /*anchor*/, Decoder* decoder,
                             const ForwardContext* context, bool need_dhidden, at::Tensor* token_loss) {
-    (void)anchor;
     const Batch& batch = *context->batch;
     LinearGroup& head = decoder->lm_head();
     const NormWeight& norm = decoder->norm();
@@ -102,8 +102,8 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
 
 class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& anchor, Decoder* decoder, const ForwardContext* context) {
-    (void)anchor;
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const std::optional<at::Tensor>& /*anchor*/, Decoder* decoder,
+                            const ForwardContext* context) {
     ctx->save_for_backward({hidden});
     ctx->saved_data["decoder"] = reinterpret_cast<int64_t>(decoder);
     ctx->saved_data["context"] = reinterpret_cast<int64_t>(context);
@@ -147,7 +147,10 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
   }
 };
 
-bool HeadTrains(Decoder& decoder) { return decoder.lm_head().trainable() || decoder.norm().trainable(); }
+// Ties the loss into the graph where only the head itself trains.
+std::optional<at::Tensor> AnchorOf(Decoder& decoder, const ForwardContext& context) {
+  return decoder.lm_head().trainable() || decoder.norm().trainable() ? std::optional(context.anchor) : std::nullopt;
+}
 
 }  // namespace
 
@@ -157,14 +160,14 @@ CrossEntropyResult LinearCrossEntropy(const at::Tensor& hidden, Decoder& decoder
     result.token_loss = LogProbsFunction::Values(hidden, decoder, context).neg_();
     return result;
   }
-  result.loss = CrossEntropyFunction::apply(hidden, HeadTrains(decoder) ? context.anchor : at::Tensor(), &decoder, &context,
+  result.loss = CrossEntropyFunction::apply(hidden, AnchorOf(decoder, context), &decoder, &context,
                                             hidden.requires_grad(), &result.token_loss);
   return result;
 }
 
 at::Tensor LinearLogProbs(const at::Tensor& hidden, Decoder& decoder, const ForwardContext& context) {
   if (!at::GradMode::is_enabled()) return LogProbsFunction::Values(hidden, decoder, context);
-  return LogProbsFunction::apply(hidden, HeadTrains(decoder) ? context.anchor : at::Tensor(), &decoder, &context);
+  return LogProbsFunction::apply(hidden, AnchorOf(decoder, context), &decoder, &context);
 }
 
 at::Tensor Logits(const at::Tensor& hidden, Decoder& decoder, const ForwardContext& context) {
