@@ -26,7 +26,8 @@ export interface Encoded {
 }
 
 export interface TokenizerEngine {
-  readonly kind: 'tokenizer.json' | 'sentencepiece'
+  /** 'none': the folder has no tokenizer; every text is refused. */
+  readonly kind: 'tokenizer.json' | 'sentencepiece' | 'none'
   /** Highest id + 1. */
   readonly vocabSize: number
   /** Texts of the control tokens. */

@@ -24,9 +24,11 @@ export interface ChatTemplates {
 
 export interface TokenizerFiles {
   folder: string
-  /** Absolute paths; at least one is set. */
+  /** Absolute paths. */
   tokenizerJson?: string
   sentencepieceModel?: string
+  /** Why neither is set. */
+  missing?: string
   /** "<s>" … by role: bos_token, eos_token, pad_token, unk_token, and the rarer ones. */
   named: Readonly<Partial<Record<NamedToken, string>>>
   /** Tokens the configuration adds, by id; id null where it does not say. */
@@ -85,15 +87,13 @@ const generationSchema = z.looseObject({ eos_token_id: tokenIds })
 const modelSchema = z.looseObject({ eos_token_id: tokenIds, vocab_size: z.int().positive().nullish() })
 const templateFileSchema = z.looseObject({ chat_template: z.string() })
 
-/** Errors: FT_TOKENIZER_MISSING, FT_TOKENIZER. */
+/** Errors: FT_TOKENIZER. */
 export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
-  const present = new Set(await readdir(folder).catch(() => missing(folder, 'the folder cannot be read')))
+  const entries = await readdir(folder).catch(() => null)
+  const present = new Set(entries)
   const at = (name: string): string | undefined => (present.has(name) ? path.resolve(folder, name) : undefined)
   const tokenizerJson = at('tokenizer.json')
   const sentencepieceModel = sentencepieceNames.map(at).find((file) => file !== undefined)
-  if (tokenizerJson === undefined && sentencepieceModel === undefined) {
-    missing(folder, present.has('vocab.json') ? 'it has vocab.json, but not the tokenizer.json that is read here' : 'it has neither tokenizer.json nor tokenizer.model')
-  }
   const read = async <T>(name: string, schema: z.ZodType<T>): Promise<T | undefined> => {
     const file = at(name)
     return file === undefined ? undefined : parseJson(file, await readText(file), schema)
@@ -108,6 +108,7 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
     folder,
     tokenizerJson,
     sentencepieceModel,
+    missing: (tokenizerJson ?? sentencepieceModel) === undefined ? describeMissing(entries === null, present.has('vocab.json')) : undefined,
     named,
     added: readAdded(config, special, addedIds, named),
     addBosToken: config.add_bos_token ?? undefined,
@@ -130,11 +131,9 @@ async function readModelConfig(file: string | undefined): Promise<z.infer<typeof
   }
 }
 
-function missing(folder: string, why: string): never {
-  fail('FT_TOKENIZER_MISSING', `no tokenizer in ${folder}: ${why}`, {
-    remedy: 'put tokenizer.json (or tokenizer.model) of this model there; transformers writes it with save_pretrained',
-    details: { folder },
-  })
+function describeMissing(unreadable: boolean, hasVocab: boolean): string {
+  if (unreadable) return 'the folder cannot be read'
+  return hasVocab ? 'it has vocab.json, but not the tokenizer.json that is read here' : 'it has neither tokenizer.json nor tokenizer.model'
 }
 
 /** Whole file as text. Errors: FT_TOKENIZER. */

@@ -1,5 +1,5 @@
 // The tokenizer of a model folder: tokenizer.json where there is one, else tokenizer.model.
-import { makeError } from '../../core/errors/index.js'
+import { makeError, type FineTuneError } from '../../core/errors/index.js'
 import type { Encoded, EncodeRequest, TokenizerEngine } from './engine.js'
 import { readTokenizerFiles, type ChatTemplates, type NamedToken, type TokenizerFiles } from './files.js'
 import { createStreamDecoder, type StreamDecoder } from './stream-decoder.js'
@@ -16,7 +16,7 @@ export interface EncodeOptions {
 }
 
 export interface TextTokenizer {
-  readonly kind: 'tokenizer.json' | 'sentencepiece'
+  readonly kind: TokenizerEngine['kind']
   readonly folder: string
   /** Highest id + 1. */
   readonly vocabSize: number
@@ -52,9 +52,14 @@ export interface TextTokenizer {
   dispose(): void
 }
 
-/** Errors: FT_TOKENIZER_MISSING, FT_TOKENIZER, FT_SENTENCEPIECE_MISSING. */
-export async function loadTokenizer(folder: string): Promise<TextTokenizer> {
+/**
+ * `optional`: a folder without a tokenizer gives one that fails with FT_TOKENIZER_MISSING when text needs it;
+ * rows that are tokens already can be trained on without.
+ * Errors: FT_TOKENIZER_MISSING, FT_TOKENIZER, FT_SENTENCEPIECE_MISSING.
+ */
+export async function loadTokenizer(folder: string, options: { optional?: boolean } = {}): Promise<TextTokenizer> {
   const files = await readTokenizerFiles(folder)
+  if (files.missing !== undefined && !options.optional) throw missingTokenizer(folder, files.missing)
   return createTextTokenizer(await loadEngine(files), files)
 }
 
@@ -64,9 +69,31 @@ async function loadEngine(files: TokenizerFiles): Promise<TokenizerEngine> {
     const { loadHfTokenizer } = await import('./hf.js')
     return loadHfTokenizer(files.tokenizerJson, files)
   }
-  if (files.sentencepieceModel === undefined) throw makeError('FT_TOKENIZER_MISSING', `no tokenizer in ${files.folder}`)
+  if (files.sentencepieceModel === undefined) return absentEngine(files)
   const { loadSentencepieceTokenizer } = await import('./sentencepiece.js')
   return loadSentencepieceTokenizer(files.sentencepieceModel, files)
+}
+
+function absentEngine(files: TokenizerFiles): TokenizerEngine {
+  const refuse = (): Promise<never> => Promise.reject(missingTokenizer(files.folder, files.missing ?? 'it has none'))
+  return {
+    kind: 'none',
+    vocabSize: files.modelVocabSize ?? 0,
+    controls: [],
+    encode: (requests) => (requests.length === 0 ? Promise.resolve([]) : refuse()),
+    decode: refuse,
+    idOf: () => null,
+    tokenOf: () => null,
+    isControl: () => false,
+    dispose: () => undefined,
+  }
+}
+
+function missingTokenizer(folder: string, why: string): FineTuneError {
+  return makeError('FT_TOKENIZER_MISSING', `no tokenizer in ${folder}: ${why}`, {
+    remedy: 'put tokenizer.json (or tokenizer.model) of this model there; transformers writes it with save_pretrained',
+    details: { folder },
+  })
 }
 
 export function createTextTokenizer(engine: TokenizerEngine, files: TokenizerFiles): TextTokenizer {

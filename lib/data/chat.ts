@@ -1,0 +1,66 @@
+// Conversations for programs and the chat command: rendered, or as ids in which what people wrote is never a
+// control token.
+import { fail } from '../core/errors/index.js'
+import type { ChatResult, Message } from './templates/chat.js'
+import { chooseTemplate, openRenderer } from './templates/choose.js'
+import { ChatRenderer } from './templates/renderer.js'
+import type { Encoded, TextTokenizer } from './tokenizer/index.js'
+
+export interface ChatOptions {
+  tools?: readonly unknown[]
+  /** End with the opening of an assistant turn. Default true. */
+  addGenerationPrompt?: boolean
+}
+
+export interface Chat {
+  render(messages: readonly Message[], options?: ChatOptions): Promise<string>
+  /** For generation: text of the messages stays text. */
+  encode(messages: readonly Message[], options?: ChatOptions): Promise<Int32Array>
+  dispose(): Promise<void>
+}
+
+/** Opens the model's chat template, or the file `chatTemplate`. Errors: FT_TEMPLATE. */
+export async function openChat(tokenizer: TextTokenizer, options: { chatTemplate?: string } = {}): Promise<Chat> {
+  const chosen = await chooseTemplate(tokenizer, options.chatTemplate)
+  if (chosen === null) {
+    fail('FT_TEMPLATE', `the model in ${tokenizer.folder} has no chat template`, { remedy: 'name a Jinja template file with --chat-template' })
+  }
+  const renderer = openRenderer(tokenizer, chosen)
+  const run = async (messages: readonly Message[], { tools, addGenerationPrompt = true }: ChatOptions = {}) =>
+    firstOf(await renderer.render([{ messages, tools, addGenerationPrompt }]))
+  return {
+    render: async (messages, chatOptions) => (await run(messages, chatOptions)).text,
+    async encode(messages, chatOptions) {
+      const { text, protectedPositions } = await run(messages, chatOptions)
+      const [encoded] = await tokenizer.encodeRequests([{ text, trust: protectedPositions, addSpecialTokens: false }])
+      return (encoded as Encoded).ids
+    },
+    dispose: () => renderer.dispose(),
+  }
+}
+
+export interface RenderChatOptions extends ChatOptions {
+  /** Its template and named tokens (bos_token …) are used. */
+  tokenizer?: TextTokenizer
+  /** Template source, instead of the tokenizer's. */
+  template?: string
+}
+
+/** One conversation as text. A worker is started for it: for several, openChat. Errors: FT_TEMPLATE. */
+export async function renderChat(messages: readonly Message[], { tokenizer, template, tools, addGenerationPrompt = false }: RenderChatOptions): Promise<string> {
+  const source = template ?? tokenizer?.chatTemplate
+  if (source === undefined) fail('FT_TEMPLATE', 'there is no chat template', { remedy: 'pass one as `template`' })
+  const chosen = { template: source, toolTemplate: null }
+  const renderer = tokenizer === undefined ? new ChatRenderer(chosen) : openRenderer(tokenizer, chosen)
+  try {
+    return firstOf(await renderer.render([{ messages, tools, addGenerationPrompt }])).text
+  } finally {
+    await renderer.dispose()
+  }
+}
+
+function firstOf(results: readonly ChatResult[]): Exclude<ChatResult, { problem: string }> {
+  const [result] = results
+  if (result === undefined || 'problem' in result) return fail('FT_TEMPLATE', result?.problem ?? 'the chat template gave no result')
+  return result
+}

@@ -1,0 +1,98 @@
+// What `inspect data` shows: shapes, lengths in tokens, what would be cut, and one row with what it teaches.
+import { contextOf, Collected, type PrepareDatasetOptions } from './pipeline.js'
+import { findDataFiles } from './loaders/index.js'
+import { chooseTemplate, openRenderer } from './templates/choose.js'
+import type { TextTokenizer } from './tokenizer/index.js'
+import { ignoreLabel, placeText, type DatasetReport, type EncodedRow } from './types.js'
+
+export type DescribeOptions = Pick<PrepareDatasetOptions, 'paths' | 'tokenizer' | 'maxSeqLength' | 'trainOnPrompt' | 'onBadRow' | 'chatTemplate' | 'vocabSize' | 'signal' | 'onProgress'> & {
+  /** Which row to show, from 0. Default 0. */
+  exampleRow?: number
+}
+
+export interface LengthStatistics {
+  mean: number
+  p50: number
+  p90: number
+  p95: number
+  p99: number
+  max: number
+}
+
+export interface ExamplePart {
+  text: string
+  /** These tokens are learned. */
+  loss: boolean
+  tokens: number
+}
+
+export interface DatasetDescription {
+  files: { path: string; bytes: number }[]
+  report: DatasetReport
+  /** Tokens of whole rows, before truncation. */
+  lengths: LengthStatistics
+  maxSeqLength: number
+  truncatedShare: number
+  /** Share of the tokens with loss that truncation takes. */
+  lostShare: number
+  example: { place: string; shape: string; tokens: number; parts: ExamplePart[] } | null
+}
+
+/** Reports what prepareDataset would refuse (truncation, no labels) instead of refusing it. Errors: those of files and rows. */
+export async function describeDataset(options: DescribeOptions): Promise<DatasetDescription> {
+  const files = await findDataFiles(options.paths)
+  const chosen = await chooseTemplate(options.tokenizer, options.chatTemplate)
+  const renderer = chosen === null ? null : openRenderer(options.tokenizer, chosen)
+  const collected = new Collected(options, { ...contextOf(options), renderer })
+  const lengths: number[] = []
+  let example: DatasetDescription['example'] = null
+  let shown: { row: EncodedRow; place: string; shape: string } | null = null
+  try {
+    await collected.read(files, (row, source) => {
+      if (lengths.length === (options.exampleRow ?? 0)) shown = { row, place: placeText(source.place), shape: source.shape }
+      lengths.push(row.inputIds.length)
+    })
+  } finally {
+    await renderer?.dispose()
+  }
+  if (shown !== null) example = await showRow(options.tokenizer, shown)
+  const report = collected.report()
+  return {
+    files: files.map(({ path, bytes }) => ({ path, bytes })),
+    report,
+    lengths: statistics(lengths),
+    maxSeqLength: options.maxSeqLength,
+    truncatedShare: report.rows === 0 ? 0 : report.truncatedRows / report.rows,
+    lostShare: report.lostSupervisedTokens / Math.max(1, collected.store.supervisedBefore),
+    example,
+  }
+}
+
+async function showRow(tokenizer: TextTokenizer, { row, place, shape }: { row: EncodedRow; place: string; shape: string }): Promise<DatasetDescription['example']> {
+  return { place, shape, tokens: row.inputIds.length, parts: await describeRow(tokenizer, row) }
+}
+
+/** The row's text, cut where loss begins and ends. */
+export async function describeRow(tokenizer: TextTokenizer, row: EncodedRow): Promise<ExamplePart[]> {
+  const parts: ExamplePart[] = []
+  const stream = tokenizer.streamDecoder({ skipSpecialTokens: false })
+  const { inputIds, labels } = row
+  for (let t = 0; t < inputIds.length; t++) {
+    const loss = labels[t] !== ignoreLabel
+    let part = parts[parts.length - 1]
+    if (part === undefined || part.loss !== loss) parts.push((part = { text: '', loss, tokens: 0 }))
+    part.text += await stream.push(inputIds[t] as number)
+    part.tokens++
+  }
+  const last = parts[parts.length - 1]
+  if (last !== undefined) last.text += await stream.end()
+  return parts
+}
+
+/** Percentiles by nearest rank. */
+function statistics(lengths: readonly number[]): LengthStatistics {
+  const sorted = Uint32Array.from(lengths).sort()
+  const at = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0
+  const mean = sorted.length === 0 ? 0 : sorted.reduce((sum, length) => sum + length, 0) / sorted.length
+  return { mean, p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99), max: at(1) }
+}

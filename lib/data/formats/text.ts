@@ -1,0 +1,18 @@
+// {text}: plain text, all of it with loss.
+import { z } from 'zod'
+import { describeIssue, findBrokenText, type RowFormat } from './format.js'
+
+const schema = z.looseObject({ text: z.string('expected a text') })
+
+export const textFormat: RowFormat = {
+  name: 'text',
+  shape: '{text}',
+  columns: ['text'],
+  parse(row) {
+    const result = schema.safeParse(row)
+    if (!result.success) return { problem: describeIssue(result.error, row) }
+    const { text } = result.data
+    const broken = findBrokenText(text, 'text')
+    return broken === null ? { kind: 'text', text } : { problem: broken }
+  },
+}

@@ -1,0 +1,207 @@
+// prepareDataset: files → encoded rows, split into training and validation, with a report of what was found.
+import { createHash } from 'node:crypto'
+import { fail } from '../core/errors/index.js'
+import { collectRows, type Progress } from './collect.js'
+import type { EncodeContext, RowNotes } from './encode.js'
+import { findDataFiles, type DataFile } from './loaders/index.js'
+import { chooseValidation } from './plan.js'
+import { RowStore } from './row-store.js'
+import { BadRows } from './rows.js'
+import { chooseTemplate, openRenderer, usesClock } from './templates/choose.js'
+import type { TextTokenizer } from './tokenizer/index.js'
+import type { DatasetReport, EncodedRow, OnBadRow } from './types.js'
+
+export interface PrepareDatasetOptions {
+  /** Files, or globs of them. */
+  paths: string | readonly string[]
+  /** Rows to evaluate on, instead of a share of the training rows. */
+  validationPath?: string | readonly string[]
+  /** undefined: 0.1, or 0 below 20 rows and with validationPath. */
+  validationRatio?: number
+  seed: number
+  tokenizer: TextTokenizer
+  maxSeqLength: number
+  trainOnPrompt?: boolean
+  allowTruncation?: boolean
+  onBadRow?: OnBadRow
+  /** A Jinja file, instead of the model's own template. */
+  chatTemplate?: string
+  /** Ids of tokenized rows must be below it. Default: the model's, else the tokenizer's. */
+  vocabSize?: number
+  /** What a template's strftime_now calls now. Default: now; a resumed run passes templateDate. */
+  now?: Date
+  signal?: AbortSignal
+  onProgress?(progress: Progress): void
+}
+
+export interface PreparedDataset {
+  train: EncodedRow[]
+  validation: EncodedRow[]
+  report: DatasetReport
+  /** SHA-256 of the encoded rows and how they are split: the same data trains the same. */
+  fingerprint: string
+  /** ISO date that the chat template wrote into the rows, or null: it writes none. */
+  templateDate: string | null
+}
+
+const autoRatio = 0.1
+const autoRatioRows = 20
+/** Share of the supervised tokens that truncation may take. */
+const toleratedLoss = 0.01
+
+/** Errors: FT_DATASET, FT_DATASET_ROW, FT_NO_TEXT_COLUMNS, FT_EMPTY_DATASET, FT_NO_LABELS, FT_TRUNCATION, FT_TEMPLATE, FT_CANCELLED. */
+export async function prepareDataset(options: PrepareDatasetOptions): Promise<PreparedDataset> {
+  checkOptions(options)
+  const now = options.now ?? new Date()
+  const files = await findDataFiles(options.paths)
+  const validationFiles = options.validationPath === undefined ? [] : await findDataFiles(options.validationPath)
+  const chosen = await chooseTemplate(options.tokenizer, options.chatTemplate)
+  const renderer = chosen === null ? null : openRenderer(options.tokenizer, chosen, now)
+  const collected = new Collected(options, { ...contextOf(options), renderer })
+  try {
+    await collected.read(files)
+    const trainRows = collected.store.rows.length
+    refuseEmpty(files, trainRows)
+    if (validationFiles.length > 0) {
+      await collected.read(validationFiles)
+      refuseEmpty(validationFiles, collected.store.rows.length - trainRows)
+    }
+    collected.badRows.check()
+    const validation = splitRows(collected.store, trainRows, options)
+    refuseTruncation(collected.store, options)
+    refuseUnlabelled(collected.store, validation, files, validationFiles)
+    return finish(collected, validation, options.seed, chosen !== null && usesClock(chosen) ? now.toISOString() : null)
+  } finally {
+    await renderer?.dispose()
+  }
+}
+
+export function contextOf({ tokenizer, trainOnPrompt, vocabSize }: Pick<PrepareDatasetOptions, 'tokenizer' | 'trainOnPrompt' | 'vocabSize'>): Omit<EncodeContext, 'renderer'> {
+  return { tokenizer, trainOnPrompt: trainOnPrompt ?? false, vocabSize: vocabSize ?? tokenizer.modelVocabSize ?? tokenizer.vocabSize }
+}
+
+function checkOptions({ maxSeqLength, validationRatio: ratio, seed }: PrepareDatasetOptions): void {
+  if (!Number.isInteger(maxSeqLength) || maxSeqLength < 2) fail('FT_INVALID_ARGUMENT', `max_seq_length must be an integer of at least 2, got ${maxSeqLength}`)
+  if (ratio !== undefined && !(ratio >= 0 && ratio < 1)) fail('FT_INVALID_ARGUMENT', `validation_ratio must be from 0 to below 1, got ${ratio}`)
+  if (!Number.isSafeInteger(seed)) fail('FT_INVALID_ARGUMENT', `the seed must be an integer, got ${seed}`)
+}
+
+/** Rows as they come, and what is worth a word in the report. */
+export class Collected {
+  readonly badRows: BadRows
+  readonly store: RowStore
+  readonly shapes: Record<string, number> = {}
+  readonly notes = { namesControlTokens: 0, emptyCompletion: 0, unstableTemplate: 0 } satisfies Record<keyof RowNotes, number>
+  withoutEnd = 0
+
+  constructor(readonly options: Pick<PrepareDatasetOptions, 'onBadRow' | 'maxSeqLength' | 'signal' | 'onProgress'>, readonly context: EncodeContext) {
+    this.badRows = new BadRows(options.onBadRow ?? 'stop')
+    this.store = new RowStore(options.maxSeqLength)
+  }
+
+  async read(files: readonly DataFile[], onRow?: CollectedRow): Promise<void> {
+    const { context, badRows } = this
+    const { signal, onProgress } = this.options
+    await collectRows({
+      files, context, badRows, signal, onProgress,
+      onRow: (row, source) => {
+        this.store.add(row)
+        this.shapes[source.shape] = (this.shapes[source.shape] ?? 0) + 1
+        for (const note of Object.keys(this.notes) as (keyof RowNotes)[]) if (row.notes[note]) this.notes[note]++
+        if ((source.row.kind === 'text' || source.row.kind === 'pair') && context.tokenizer.eosTokenId === null) this.withoutEnd++
+        onRow?.(row, source)
+      },
+    })
+  }
+
+  report(): DatasetReport {
+    const { store, badRows } = this
+    return {
+      rows: store.rows.length,
+      skippedBadRows: badRows.skipped,
+      badRowExamples: badRows.examples,
+      truncatedRows: store.truncatedRows,
+      lostSupervisedTokens: store.lostSupervisedTokens,
+      supervisedTokens: store.supervisedTokens,
+      tokens: store.tokens,
+      maxLength: store.maxLength,
+      rowsWithoutLabels: store.rowsWithoutLabels,
+      shapes: { ...this.shapes },
+      warnings: this.#warnings(),
+    }
+  }
+
+  #warnings(): string[] {
+    const { store, badRows, notes } = this
+    const example = this.context.tokenizer.controlTokens.find((token) => token.length > 3) ?? 'a control token'
+    const all: (readonly [number, (rows: string) => string])[] = [
+      [badRows.skipped, (rows) => `${rows} cannot be used and left out; the first: ${badRows.examples[0] ?? ''}`],
+      [store.truncatedRows, (rows) => `${rows} longer than ${store.maxSeqLength} tokens cut: ${describeLoss(store)}`],
+      [store.rowsWithoutLabels, (rows) => `${rows} without any token that carries loss: nothing is learned from these`],
+      [notes.emptyCompletion, (rows) => `${rows} with an empty completion: these teach only to end at once`],
+      [notes.namesControlTokens, (rows) => `${rows} with texts that name control tokens, such as ${example}: they are kept as text; conversations belong into {messages}`],
+      [notes.unstableTemplate, (rows) => `${rows} whose earlier turns the chat template renders differently once later ones follow: what the assistant wrote was found by its content`],
+      [this.withoutEnd, (rows) => `${rows} end without an end-of-sequence token, because the tokenizer names none: set eos_token in tokenizer_config.json`],
+    ]
+    return all.flatMap(([count, text]) => (count === 0 ? [] : [text(count === 1 ? '1 row' : `${count} rows`)]))
+  }
+}
+
+type CollectedRow = Parameters<typeof collectRows>[0]['onRow']
+
+function describeLoss(store: RowStore): string {
+  const { lostSupervisedTokens: lost, supervisedBefore: all } = store
+  return `${lost} of ${all} tokens with loss are lost (${((100 * lost) / Math.max(1, all)).toFixed(2)} %)`
+}
+
+function refuseEmpty(files: readonly DataFile[], rows: number): void {
+  if (rows > 0) return
+  fail('FT_EMPTY_DATASET', `no row in ${files.map((file) => file.path).join(', ')}`, {
+    remedy: 'write one JSON object a line, for example {"text": "…"}',
+    details: { paths: files.map((file) => file.path) },
+  })
+}
+
+/** Indices of the validation rows. */
+function splitRows(store: RowStore, trainRows: number, { validationPath, validationRatio, seed }: PrepareDatasetOptions): Set<number> {
+  if (validationPath !== undefined) return new Set([...store.rows.keys()].slice(trainRows))
+  const ratio = validationRatio ?? (trainRows < autoRatioRows ? 0 : autoRatio)
+  if (ratio === 0) return new Set()
+  // A row without labels has no loss to measure.
+  const candidates = store.rows.flatMap((row, index) => (row.supervised > 0 ? [index] : []))
+  const count = Math.min(Math.ceil(trainRows * ratio), candidates.length - 1)
+  return new Set(count > 0 ? chooseValidation(candidates, count, seed) : [])
+}
+
+function refuseTruncation(store: RowStore, { allowTruncation, maxSeqLength }: PrepareDatasetOptions): void {
+  const lost = store.lostSupervisedTokens
+  if (allowTruncation || lost <= toleratedLoss * store.supervisedBefore) return
+  fail('FT_TRUNCATION', `${store.truncatedRows} of ${store.rows.length} rows are longer than ${maxSeqLength} tokens: ${describeLoss(store)}, more than 1 % are an error`, {
+    remedy: 'raise --max-seq-length, shorten or split these rows, or accept the loss with --allow-truncation',
+    details: { truncatedRows: store.truncatedRows, rows: store.rows.length, lostSupervisedTokens: lost, supervisedTokens: store.supervisedBefore, maxSeqLength },
+  })
+}
+
+function refuseUnlabelled(store: RowStore, validation: ReadonlySet<number>, files: readonly DataFile[], validationFiles: readonly DataFile[]): void {
+  const supervised = { train: 0, validation: 0 }
+  store.rows.forEach((row, index) => (supervised[validation.has(index) ? 'validation' : 'train'] += row.supervised))
+  const where = supervised.train === 0 ? files : validationFiles.length > 0 && supervised.validation === 0 ? validationFiles : null
+  if (where === null) return
+  fail('FT_NO_LABELS', `no token of ${where.map((file) => file.path).join(', ')} carries loss`, {
+    remedy: 'give rows a completion, an assistant turn or labels other than -100; if the prompts fill --max-seq-length, raise it; --train-on-prompt trains on prompts too',
+    details: { rows: store.rows.length, truncatedRows: store.truncatedRows },
+  })
+}
+
+function finish(collected: Collected, validation: ReadonlySet<number>, seed: number, templateDate: string | null): PreparedDataset {
+  const { rows } = collected.store
+  const plain = ({ inputIds, labels }: EncodedRow): EncodedRow => ({ inputIds, labels })
+  const split = createHash('sha256').update(collected.store.digest()).update(JSON.stringify({ seed, rows: rows.length, validation: [...validation] }))
+  return {
+    train: rows.filter((_, index) => !validation.has(index)).map(plain),
+    validation: rows.filter((_, index) => validation.has(index)).map(plain),
+    report: collected.report(),
+    fingerprint: split.digest('hex'),
+    templateDate,
+  }
+}
