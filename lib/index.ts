@@ -1,12 +1,30 @@
-// The public surface of ft-native, nothing else. Importing it loads neither the addon nor zod, winston or yaml.
+// The public surface of ft-native, nothing else. Importing it does not load the addon: that happens with the
+// first model.
 export * from './core/errors/classes.js'
 export { describeError, errorCodes, exitCodeOf, fail, makeError, type ErrorCode } from './core/errors/index.js'
 export {
-  ConfigBuilder, configFlags, configJsonSchema, configToYaml, isExplicit, loadConfig, TrainingMethod,
+  ConfigBuilder, configFlags, configJsonSchema, configToYaml, DatasetSource, isExplicit, loadConfig, TrainingMethod,
   type ConfigOrigins, type ConfigSources, type DatasetConfig, type EvaluationConfig, type LoadedConfig, type LoggingConfig, type LoraConfig,
   type ModelConfig, type Origin, type ResolvedConfig, type TokenizationConfig, type TrainingConfig,
 } from './core/config/index.js'
 export {
-  getLogger, LogContext, logDatasetInfo, logModelInfo, LogProgress, setupLogger,
-  type LogFields, type Logger, type LoggerOptions, type LogLevel,
+  addLogFile, getLogger, LogContext, logDatasetInfo, logModelInfo, LogProgress, setupLogger,
+  type LogFields, type LogFile, type Logger, type LoggerOptions, type LogLevel,
 } from './utils/logging.js'
+export {
+  DatasetLoaderRegistry, describeDataset, formats, ignoreLabel, loadTokenizer, planEpoch, prepareDataset, quickLoad, registerLoader, renderChat, toBatch,
+  type DatasetLoader, type DatasetReport, type EncodedRow, type EncodeOptions, type LoadedRow, type LoadOptions, type Message, type PreparedDataset,
+  type PrepareDatasetOptions, type RowFormat, type StreamDecoder, type TextTokenizer,
+} from './data/index.js'
+export {
+  Adapter, createOptimizer, diagnostics, inspectModel, loadModel, loadModelAndTokenizer, mergeAdapter, Model, ModelLoader, Optimizer, Pass, saveModelFolder,
+  TargetModuleDetector,
+  type AddAdapterOptions, type BatchInput, type GenerateBatchOptions, type GeneratedRow, type GenerateOptions, type LoadModelOptions, type LoraOptions,
+  type MergeOptions, type MergeResult, type ModelInfo, type ModelInspection, type OptimizerOptions, type PassOptions, type RowBatch, type StepOptions,
+  type StepResult, type TargetModules, type TokenRow,
+} from './models/index.js'
+export {
+  defineTrainer, FullFineTuner, fromLogprobs, fullMethod, loraMethod, LoRATrainer, schedules, train, TrainerFactory,
+  type CheckpointEvent, type EndEvent, type EvalEvent, type LogprobLoss, type Objective, type Schedule, type StartEvent, type StepEvent, type Trainer,
+  type TrainerConstructor, type TrainingEvent, type TrainingMethodDefinition, type TrainingResult, type TrainOptions,
+} from './trainers/index.js'

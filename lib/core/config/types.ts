@@ -37,3 +37,7 @@ export type LoggingInput = SectionInput<Sections['logging']>
 /** Training methods of this package; plugins add their own names. */
 export const TrainingMethod = { LORA: 'lora', FULL: 'full' } as const
 export type TrainingMethod = (typeof TrainingMethod)[keyof typeof TrainingMethod] | (string & {})
+
+/** Where rows come from: the loaders of this package, by the names that DatasetLoaderRegistry knows; plugins add their own. */
+export const DatasetSource = { JSONL: 'jsonl', JSON: 'json' } as const
+export type DatasetSource = (typeof DatasetSource)[keyof typeof DatasetSource] | (string & {})

@@ -148,6 +148,19 @@ describe('config', () => {
   })
 })
 
+describe('doctor', () => {
+  it('without the addon ends with 1 and says how to build it', async () => {
+    // The transpiled copy has no build/ folder beside it.
+    const { code, stdout, stderr } = await runCli(['doctor', '--json'], { env: { HF_TOKEN: 'some-secret-token-value' } })
+    expect(code).to.equal(1)
+    const { healthy, checks } = JSON.parse(stdout) as { healthy: boolean; checks: { name: string; status: string; remedy?: string }[] }
+    expect(healthy).to.equal(false)
+    expect(checks.find((check) => check.name === 'engine')).to.include({ status: 'failed' }).and.have.property('remedy').that.includes('build')
+    expect(checks.filter((check) => check.status === 'failed')).to.have.length(1)
+    expect(stdout + stderr).not.to.include('some-secret-token-value')
+  })
+})
+
 describe('--plugin', () => {
   it('is loaded before the command, and gets the package', async () => {
     const plugin = write('plugin.mjs', "export function register(api) { process.stderr.write(`plugin ${typeof api.ConfigBuilder}\\n`) }\n")
