@@ -3,7 +3,8 @@
 import { fail } from '../core/errors/index.js'
 import { RowEncoder, type EncodeContext, type RowNotes } from './encode.js'
 import type { DataFile } from './loaders/index.js'
-import { BadRows, readRows, type SourceRow } from './rows.js'
+import type { BadRows} from './rows.js';
+import { readRows, type SourceRow } from './rows.js'
 import type { EncodedRow } from './types.js'
 
 /** The tokenizer works on a batch with all cores; more rows make it no faster. */

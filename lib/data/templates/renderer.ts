@@ -145,7 +145,7 @@ function listen<T>(
         take(message, finish)
       } catch (error) {
         stop()
-        reject(error as Error)
+        reject(error)
       }
     }
     const onError = (error: Error): void => failWith(Reflect.get(error, 'code') === 'ERR_WORKER_OUT_OF_MEMORY' ? 'memory' : error.message, error)

@@ -1,5 +1,6 @@
 // tokenizer.json through the Rust library of Hugging Face, guarded: see guard.ts for how trust works.
-import { Tokenizer, type Encoding } from 'tokenizers'
+import { createRequire } from 'node:module'
+import type { Encoding, Tokenizer } from 'tokenizers'
 import { fail, FineTuneError, makeError } from '../../core/errors/index.js'
 import { codePointToUtf16, findLoneSurrogate } from '../text.js'
 import { mayMatch, type Encoded, type EncodeRequest, type TokenizerEngine, type Trust } from './engine.js'
@@ -15,9 +16,11 @@ const markerCharacters = /[\u{100000}-\u{10ffff}]/u
 
 export async function loadHfTokenizer(path: string, files: TokenizerFiles): Promise<TokenizerEngine> {
   const guarded = guardTokenizer(path, readTokenizerJson(path, await readText(path)), files)
+  // The library is loaded with the first tokenizer: it costs time and memory.
+  const library = createRequire(import.meta.url)('tokenizers') as typeof import('tokenizers')
   let tokenizer: Tokenizer
   try {
-    tokenizer = Tokenizer.fromString(guarded.json)
+    tokenizer = library.Tokenizer.fromString(guarded.json)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     return fail('FT_TOKENIZER', `${path} cannot be used: ${hideMarkers(reason)}`, {

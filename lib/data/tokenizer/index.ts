@@ -2,6 +2,8 @@
 import { makeError, type FineTuneError } from '../../core/errors/index.js'
 import type { Encoded, EncodeRequest, TokenizerEngine } from './engine.js'
 import { readTokenizerFiles, type ChatTemplates, type NamedToken, type TokenizerFiles } from './files.js'
+import { loadHfTokenizer } from './hf.js'
+import { loadSentencepieceTokenizer } from './sentencepiece.js'
 import { createStreamDecoder, type StreamDecoder } from './stream-decoder.js'
 
 export type { Encoded, EncodeRequest, Trust } from './engine.js'
@@ -63,15 +65,9 @@ export async function loadTokenizer(folder: string, options: { optional?: boolea
   return createTextTokenizer(await loadEngine(files), files)
 }
 
-/** Both libraries are loaded when they are needed: they cost time and memory. */
 async function loadEngine(files: TokenizerFiles): Promise<TokenizerEngine> {
-  if (files.tokenizerJson !== undefined) {
-    const { loadHfTokenizer } = await import('./hf.js')
-    return loadHfTokenizer(files.tokenizerJson, files)
-  }
-  if (files.sentencepieceModel === undefined) return absentEngine(files)
-  const { loadSentencepieceTokenizer } = await import('./sentencepiece.js')
-  return loadSentencepieceTokenizer(files.sentencepieceModel, files)
+  if (files.tokenizerJson !== undefined) return await loadHfTokenizer(files.tokenizerJson, files)
+  return files.sentencepieceModel === undefined ? absentEngine(files) : loadSentencepieceTokenizer(files.sentencepieceModel, files)
 }
 
 function absentEngine(files: TokenizerFiles): TokenizerEngine {

@@ -17,6 +17,7 @@ type Piece = ReturnType<NativeSentencepiece['pieces']>[number]
 const pieceType = { unknown: 2, control: 3, userDefined: 4 } as const
 /** Long calls are cut into slices of this many characters so that the event loop stays free. */
 const sliceCharacters = 1 << 16
+const separatorChoices = 64
 
 /** Errors: FT_SENTENCEPIECE_MISSING, FT_TOKENIZER. */
 export function loadSentencepieceTokenizer(path: string, files: TokenizerFiles): TokenizerEngine {
@@ -41,7 +42,8 @@ export class SentencepieceEngine implements TokenizerEngine {
   readonly #before: readonly number[]
   readonly #after: readonly number[]
   readonly #legacy: boolean
-  readonly #separator: string
+  /** Private-use characters that are in no piece: nothing merges with one. */
+  readonly #separators: readonly string[]
   readonly #separatorIds: readonly number[]
 
   constructor(model: NativeSentencepiece, files: TokenizerFiles) {
@@ -59,8 +61,8 @@ export class SentencepieceEngine implements TokenizerEngine {
     this.#legacy = files.legacy
     this.#before = this.#idsOf(files.addBosToken ?? true, files.named.bos_token)
     this.#after = this.#idsOf(files.addEosToken ?? false, files.named.eos_token)
-    this.#separator = this.#findSeparator()
-    this.#separatorIds = [...model.encode(this.#separator)]
+    this.#separators = this.#findSeparators()
+    this.#separatorIds = [...model.encode(this.#separators[0] as string)]
   }
 
   async encode(requests: readonly EncodeRequest[]): Promise<Encoded[]> {
@@ -154,11 +156,6 @@ export class SentencepieceEngine implements TokenizerEngine {
   /** Text between added tokens. `at` is its place in the whole text; only the text at 0 begins with a space. */
   #encodeText(text: string, at: number, out: Pieces): void {
     if (text === '') return
-    if (text.includes(this.#separator)) {
-      fail('FT_INVALID_ARGUMENT', 'the text has a private-use character that is needed here', {
-        remedy: `remove U+${(this.#separator.codePointAt(0) as number).toString(16).toUpperCase()} from the text`,
-      })
-    }
     // Where a control token that the model would recognise begins, the separator goes behind its first character.
     const cuts: number[] = []
     for (const { start, token } of this.#trie.matches(text)) {
@@ -174,7 +171,7 @@ export class SentencepieceEngine implements TokenizerEngine {
   }
 
   #encodeSlice(text: string, at: number, behindSeparator: boolean, out: Pieces): void {
-    const whole = behindSeparator ? this.#separator + text : text
+    const whole = behindSeparator ? this.#separatorFor(text) + text : text
     const { ids, offsets } = this.#open().encodeWithOffsets(whole)
     const toUtf16 = byteToUtf16(whole)
     const utf16 = (byte: number): number => (toUtf16 === null ? byte : (toUtf16[byte] as number))
@@ -196,15 +193,20 @@ export class SentencepieceEngine implements TokenizerEngine {
     return model.decode(Int32Array.from([...this.#separatorIds, ...run])).slice(before.length)
   }
 
-  /** A private-use character that is in no piece and is a token of its own kind: nothing merges with it. */
-  #findSeparator(): string {
+  #findSeparators(): string[] {
     const used = new Set(this.#pieces.flatMap(({ piece }) => [...piece]))
     for (const token of this.#added) for (const one of token.content) used.add(one)
-    for (let code = 0xf8ff; code >= 0xe000; code--) {
+    const free: string[] = []
+    for (let code = 0xf8ff; code >= 0xe000 && free.length < separatorChoices; code--) {
       const character = String.fromCharCode(code)
-      if (!used.has(character)) return character
+      if (!used.has(character)) free.push(character)
     }
-    return fail('FT_TOKENIZER', 'the SentencePiece model uses every private-use character')
+    return free.length > 0 ? free : fail('FT_TOKENIZER', 'the SentencePiece model uses every private-use character')
+  }
+
+  #separatorFor(text: string): string {
+    const separator = this.#separators.find((one) => !text.includes(one))
+    return separator ?? fail('FT_INVALID_ARGUMENT', 'the text has every private-use character that is needed here', { remedy: 'remove characters U+F8C0 to U+F8FF from the text' })
   }
 
   #idsOf(wanted: boolean, content: string | undefined): number[] {

@@ -39,7 +39,7 @@ for (const [name, cases] of groups) {
     for (const variant of ['-generation', '']) {
       it(`${first.template}${variant}.jinja: text, ids and mask of transformers`, async () => {
         const template = readFileSync(fixture(`tokenizers/templates/${first.template}${variant}.jinja`), 'utf8')
-        const renderer = new ChatRenderer({ template, variables: tokenizer.namedTokens as Record<string, string>, controlTokens: tokenizer.controlTokens })
+        const renderer = new ChatRenderer({ template, variables: tokenizer.namedTokens, controlTokens: tokenizer.controlTokens })
         const results = await renderer.render(cases.map((golden) => ({
           messages: golden.messages, tools: golden.tools, addGenerationPrompt: golden.add_generation_prompt, spans: true,
         })))

@@ -1,4 +1,5 @@
 // Fixtures and temporary folders for the tests of the data floor.
+import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -41,4 +42,9 @@ export async function failure(work: () => unknown, code: ErrorCode): Promise<Fin
     return error
   }
   throw new Error(`expected ${code}, but the call succeeded`)
+}
+
+/** As the goldens have it: SHA-256 of little-endian int32. */
+export function digest(ids: Int32Array): string {
+  return createHash('sha256').update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)).digest('hex')
 }

@@ -1,8 +1,7 @@
 // Ids, offsets and decoded text of small tokenizers, as the Python packages give them (scripts/make-tokenizer-goldens.py).
-import { createHash } from 'node:crypto'
 import { expect } from 'chai'
 import { loadTokenizer, type TextTokenizer } from '../../../lib/data/tokenizer/index.js'
-import { fixture, readFixture } from './helpers.js'
+import { digest, fixture, readFixture } from './helpers.js'
 
 interface Golden {
   name: string
@@ -27,10 +26,6 @@ interface Goldens {
 }
 
 const folders = ['llama3-style', 'qwen-style', 'llama2-style', 'mistral-style', 'unigram-style']
-
-export function digest(ids: Int32Array): string {
-  return createHash('sha256').update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)).digest('hex')
-}
 
 for (const folder of folders) {
   describe(`tokenizer.json: ${folder}`, () => {
