@@ -1,5 +1,5 @@
 // The real floors below the trainer: data through lib/data, models through lib/models. Thin: names and shapes only.
-import type { ResolvedConfig } from '../core/config/index.js'
+import { isExplicit, type ResolvedConfig } from '../core/config/index.js'
 import { loadTokenizer, planEpoch, prepareDataset, toBatch } from '../data/index.js'
 import {
   createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, readAdapterConfig, resolveDevice, resolveDtype, resolveModelFolder, TargetModuleDetector,
@@ -46,12 +46,14 @@ export const nativeBackend: TrainingBackend = {
 
   loadTokenizer,
 
-  async prepareData({ config, tokenizer, signal }) {
+  async prepareData({ config, tokenizer, now, signal }) {
     const { path, validationPath, validationRatio, onBadRow } = config.dataset
     const { maxSeqLength, trainOnPrompt, allowTruncation, chatTemplate } = config.tokenization
     return await prepareDataset({
-      paths: typeof path === 'string' ? [path] : [...path],
-      validationPath, validationRatio, onBadRow, maxSeqLength, trainOnPrompt, allowTruncation, chatTemplate, tokenizer, signal, seed: config.training.seed,
+      paths: path, validationPath, onBadRow, maxSeqLength, trainOnPrompt, allowTruncation, chatTemplate, tokenizer, now, signal,
+      // The default depends on how many rows there are.
+      validationRatio: isExplicit(config, 'dataset.validation_ratio') ? validationRatio : undefined,
+      seed: config.training.seed,
     })
   },
 
@@ -90,6 +92,6 @@ export const nativeBackend: TrainingBackend = {
     return await createOptimizer(modelOf(model), { type: 'adamw', beta1, beta2, eps, weightDecay })
   },
 
-  planEpoch: (options) => planEpoch({ ...options, rows: options.lengths.length }).steps,
+  planEpoch: (options) => planEpoch(options).steps,
   toBatch,
 }

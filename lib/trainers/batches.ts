@@ -1,7 +1,7 @@
 // The micro-batches of each optimizer step: a pure function of rows, seed and step number, so that a run can begin
 // anywhere. Plans of at most two epochs are kept.
-import type { EncodedRow } from '../data/index.js'
-import type { Batch, EpochOptions, TrainingBackend } from './engine.js'
+import type { EncodedRow, EpochOptions } from '../data/index.js'
+import type { Batch, TrainingBackend } from './engine.js'
 import { cursorAt, type RunPlan } from './run-plan.js'
 
 export class StepBatches {
@@ -11,10 +11,10 @@ export class StepBatches {
   readonly #plan: RunPlan
   readonly #epochs = new Map<number, number[][][]>()
 
-  constructor(backend: Pick<TrainingBackend, 'planEpoch' | 'toBatch'>, rows: readonly EncodedRow[], options: Omit<EpochOptions, 'epoch' | 'lengths'>, plan: RunPlan) {
+  constructor(backend: Pick<TrainingBackend, 'planEpoch' | 'toBatch'>, rows: readonly EncodedRow[], options: Omit<EpochOptions, 'epoch' | 'rows'>, plan: RunPlan) {
     this.#backend = backend
     this.#rows = rows
-    this.#options = { ...options, lengths: rows.map((row) => row.inputIds.length) }
+    this.#options = { ...options, rows: rows.length }
     this.#plan = plan
   }
 

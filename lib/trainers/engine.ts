@@ -1,6 +1,6 @@
 // What the trainer needs of the floors below, as interfaces: the run is tested with a small engine written in
 // TypeScript, and a program may bring its own. backend.ts is the real one.
-import type { EncodedRow, PreparedDataset, TextTokenizer } from '../data/index.js'
+import type { EncodedRow, EpochOptions, PreparedDataset, TextTokenizer } from '../data/index.js'
 import type { ResolvedConfig } from '../core/config/index.js'
 import type { RunInputs } from './checkpoints/inputs.js'
 
@@ -109,6 +109,8 @@ export interface AdapterSettings {
 export interface DataOptions {
   config: ResolvedConfig
   tokenizer: TextTokenizer
+  /** What the clock says to chat templates that ask; a resumed run passes the date of the first one. */
+  now?: Date
   signal?: AbortSignal
 }
 
@@ -138,13 +140,4 @@ export interface TrainingBackend {
   /** Micro-batches of every step of an epoch, as row indices. */
   planEpoch(options: EpochOptions): number[][][]
   toBatch(rows: readonly EncodedRow[], rowIds: readonly number[]): Batch
-}
-
-export interface EpochOptions {
-  lengths: readonly number[]
-  batchSize: number
-  accumulation: number
-  shuffle: boolean
-  seed: number
-  epoch: number
 }

@@ -1,6 +1,6 @@
 // Everything before the first step, cheap checks first: folder, configuration, data, and only then the weights.
 import path from 'node:path'
-import type { ResolvedConfig } from '../core/config/index.js'
+import { isExplicit, type ResolvedConfig } from '../core/config/index.js'
 import { fail, makeError } from '../core/errors/index.js'
 import type { PreparedDataset, TextTokenizer } from '../data/index.js'
 import { addLogFile, getLogger, logDatasetInfo, logModelInfo, LogProgress } from '../utils/logging.js'
@@ -70,12 +70,13 @@ export interface PreparedRun {
 }
 
 export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> {
-  const { config, recipe, backend, signal, cleanup } = options
-  const output = path.resolve(config.training.outputDir)
+  const { recipe, backend, signal, cleanup } = options
+  const output = path.resolve(options.config.training.outputDir)
   const { folder, resumed, later } = await prepareFolder(options, output)
-  const source = await backend.resolveModel(config)
-  const method = await recipe.method.plan({ config, backend, source })
-  const { tokenizer, data } = await prepareData(options, source)
+  const source = await backend.resolveModel(options.config)
+  const method = await recipe.method.plan({ config: options.config, backend, source })
+  const { tokenizer, data } = await prepareData(options, source, resumed)
+  const config = withValidation(options.config, data)
   const plan = planRun({ rows: data.train.length, ...config.training })
   const inputs = runInputs({
     config, source, objective: recipe.objective.name, methodInputs: method.inputs, dataFingerprint: data.fingerprint,
@@ -129,15 +130,22 @@ async function prepareFolder({ config, backend, dryRun, cleanup, onLogFile }: Pr
   return { folder, resumed, later }
 }
 
-async function prepareData({ config, backend, signal, cleanup }: PrepareOptions, source: ModelSource) {
+async function prepareData({ config, backend, signal, cleanup }: PrepareOptions, source: ModelSource, resumed: ResumePoint | null) {
   stopIfAborted(signal)
   const tokenizer = await backend.loadTokenizer(source.folder)
   cleanup.push(() => tokenizer.dispose())
-  const data = await LogProgress.run('preparing data', () => backend.prepareData({ config, tokenizer, signal }))
+  const date = resumed?.state.templateDate ?? null
+  const data = await LogProgress.run('preparing data', () => backend.prepareData({ config, tokenizer, signal, ...(date === null ? {} : { now: new Date(date) }) }))
   stopIfAborted(signal)
   if (data.train.length === 0) fail('FT_EMPTY_DATASET', 'no rows are left to train on', { remedy: 'add rows, or lower --validation-ratio' })
   logDatasetInfo(data.report)
   return { tokenizer, data }
+}
+
+/** The default share of validation rows depends on the rows: what it came to is what the run says and remembers. */
+function withValidation(config: ResolvedConfig, data: PreparedDataset): ResolvedConfig {
+  if (isExplicit(config, 'dataset.validation_ratio') || (data.validation.length > 0 && config.dataset.validationPath === undefined)) return config
+  return { ...config, dataset: { ...config.dataset, validationRatio: 0 } }
 }
 
 /** Errors: FT_OUT_OF_MEMORY when the run cannot fit whatever is recomputed. From headers; random weights have none. */

@@ -28,6 +28,7 @@ export async function saveCheckpoint(run: PreparedRun, store: CheckpointStore): 
       ...stateParts(run, best),
       version: packageVersion(),
       seed: run.config.training.seed,
+      templateDate: run.data.templateDate,
       inputs: run.inputs,
       environment: run.environment,
     })

@@ -26,6 +26,8 @@ function resumeStateSchema(z: Zod) {
     /** All randomness is a function of these (Philox, counter-based): there is no other generator state. */
     random: z.strictObject({ generator: z.literal('philox'), seed: count, step: count }),
     gradientCheckpointing: z.boolean(),
+    /** ISO date that the chat template wrote into the rows; null: none. */
+    templateDate: z.string().nullable(),
     /** What the run's numbers depend on. */
     inputs: z.record(z.string(), inputValue),
     /** What they may depend on in the last bits: reported when it changes. */
@@ -61,6 +63,7 @@ export interface StateParts {
   cadence: Cadence
   batchSize: number
   gradientCheckpointing: boolean
+  templateDate: string | null
   inputs: RunInputs
   environment: RunInputs
   progress: RunProgress
@@ -76,6 +79,7 @@ export async function writeStateFiles(folder: string, parts: StateParts): Promis
     plan: parts.plan,
     random: { generator: 'philox', seed: parts.seed, step: parts.progress.globalStep },
     gradientCheckpointing: parts.gradientCheckpointing,
+    templateDate: parts.templateDate,
     inputs: parts.inputs,
     environment: parts.environment,
     progress: parts.progress,
@@ -107,7 +111,7 @@ function firstProblem(error: unknown): string {
 }
 
 /** As transformers' TrainerState.save_to_json. */
-export function trainerStateText(parts: Omit<StateParts, 'inputs' | 'environment' | 'version' | 'seed'>): string {
+export function trainerStateText(parts: Omit<StateParts, 'inputs' | 'environment' | 'version' | 'seed' | 'templateDate'>): string {
   const { plan, cadence, progress } = parts
   const state = {
     best_global_step: progress.bestGlobalStep,

@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { makeError } from '../../../lib/core/errors/index.js'
-import type { AdapterSettings, Batch, EngineModel, EngineOptimizer, EpochOptions, StepOutcome, StepSettings, TrainedWeights, TrainingBackend } from '../../../lib/trainers/engine.js'
-import type { EncodedRow, PreparedDataset, TextTokenizer } from '../../../lib/data/index.js'
+import type { AdapterSettings, Batch, EngineModel, EngineOptimizer, StepOutcome, StepSettings, TrainedWeights, TrainingBackend } from '../../../lib/trainers/engine.js'
+import type { EncodedRow, EpochOptions, PreparedDataset, TextTokenizer } from '../../../lib/data/index.js'
 
 export const vocab = 12
 
@@ -178,12 +178,12 @@ function tinyData(options: TinyOptions): PreparedDataset {
     rows: train.length, skippedBadRows: 0, badRowExamples: [], truncatedRows: 0, lostSupervisedTokens: 0, supervisedTokens: tokens, tokens, maxLength: 8,
     rowsWithoutLabels: 0, shapes: { text: train.length }, warnings: [],
   }
-  return { train, validation, report, fingerprint }
+  return { train, validation, report, fingerprint, templateDate: null }
 }
 
 /** Steps of an epoch: the shuffled rows, cut into micro-batches and steps. */
-export function tinyPlan({ lengths, batchSize, accumulation, shuffle, seed, epoch }: EpochOptions): number[][][] {
-  const order = lengths.map((_length, row) => row)
+export function tinyPlan({ rows, batchSize, accumulation, shuffle, seed, epoch }: EpochOptions): number[][][] {
+  const order = Array.from({ length: rows }, (_, row) => row)
   if (shuffle) order.sort((a, b) => hashed('order', seed, epoch, a) - hashed('order', seed, epoch, b))
   const micro: number[][] = []
   for (let start = 0; start < order.length; start += batchSize) micro.push(order.slice(start, start + batchSize))
@@ -224,7 +224,7 @@ export function tinyBackend(options: TinyOptions = {}): TinyBackend {
     resolveModel: (config) => Promise.resolve({ name: config.model.name, folder: config.model.name, dtype: config.model.dtype === 'auto' ? 'fp32' : config.model.dtype, device: 'cpu' }),
     inspectModel: () => Promise.resolve(sizes),
     resolveTargets: (_source, targets) => Promise.resolve(targets === 'all-linear' ? ['q_proj', 'v_proj'] : [...targets].sort()),
-    loadTokenizer: (folder) => Promise.resolve({ files: [path.join(folder, 'tokenizer.json')], dispose: () => undefined }),
+    loadTokenizer: (folder) => Promise.resolve({ files: [path.join(folder, 'tokenizer.json')], dispose: () => undefined } as unknown as TextTokenizer),
     prepareData: () => Promise.resolve(tinyData(options)),
     loadModel(source) {
       options.loadModel?.()
