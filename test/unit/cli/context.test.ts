@@ -16,7 +16,7 @@ function make(flags: Record<string, FlagValue>, terminal = false) {
 function logged(work: () => void): string {
   const original = process.stderr.write.bind(process.stderr)
   let text = ''
-  process.stderr.write = ((chunk: string) => Boolean((text += chunk))) as typeof process.stderr.write
+  process.stderr.write = ((chunk: string) => Boolean((text += chunk)))
   try {
     work()
   } finally {
