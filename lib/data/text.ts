@@ -23,7 +23,8 @@ function firstInvalidByte(bytes: Buffer): number {
     if (isUtf8(withoutCutCharacter(bytes.subarray(0, middle)))) valid = middle
     else invalid = middle
   }
-  return valid
+  // A character that is broken off is reported where it begins.
+  return withoutCutCharacter(bytes.subarray(0, valid)).length
 }
 
 /** Drops up to three bytes at the end that begin a character which would go on. */

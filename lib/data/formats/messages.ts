@@ -19,7 +19,7 @@ const message = z.looseObject({
 const toolList = z.array(z.looseObject({}, 'expected an object'), 'expected a list')
 const schema = z.looseObject({
   messages: z.array(message, 'expected a list of {role, content}').min(1, 'expected at least one message, this is empty'),
-  tools: z.union([toolList, z.string()], 'expected a list').nullish(),
+  tools: z.union([toolList, z.string()], 'expected a list of objects').nullish(),
 })
 
 export const messagesFormat: RowFormat = {
@@ -32,7 +32,7 @@ export const messagesFormat: RowFormat = {
     const result = schema.safeParse(given)
     if (!result.success) return { problem: describeIssue(result.error, given) }
     const tools = readTools(result.data.tools)
-    if (tools === 'broken') return { problem: 'tools: expected a list, this text is not one in JSON' }
+    if (tools === 'broken') return { problem: 'tools: expected a list of objects, this text is not one in JSON' }
     const broken = findBrokenText(result.data.messages, 'messages') ?? findBrokenText(tools, 'tools')
     return broken === null ? { kind: 'chat', messages: result.data.messages, tools } : { problem: broken }
   },

@@ -132,6 +132,15 @@ describe('tokenizer.model with a configuration', () => {
     expect(covered).to.equal(text.length)
   })
 
+  it('gives the ids of the same vocabulary as tokenizer.json for conversations', async () => {
+    const chats = readFixture<{ name: string; tokenizer: string; rendered: string; ids: number[] }[]>('tokenizers/chats.json')
+    const cases = chats.filter((chat) => chat.tokenizer === 'mistral-style' && !chat.rendered.includes('<think>'))
+    expect(cases).not.to.be.empty
+    for (const chat of cases) {
+      expect([...(await tokenizer.encode(chat.rendered, { addSpecialTokens: false }))], chat.name).to.deep.equal(chat.ids)
+    }
+  })
+
   it('streams without half characters', async () => {
     for (const golden of goldens) {
       const stream = tokenizer.streamDecoder()

@@ -1,0 +1,193 @@
+// JSONL and JSON files as rows, and what is said about files that are neither.
+import { expect } from 'chai'
+import { DatasetLoaderRegistry, findDataFiles, registerLoader } from '../../../lib/data/loaders/index.js'
+import { matchName } from '../../../lib/data/loaders/glob.js'
+import { findJsonFault } from '../../../lib/data/loaders/json-error.js'
+import { chunkBytes } from '../../../lib/data/loaders/read.js'
+import { quickLoad } from '../../../lib/data/quick-load.js'
+import { placeText, type LoadedRow } from '../../../lib/data/types.js'
+import { failure, temporaryFolder } from './helpers.js'
+
+const folder = temporaryFolder()
+
+async function load(name: string, content: string | Uint8Array): Promise<LoadedRow[]> {
+  const file = folder.write(name, content)
+  const loader = await DatasetLoaderRegistry.forFile(file)
+  const rows: LoadedRow[] = []
+  for await (const row of loader.load(file)) rows.push({ ...row, place: { ...row.place, file: name } })
+  return rows
+}
+
+/** The rows' values, or "line:column reason". */
+async function read(name: string, content: string | Uint8Array): Promise<unknown[]> {
+  return (await load(name, content)).map((row) => ('value' in row ? row.value : `${placeText(row.place).replace(name, '')} ${row.problem}`))
+}
+
+describe('loading JSONL', () => {
+  it('reads lines with any line ends, a byte-order mark, empty lines and no last line end', async () => {
+    const expected = [{ text: 'a' }, { text: 'b\nc' }, { text: 'é👍' }]
+    expect(await read('a.jsonl', '\ufeff{"text":"a"}\r\n\r\n{"text":"b\\nc"}\n   \n\t\n{"text":"é👍"}')).to.deep.equal(expected)
+    expect(await read('b.jsonl', '{"text":"a"}\n{"text":"b\\nc"}\n{"text":"é👍"}\n')).to.deep.equal(expected)
+    expect(await read('empty.jsonl', '')).to.deep.equal([])
+    expect(await read('blank.jsonl', '\n\r\n  \n')).to.deep.equal([])
+  })
+
+  it('reads lines that are longer than a chunk, and characters that a chunk cuts', async () => {
+    const rows = [{ text: '👍'.repeat(chunkBytes / 2) }, { text: 'x' }, { text: 'é'.repeat(chunkBytes + 7) }, { text: 'y'.repeat(chunkBytes - 11) }]
+    expect(await read('long.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'))).to.deep.equal(rows)
+  })
+
+  it('says where a line is broken and why, and nothing about its content', async () => {
+    const secret = 'hunter2'
+    const lines: [string, string][] = [
+      [`{"text": "${secret}"`, ':1:19 not valid JSON: the text ends inside a value'],
+      [`{"text": ${secret}}`, ':1:10 not valid JSON: a value is expected'],
+      [`{"text": "${secret}",}`, ':1:20 not valid JSON: a name in double quotes is expected'],
+      [`{"text" "${secret}"}`, ':1:9 not valid JSON: ":" is expected'],
+      [`{"text": "${secret}" "x": 1}`, ':1:20 not valid JSON: "," or "}" is expected'],
+      [`{"text": ["${secret}" 1]}`, ':1:21 not valid JSON: "," or "]" is expected'],
+      [`{"text": "${secret}\\q"}`, ':1:18 not valid JSON: unknown escape after "\\"'],
+      [`{"text": "${secret}`, ':1:10 not valid JSON: a text in double quotes is not closed'],
+      [`{"text": "${secret}\u0000"}`, ':1:18 not valid JSON: a control character inside a text is not escaped'],
+      [`{"text": NaN}`, ':1:10 not valid JSON: a value is expected'],
+      [`{"text": 01}`, ':1:11 not valid JSON: "," or "}" is expected'],
+      [`{"text": "${secret}"} x`, ':1:21 not valid JSON: something follows the end of the value'],
+      [`["${secret}"]`, ':1 a row must be an object, this is an array'],
+      [`"${secret}"`, ':1 a row must be an object, this is a text'],
+      ['null', ':1 a row must be an object, this is null'],
+    ]
+    for (const [line, expected] of lines) expect(await read('bad.jsonl', line), line).to.deep.equal([expected])
+  })
+
+  it('goes on after a bad line, with the right line numbers', async () => {
+    expect(await read('mixed.jsonl', '{"a":1}\n\nnope\n{"b":2}\n')).to.deep.equal([{ a: 1 }, ':3:1 not valid JSON: a value is expected', { b: 2 }])
+  })
+
+  it('finds the first byte that is not UTF-8', async () => {
+    const line = (...bytes: number[]): Uint8Array => Buffer.concat([Buffer.from('{"ok":1}\n{"text":"é'), Buffer.from(bytes), Buffer.from('"}\n{"ok":2}')])
+    for (const bytes of [[0xff], [0xc3], [0xe2, 0x82], [0xed, 0xa0, 0x80], [0xf0, 0x9f, 0x91], [0xc0, 0x80], [0x80]]) {
+      expect(await read('utf8.jsonl', line(...bytes)), String(bytes)).to.deep.equal([{ ok: 1 }, ':2:11 the bytes are not UTF-8', { ok: 2 }])
+    }
+  })
+
+  it('explains every text that JSON.parse refuses, and none that it accepts', () => {
+    const parts = ['{', '}', '[', ']', ',', ':', '"a"', '1', '-0.5e+3', 'true', 'null', ' ', '\n', '"\\u00e9"', '"\\x"', '.', '-']
+    let seed = 7
+    const next = (): number => (seed = (seed * 1103515245 + 12345) % 2147483648)
+    let refused = 0
+    for (let i = 0; i < 20000; i++) {
+      const text = Array.from({ length: 1 + (next() % 8) }, () => parts[next() % parts.length]).join('')
+      let valid = true
+      try {
+        JSON.parse(text)
+      } catch {
+        valid = false
+        refused++
+      }
+      const { reason, index } = findJsonFault(text)
+      expect(reason === 'it cannot be read', text).to.equal(valid)
+      expect(index).to.be.within(0, text.length)
+    }
+    expect(refused).to.be.greaterThan(1000)
+    expect(findJsonFault('['.repeat(100_000)).reason).to.equal('nested too deeply')
+  })
+})
+
+describe('loading JSON', () => {
+  it('reads arrays, objects one after another, and JSONL under another name', async () => {
+    const rows = [{ text: 'a, ] } " \\' }, { text: 'b', more: [1, { x: '[' }] }, {}]
+    for (const content of [JSON.stringify(rows), JSON.stringify(rows, null, 2), `\ufeff \n${JSON.stringify(rows)}\r\n`]) {
+      expect(await read('a.json', content)).to.deep.equal(rows)
+    }
+    for (const separator of ['\n', '', ' ']) expect(await read('b.json', rows.map((row) => JSON.stringify(row)).join(separator))).to.deep.equal(rows)
+    expect(await read('pretty.json', rows.map((row) => JSON.stringify(row, null, 2)).join('\n'))).to.deep.equal(rows)
+    expect(await read('empty.json', ' [ ] ')).to.deep.equal([])
+    expect(await read('nothing.json', '')).to.deep.equal([])
+  })
+
+  it('reads rows that cross chunks', async () => {
+    const rows = Array.from({ length: 40 }, (_, i) => ({ i, text: '"\\é👍]}'.repeat(Math.floor(chunkBytes / 30) + i) }))
+    expect(await read('large.json', JSON.stringify(rows))).to.deep.equal(rows)
+  })
+
+  it('says where a row is bad', async () => {
+    const content = '[\n  {"ok": 1},\n  {"text": "x",\n   "y": }\n  , 7, "z", [1]\n]'
+    expect(await read('bad.json', content)).to.deep.equal([
+      { ok: 1 },
+      ':4:9 not valid JSON: a value is expected',
+      ':5 a row must be an object, this is a number',
+      ':5 a row must be an object, this is a text',
+      ':5 a row must be an object, this is an array',
+    ])
+  })
+
+  it('stops at damage between rows, because what follows cannot be trusted', async () => {
+    for (const [content, where] of [
+      ['[{"a":1} {"b":2}]', '1:10'], ['[{"a":1},]', '1:10'], ['[{"a":1}', '1:9'], ['[{"a":1},\n{"b":', '2:1'], ['[{"a":1}] x', '1:11'],
+      ['{"a":1},{"b":2}', '1:8'], ['[,]', '1:2'], ['[', '1:2'],
+    ] as const) {
+      const error = await failure(() => read('broken.json', content), 'FT_DATASET')
+      expect(error.message, content).to.include(`broken.json:${where}:`)
+    }
+  })
+})
+
+describe('choosing files and loaders', () => {
+  it('says what a file is when it is not JSON', async () => {
+    for (const [bytes, what] of [[[0x1f, 0x8b, 8], 'gzip'], [[0x50, 0x41, 0x52, 0x31], 'Parquet'], [[0xff, 0xfe, 0x7b, 0], 'UTF-16']] as const) {
+      const error = await failure(() => read('packed.jsonl', Uint8Array.from(bytes)), 'FT_DATASET')
+      expect(error.message).to.include(what)
+    }
+    const error = await failure(() => read('table.csv', 'text\nhello'), 'FT_DATASET')
+    expect(error.remedy).to.include('.jsonl')
+  })
+
+  it('looks into a file without a known extension', async () => {
+    expect(await read('rows', '\n{"a":1}\n{"a":2}')).to.deep.equal([{ a: 1 }, { a: 2 }])
+    expect(await read('rows.txt', ' [{"a":1}]')).to.deep.equal([{ a: 1 }])
+  })
+
+  it('names what is near a missing file', async () => {
+    folder.write('near/train.jsonl', '{}')
+    folder.write('near/other.json', '[]')
+    expect((await failure(() => findDataFiles(folder.path('near/trian.jsonl')), 'FT_DATASET')).remedy).to.include('train.jsonl')
+    expect((await failure(() => findDataFiles(folder.path('near/zzzzzz')), 'FT_DATASET')).remedy).to.include('other.json, train.jsonl')
+    expect((await failure(() => findDataFiles(folder.path('nowhere/x.jsonl')), 'FT_DATASET')).remedy).to.include('nowhere')
+    expect((await failure(() => findDataFiles(folder.path('near')), 'FT_DATASET')).message).to.include('folder')
+    await failure(() => findDataFiles([]), 'FT_DATASET')
+  })
+
+  it('expands globs in order', async () => {
+    for (const name of ['b', 'a', 'c', '.hidden']) folder.write(`glob/${name}.jsonl`, '{"x":1}')
+    folder.write('glob/deep/er/d.jsonl', '{}')
+    const names = async (pattern: string): Promise<string[]> => (await findDataFiles(folder.path(pattern))).map((file) => file.path.slice(folder.path('glob/').length))
+    expect(await names('glob/*.jsonl')).to.deep.equal(['a.jsonl', 'b.jsonl', 'c.jsonl'])
+    expect(await names('glob/[!b].jsonl')).to.deep.equal(['a.jsonl', 'c.jsonl'])
+    expect(await names('glob/{c,a}.jsonl')).to.deep.equal(['a.jsonl', 'c.jsonl'])
+    expect(await names('glob/**/*.jsonl')).to.deep.equal(['a.jsonl', 'b.jsonl', 'c.jsonl', 'deep/er/d.jsonl'])
+    expect((await findDataFiles([folder.path('glob/b.jsonl'), folder.path('glob/?.jsonl')])).length).to.equal(4)
+    await failure(() => findDataFiles(folder.path('glob/*.json')), 'FT_DATASET')
+    expect(matchName('*a*a*a*a*a*a*a*a*b', 'a'.repeat(5000))).to.equal(false)
+  })
+
+  it('takes a loader from outside', async () => {
+    registerLoader({
+      name: 'lines',
+      extensions: ['.lines.txt'],
+      async *load(file) {
+        await Promise.resolve()
+        yield { place: { file, line: 1 }, value: { text: 'from a plugin' } }
+      },
+    })
+    expect(await quickLoad(folder.write('x.lines.txt', 'anything'))).to.deep.equal([{ text: 'from a plugin' }])
+    await failure(() => registerLoader({ name: 'lines', extensions: ['.q'], load: () => { throw new Error() } }), 'FT_PLUGIN')
+    await failure(() => registerLoader({ name: 'upper', extensions: ['CSV'], load: () => { throw new Error() } }), 'FT_INVALID_ARGUMENT')
+    expect(DatasetLoaderRegistry.names()).to.deep.equal(['jsonl', 'json', 'lines'])
+  })
+
+  it('quickLoad refuses bad rows and empty files, and can be cancelled', async () => {
+    await failure(() => quickLoad(folder.write('q1.jsonl', '{"a":1}\nx')), 'FT_DATASET_ROW')
+    await failure(() => quickLoad(folder.write('q2.jsonl', '')), 'FT_EMPTY_DATASET')
+    await failure(() => quickLoad(folder.write('q3.jsonl', '{}'), { signal: AbortSignal.abort() }), 'FT_CANCELLED')
+  })
+})
