@@ -1,0 +1,171 @@
+// Chat templates come with models: they run in a worker with limits, the same on every day and machine, from
+// source and compiled alike.
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { execFileSync } from 'node:child_process'
+import { expect } from 'chai'
+import ts from 'typescript'
+import { renderChat } from '../../../lib/data/chat.js'
+import { ChatRenderer, type RendererOptions } from '../../../lib/data/templates/renderer.js'
+import type { ChatJob, RenderedChat } from '../../../lib/data/templates/chat.js'
+import { failure, fixture } from './helpers.js'
+
+const hello: ChatJob = { messages: [{ role: 'user', content: 'hello' }] }
+
+async function withRenderer<T>(options: RendererOptions, work: (renderer: ChatRenderer) => Promise<T>): Promise<T> {
+  const renderer = new ChatRenderer(options)
+  try {
+    return await work(renderer)
+  } finally {
+    await renderer.dispose()
+  }
+}
+
+describe('limits of chat templates', () => {
+  it('end a loop that does not, and the event loop goes on meanwhile', async () => {
+    const template = "{% for i in range(100000) %}{% for j in range(100000) %}{% for k in range(100000) %}{% endfor %}{% endfor %}{% endfor %}"
+    let ticks = 0
+    const timer = setInterval(() => ticks++, 10)
+    const error = await withRenderer({ template, limits: { milliseconds: 400 } }, (renderer) => failure(() => renderer.render([hello]), 'FT_TEMPLATE'))
+    clearInterval(timer)
+    expect(error.message).to.include('0.4 s')
+    expect(error.details.job).to.equal(0)
+    expect(ticks).to.be.greaterThan(5)
+  })
+
+  it('hold for memory and output, and a new worker serves what follows', async () => {
+    const doubling = (times: number): string => `{% set ns = namespace(x='0123456789') %}{% for i in range(${times}) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}`
+    await withRenderer({ template: doubling(18), limits: { characters: 1_000_000 } }, async (renderer) => {
+      const [result] = await renderer.render([hello])
+      expect(result).to.have.property('problem').that.includes('1000000 characters')
+    })
+    const hoard = "{% set ns = namespace(x=[]) %}{% for i in range(100000000) %}{% set ns.x = ns.x + [i, i, i, i] %}{% endfor %}"
+    await withRenderer({ template: hoard, limits: { megabytes: 32, milliseconds: 20_000 } }, async (renderer) => {
+      await failure(() => renderer.render([hello]), 'FT_TEMPLATE')
+      await failure(() => renderer.render([hello]), 'FT_TEMPLATE')
+    })
+  })
+
+  it('name the conversation that broke them, and the rest is rendered by another call', async () => {
+    const template = "{% for m in messages %}{% if m.content == 'slow' %}{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}{% endif %}{{ m.content }}{% endfor %}"
+    await withRenderer({ template, limits: { milliseconds: 500 } }, async (renderer) => {
+      const slow: ChatJob = { messages: [{ role: 'user', content: 'slow' }] }
+      expect((await failure(() => renderer.render([hello, slow, hello]), 'FT_TEMPLATE')).details.job).to.equal(1)
+      expect(((await renderer.render([hello]))[0] as RenderedChat).text).to.equal('hello')
+    })
+  })
+})
+
+describe('rendering conversations', () => {
+  it('reports what the template says about a row, and a template that cannot be read', async () => {
+    const mistral = readFileSync(fixture('tokenizers/templates/mistral.jinja'), 'utf8')
+    await withRenderer({ template: mistral, variables: { bos_token: '<s>', eos_token: '</s>' } }, async (renderer) => {
+      const twice = [{ role: 'user', content: 'a' }, { role: 'user', content: 'b' }]
+      const [bad, good] = await renderer.render([{ messages: twice }, hello])
+      expect(bad).to.deep.equal({ problem: 'the chat template refused it: Conversation roles must alternate user/assistant/user/assistant/...' })
+      expect((good as RenderedChat).text).to.equal('<s>[INST] hello [/INST]')
+    })
+    const error = await withRenderer({ template: '{% if %}' }, (renderer) => failure(() => renderer.render([hello]), 'FT_TEMPLATE'))
+    expect(error.message).to.include('cannot be read')
+  })
+
+  it('is the same on every day and in every language', async () => {
+    const template = "{{ strftime_now('%d %B %b %Y %H:%M') }}"
+    const now = new Date(2024, 2, 5, 9, 7)
+    const environment = process.env.LANG
+    process.env.LANG = 'de_DE.UTF-8'
+    await withRenderer({ template, now }, async (renderer) => {
+      expect(((await renderer.render([hello]))[0] as RenderedChat).text).to.equal('05 March Mar 2024 09:07')
+    })
+    if (environment === undefined) delete process.env.LANG
+    else process.env.LANG = environment
+  })
+
+  it('passes tools and named tokens, and uses the template for tools', async () => {
+    const template = '{{ bos_token }}{{ tools is none }}'
+    const toolTemplate = '{{ tools[0] | tojson }}'
+    const tools = [{ type: 'function', function: { name: 'f', parameters: { ü: [1, 2.5, true, null] } } }]
+    await withRenderer({ template, toolTemplate, variables: { bos_token: '<s>' } }, async (renderer) => {
+      const texts = (await renderer.render([hello, { ...hello, tools }])).map((result) => (result as RenderedChat).text)
+      expect(texts[0]).to.match(/^<s>true$/i)
+      expect(texts[1]).to.equal('{"type": "function", "function": {"name": "f", "parameters": {"ü": [1, 2.5, true, null]}}}')
+    })
+  })
+
+  it('marks what the assistant wrote whatever surrounds it', async () => {
+    const cases: [string, string, string[]][] = [
+      // A template that opens a turn unasked.
+      [readFileSync(fixture('tokenizers/templates/llama3-always.jinja'), 'utf8'), '', ['one<|eot_id|>', 'two<|eot_id|>']],
+      // No control tokens: the turns end where the next rendering begins.
+      ["{% for m in messages %}### {{ m.role }}:\n{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}### assistant:\n{% endif %}", '', ['one\n', 'two\n']],
+      // ChatML without add_generation_prompt: the header is not what the assistant writes.
+      ["{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}", '', ['one<|im_end|>\n', 'two<|im_end|>\n']],
+      // An end of text at the end only.
+      ["{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% else %}<|endoftext|>{% endif %}", '', ['one<|end|>', 'two<|end|><|endoftext|>']],
+      // Spaces around {% generation %} tags.
+      ["{% for m in messages %}\n{%- if m.role == 'assistant' %}\nA: {% generation %} {{ m.content }}!{% endgeneration %}\n{% else %}\nU: {{ m.content }}\n{% endif %}{% endfor %}", '', [' one!', ' two!']],
+    ]
+    const controlTokens = ['<|eot_id|>', '<|start_header_id|>', '<|end_header_id|>', '<|im_end|>', '<|im_start|>', '<|end|>', '<|user|>', '<|assistant|>', '<|endoftext|>']
+    const messages = [{ role: 'user', content: 'a' }, { role: 'assistant', content: 'one' }, { role: 'user', content: 'b' }, { role: 'assistant', content: 'two' }]
+    for (const [template, , expected] of cases) {
+      await withRenderer({ template, controlTokens, variables: { bos_token: '<s>' } }, async (renderer) => {
+        const [result] = await renderer.render([{ messages, spans: true }])
+        const { text, spans } = result as RenderedChat
+        expect(spans.map(([begin, end]) => text.slice(begin, end)), template).to.deep.equal(expected)
+      })
+    }
+  })
+
+  it('says so when it cannot tell what the assistant wrote', async () => {
+    const template = "{% if messages | length > 2 %}X{% endif %}{% for m in messages %}{% if m.content not in ['a', 'b', 'one', 'two'] %}{{ raise_exception('no') }}{% endif %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}>{% endif %}"
+    const messages = [{ role: 'user', content: 'a' }, { role: 'assistant', content: 'one' }, { role: 'user', content: 'b' }, { role: 'assistant', content: 'two' }]
+    await withRenderer({ template }, async (renderer) => {
+      const [result] = await renderer.render([{ messages, spans: true }])
+      expect(result).to.have.property('problem').that.includes('does not show which part the assistant wrote')
+    })
+    await withRenderer({ template: '{% generation %}{% generation %}{% endgeneration %}{% endgeneration %}' }, async (renderer) => {
+      expect((await renderer.render([{ messages, spans: true }]))[0]).to.have.property('problem').that.includes('nests')
+    })
+  })
+
+  it('renderChat takes a template or a tokenizer', async () => {
+    expect(await renderChat(hello.messages, { template: '{{ messages[0].content }}' })).to.equal('hello')
+    await failure(() => renderChat(hello.messages, {}), 'FT_TEMPLATE')
+    await failure(() => renderChat(hello.messages, { template: "{{ raise_exception('no') }}" }), 'FT_TEMPLATE')
+  })
+})
+
+describe('the compiled package', () => {
+  const root = fileURLToPath(new URL('../../../', import.meta.url))
+  let folder: string
+
+  before(() => {
+    // Inside the repository, so that packages resolve as they do from dist/.
+    mkdirSync(path.join(root, 'build'), { recursive: true })
+    folder = mkdtempSync(path.join(root, 'build', 'compiled-'))
+  })
+  after(() => rmSync(folder, { recursive: true, force: true }))
+
+  it('starts its worker without a loader for TypeScript', () => {
+    for (const part of ['data', 'core']) compile(path.join(root, 'lib', part), path.join(folder, part))
+    writeFileSync(path.join(folder, 'package.json'), '{"type":"module"}')
+    const script = `
+      import { ChatRenderer } from ${JSON.stringify(pathToFileURL(path.join(folder, 'data/templates/renderer.js')).href)}
+      const renderer = new ChatRenderer({ template: '{{ messages[0].content }}' })
+      console.log(JSON.stringify(await renderer.render([{ messages: [{ role: 'user', content: 'compiled' }] }])))`
+    // The renderer is not disposed: an idle worker must not keep the process alive.
+    const output = execFileSync(process.execPath, ['--input-type=module', '--eval', script], { cwd: '/', encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' }, timeout: 15_000 })
+    expect((JSON.parse(output) as RenderedChat[])[0]).to.include({ text: 'compiled' })
+  })
+
+  function compile(from: string, to: string): void {
+    for (const name of readdirSync(from, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))) {
+      mkdirSync(path.dirname(path.join(to, name)), { recursive: true })
+      const { outputText } = ts.transpileModule(readFileSync(path.join(from, name), 'utf8'), {
+        compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true },
+      })
+      writeFileSync(path.join(to, name.replace(/\.ts$/, '.js')), outputText)
+    }
+  }
+})
