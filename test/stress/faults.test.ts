@@ -64,7 +64,6 @@ describe('a run among faults', function () {
     for (const [index, at] of [3, 12, 31, 58, 83, 117, 150].entries()) {
       const output = `failing-${at}`
       const folder = await stoppedRun(output)
-      const before = await checkpointState(path.join(folder, 'checkpoint-4'))
       const result = await runTrain(scratch.args(output, '--resume'), { env: fault(output, at, index % 2 === 0 ? 28 : 5) })
       if (result.code === 0) continue // an fsync of a folder may be refused; later points may lie behind the end
       failures += 1
@@ -72,8 +71,9 @@ describe('a run among faults', function () {
       expect(result.stderr, `change ${at}`).to.match(/ENOSPC|EIO|No space|Input\/output/)
       const left = await fs.readdir(folder)
       expect(left.filter((name) => /^\.(tmp|old)-/.test(name)), `change ${at}`).to.deep.equal([])
-      expect(await checkpointsIn(folder)).to.include('checkpoint-4')
-      expect(await checkpointState(path.join(folder, 'checkpoint-4'))).to.deep.equal(before)
+      const kept = await checkpointsIn(folder)
+      expect(kept.length, `change ${at}`).to.be.at.least(2)
+      for (const name of kept) expect(await checkpointState(path.join(folder, name)), `change ${at}, ${name}`).to.deep.equal(await checkpointState(scratch.path('whole', name)))
       await trainedEvents(scratch.args(output, '--resume'))
       expect(await checkpointState(path.join(folder, 'checkpoint-8')), `change ${at}`).to.deep.equal(reference)
     }
