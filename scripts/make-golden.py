@@ -289,13 +289,23 @@ def greedy(model, prompt, count, penalty=1.0):
     return ids[len(prompt):], lead
 
 
+def greedy_cached(model, prompt, count, penalty):
+    """The same through generate() with its key-value cache. Dynamic rope leaves cached keys at the base they were
+    turned by, so past the original length this is another continuation; everywhere else it is the same one."""
+    out = model.generate(torch.tensor([prompt]), max_new_tokens=count, do_sample=False, use_cache=True, repetition_penalty=penalty,
+                         eos_token_id=-1, pad_token_id=0)
+    return out[0, len(prompt):].tolist()
+
+
 def record_generation(make, generator, penalty, count=48):
     """The first random prompt whose continuation varies, never hesitates and never meets the end-of-sequence id."""
     for _ in range(400):
         prompt = torch.randint(3, VOCAB, (4,), generator=generator).tolist()
         tokens, lead = greedy(make(), prompt, count, penalty)
         if lead > 2e-3 and EOS not in tokens and len(set(tokens)) >= 8:
-            return dict(prompt=prompt, tokens=tokens, repetition_penalty=penalty, smallest_lead=lead)
+            cached = greedy_cached(make(), prompt, count, penalty)
+            assert cached == tokens or make().config.rope_parameters["rope_type"] == "dynamic", "the cache changes the text"
+            return dict(prompt=prompt, tokens=tokens, tokens_with_cache=cached, repetition_penalty=penalty, smallest_lead=lead)
     raise AssertionError("no decided prompt found")
 
 

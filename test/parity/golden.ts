@@ -27,7 +27,8 @@ export interface Golden {
   logits: LogitsRecord[]
   lora: RunRecord
   full: RunRecord & { first_gradient_norms: Record<string, number> }
-  generation: { prompt: number[]; tokens: number[]; repetition_penalty: number }[]
+  /** tokens_with_cache differs where rope is dynamic: cached keys keep the rotation they got. */
+  generation: { prompt: number[]; tokens: number[]; tokens_with_cache: number[]; repetition_penalty: number }[]
 }
 
 export interface GoldenCase {

@@ -36,7 +36,7 @@ describe('logits as transformers computes them', function () {
 
     for (const dtype of ['bf16', 'fp16'] as const) {
       it(`${golden.name}: computed in ${dtype}`, async () => {
-        const subject = await openSubject(golden.model, dtype)
+        const subject = await openSubject(golden.model, { dtype })
         try {
           await compare(golden, subject, false, HALF[dtype])
           await subject.loadAdapter(golden.adapter)

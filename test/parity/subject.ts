@@ -91,8 +91,9 @@ export class Subject {
   }
 }
 
-export async function openSubject(model: string, dtype: 'fp32' | 'bf16' | 'fp16' = 'fp32'): Promise<Subject> {
-  return new Subject(await loadModel({ name: model, dtype, device: 'cpu' }))
+/** One thread unless told: the models are so small that threads only wait for each other. */
+export async function openSubject(model: string, { dtype = 'fp32', threads = 1 }: { dtype?: 'fp32' | 'bf16' | 'fp16'; threads?: number } = {}): Promise<Subject> {
+  return new Subject(await loadModel({ name: model, dtype, device: 'cpu', threads }))
 }
 
 export function rowBatch(rows: Row[]): RowBatch {

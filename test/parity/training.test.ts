@@ -81,7 +81,7 @@ describe('the same gradients however the rows of a step are split', function () 
     it(`${name}: 8 × 1, 1 × 8, 4 × 2 and checkpointing`, async () => {
       const golden = at(goldenCases().filter((entry) => entry.name === name), 0)
       const rows = golden.golden.rows.slice(0, 8)
-      const subject = await openSubject(golden.model)
+      const subject = await openSubject(golden.model, { threads: 2 })
       try {
         await subject.loadAdapter(golden.adapter)
         const trainer = await subject.trainer({ weightDecay: 0 })
