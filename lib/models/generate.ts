@@ -1,7 +1,7 @@
 // Generation over one or several prompts: token by token from the engine, text piece by piece through the tokenizer,
 // stop strings, cancellation. Half characters and possible beginnings of stop strings are held back.
 import { makeError } from '../core/errors/index.js'
-import type { TextTokenizer } from '../data/index.js'
+import type { StreamDecoder, TextTokenizer } from '../data/index.js'
 import type { NativeGeneration, NativeModel } from '../native/binding.js'
 import { withCancel } from './cancel.js'
 import type { TokenRow } from './batch.js'
@@ -71,6 +71,7 @@ async function* steps(
   options: GenerateOptions,
 ): AsyncGenerator<{ tokens: Int32Array; finish(row: number): void }> {
   const { signal } = options
+  if (options.maxNewTokens === 0) return
   const generation: NativeGeneration = await withCancel(signal, () =>
     model.native.startGeneration([...prompts], {
       maxNewTokens: options.maxNewTokens ?? defaultMaxNewTokens,
@@ -84,7 +85,6 @@ async function* steps(
     }),
   )
   try {
-    if ((options.maxNewTokens ?? defaultMaxNewTokens) === 0) return
     for (;;) {
       const { tokens, done } = await withCancel(signal, (cancel) => generation.next(cancel))
       yield { tokens, finish: (row) => generation.finish(row) }
@@ -109,33 +109,33 @@ class RowText {
   finishReason: FinishReason = 'length'
   readonly #stops: StopStrings
   readonly #stopIds: ReadonlySet<number>
-  readonly #decoder: ReturnType<TextTokenizer['streamDecoder']>
+  readonly #decoder: StreamDecoder
   #over = false
 
-  constructor(tokenizer: TextTokenizer, ids: ReadonlySet<number>, options: GenerateOptions) {
+  constructor(tokenizer: TextTokenizer, prompt: Int32Array, ids: ReadonlySet<number>, options: GenerateOptions) {
     const { stop } = options
     this.#stops = new StopStrings(stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop)
     this.#stopIds = ids
-    this.#decoder = tokenizer.streamDecoder()
+    this.#decoder = tokenizer.streamDecoder({ before: prompt })
   }
 
   get over(): boolean {
     return this.#over
   }
 
-  push(token: number): string {
+  async push(token: number): Promise<string> {
     if (this.#over || token < 0) return ''
     this.tokens.push(token)
     if (this.#stopIds.has(token)) {
       this.finishReason = 'stop_token'
-      return this.end()
+      return await this.end()
     }
-    return this.#find(this.#decoder.push(token))
+    return this.#find(await this.#decoder.push(token))
   }
 
-  end(): string {
+  async end(): Promise<string> {
     if (this.#over) return ''
-    const found = this.#find(this.#decoder.end())
+    const found = this.#find(await this.#decoder.end())
     this.#over = true
     return this.finishReason === 'stop_string' ? found : found + this.#stops.end()
   }
@@ -153,15 +153,15 @@ class RowText {
 export async function* generateText(model: GenerationModel, prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, GeneratedRow, undefined> {
   const tokenizer = await model.tokenizer()
   const ids = await tokenizer.encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true })
-  const row = new RowText(tokenizer, stopIds(model, options), options)
+  const row = new RowText(tokenizer, ids, stopIds(model, options), options)
   let text = ''
   for await (const { tokens } of steps(model, [ids], options)) {
-    const piece = row.push(tokens[0] ?? -1)
+    const piece = await row.push(tokens[0] ?? -1)
     text += piece
     if (piece !== '') yield piece
     if (row.over) break
   }
-  const rest = row.end()
+  const rest = await row.end()
   if (rest !== '') yield rest
   return { text: text + rest, tokens: row.tokens, finishReason: row.finishReason }
 }
@@ -179,7 +179,7 @@ export async function generateBatch(model: GenerationModel, prompts: readonly (s
     typeof prompt === 'string' ? await tokenizer.encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true }) : toTokenRow(prompt)
   const ids = await Promise.all(prompts.map(encode))
   const stops = stopIds(model, options)
-  const rows = prompts.map(() => ({ row: new RowText(tokenizer, stops, options), text: '' }))
+  const rows = ids.map((prompt) => ({ row: new RowText(tokenizer, prompt, stops, options), text: '' }))
   const add = (index: number, piece: string): void => {
     const entry = rows[index]
     if (entry === undefined || piece === '') return
@@ -189,11 +189,11 @@ export async function generateBatch(model: GenerationModel, prompts: readonly (s
   for await (const { tokens, finish } of steps(model, ids, options)) {
     for (const [index, { row }] of rows.entries()) {
       if (row.over) continue
-      add(index, row.push(tokens[index] ?? -1))
+      add(index, await row.push(tokens[index] ?? -1))
       if (row.finishReason === 'stop_string') finish(index)
     }
     if (rows.every(({ row }) => row.over)) break
   }
-  for (const [index, { row }] of rows.entries()) add(index, row.end())
+  for (const [index, { row }] of rows.entries()) add(index, await row.end())
   return rows.map(({ row, text }) => ({ text, tokens: row.tokens, finishReason: row.finishReason }))
 }

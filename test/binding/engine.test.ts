@@ -55,11 +55,11 @@ describe('the engine through the addon', () => {
     const optimizer = await native().createOptimizer(model, adamw)
     const losses: number[] = []
     for (let step = 0; step < 30; step++) {
-      const result = await optimizer.step([rows(16)], { ...stepOptions, step })
+      const result = await optimizer.step([rows(16)], { ...stepOptions, step, learningRate: 5e-2 })
       expect(result).to.include({ applied: true, skipped: null, tokens: 16, supervisedTokens: 15, lossScale: 1 })
       losses.push(result.loss)
     }
-    expect(losses.at(-1)).to.be.below((losses[0] as number) * 0.9)
+    expect(losses.at(-1)).to.be.below((losses[0] as number) - 0.1)
     const trained = await model.forward(rows(16))
     expect(trained).to.not.deep.equal(before)
 

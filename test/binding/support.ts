@@ -47,7 +47,9 @@ export function tinyFolder(changes: Record<string, unknown> = {}): string {
   return folder
 }
 
+/** One thread: on a busy machine two threads spend their time waiting for each other over such small products. */
 export async function tinyModel(changes: Record<string, unknown> = {}): Promise<NativeModel> {
+  if (native().buildInfo().threads !== 1) await native().setNumThreads(1)
   return await native().loadModel({ path: tinyFolder(changes), dtype: 'fp32', device: 'cpu', init: 'random', seed: 1 })
 }
 
@@ -71,7 +73,7 @@ export function rows(...lengths: number[]): NativeBatch {
 
 /** A batch whose step takes a good fraction of a second. */
 export function slowRows(): NativeBatch {
-  return rows(...Array.from({ length: 64 }, () => 120))
+  return rows(...Array.from({ length: 128 }, () => 120))
 }
 
 /** Awaits a failure with this code, and hands the error back. Also for synchronous throws. */
