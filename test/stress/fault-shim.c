@@ -2,7 +2,8 @@
 //   snapshot  copy the folder before each change: what a kill -9 at that moment would leave behind
 //   error     let change number FT_FAULT_AT, and every later write, fail with FT_FAULT_ERRNO
 //   kill      end the process with SIGKILL before change number FT_FAULT_AT
-// Set FT_FAULT_DIR (absolute), FT_FAULT_MODE, FT_FAULT_SNAPSHOTS. Lines of training.log do not count.
+//   log       write a line for each change to FT_FAULT_LOG: operation, path, and for rename the new path
+// Set FT_FAULT_DIR (absolute) and FT_FAULT_MODE. Lines of training.log do not count.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -33,10 +34,11 @@ static int inside(const char *path) {
   return name == NULL || (strcmp(name, "/training.log") != 0 && strcmp(name, "/.ft-native.lock") != 0);
 }
 
-static int inside_fd(int fd) {
-  char link[64], path[4096];
+// Puts the path of an open file into `path`.
+static int inside_fd(int fd, char path[4096]) {
+  char link[64];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t length = readlink(link, path, sizeof path - 1);
+  ssize_t length = readlink(link, path, 4095);
   if (length <= 0) return 0;
   path[length] = '\0';
   return inside(path);
@@ -51,15 +53,23 @@ static void snapshot(int number) {
   if (posix_spawn(&child, "/bin/cp", NULL, NULL, arguments, environment) == 0) waitpid(child, NULL, 0);
 }
 
+static void record(const char *operation, const char *path, const char *other) {
+  FILE *file = fopen(getenv("FT_FAULT_LOG"), "a");
+  if (file == NULL) return;
+  fprintf(file, "%s\t%s\t%s\n", operation, path, other);
+  fclose(file);
+}
+
 // Returns 1 when the call is to fail (errno is set).
-static int change(int is_write) {
+static int change(const char *operation, const char *path, const char *other) {
   const char *mode = getenv("FT_FAULT_MODE");
   if (mode == NULL) return 0;
-  int saved = errno, fail = 0;
+  int saved = errno, fail = 0, is_write = strcmp(operation, "write") == 0;
   pthread_mutex_lock(&lock);
   int number = ++counter;
   int at = atoi(getenv("FT_FAULT_AT") ? getenv("FT_FAULT_AT") : "0");
   if (strcmp(mode, "snapshot") == 0) snapshot(number);
+  if (strcmp(mode, "log") == 0) record(operation, path, other);
   if (strcmp(mode, "kill") == 0 && number == at) kill(getpid(), SIGKILL);
   if (strcmp(mode, "error") == 0 && (number == at || (failing && is_write))) fail = failing = 1;
   pthread_mutex_unlock(&lock);
@@ -71,62 +81,70 @@ static int change(int is_write) {
 
 ssize_t write(int fd, const void *data, size_t size) {
   REAL(write);
-  if (inside_fd(fd) && change(1)) return -1;
+  char path[4096];
+  if (inside_fd(fd, path) && change("write", path, "")) return -1;
   return real(fd, data, size);
 }
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
   REAL(pwrite);
-  if (inside_fd(fd) && change(1)) return -1;
+  char path[4096];
+  if (inside_fd(fd, path) && change("write", path, "")) return -1;
   return real(fd, data, size, offset);
 }
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
   REAL(pwrite64);
-  if (inside_fd(fd) && change(1)) return -1;
+  char path[4096];
+  if (inside_fd(fd, path) && change("write", path, "")) return -1;
   return real(fd, data, size, offset);
 }
 ssize_t writev(int fd, const struct iovec *parts, int count) {
   REAL(writev);
-  if (inside_fd(fd) && change(1)) return -1;
+  char path[4096];
+  if (inside_fd(fd, path) && change("write", path, "")) return -1;
   return real(fd, parts, count);
 }
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
   REAL(pwritev);
-  if (inside_fd(fd) && change(1)) return -1;
+  char path[4096];
+  if (inside_fd(fd, path) && change("write", path, "")) return -1;
   return real(fd, parts, count, offset);
 }
 int ftruncate(int fd, off_t size) {
   REAL(ftruncate);
-  if (inside_fd(fd) && change(1)) return -1;
+  char path[4096];
+  if (inside_fd(fd, path) && change("write", path, "")) return -1;
   return real(fd, size);
 }
 int fsync(int fd) {
   REAL(fsync);
-  if (inside_fd(fd) && change(0)) return -1;
+  char path[4096];
+  if (inside_fd(fd, path) && change("fsync", path, "")) return -1;
   return real(fd);
 }
 int fdatasync(int fd) {
   REAL(fdatasync);
-  if (inside_fd(fd) && change(0)) return -1;
+  char path[4096];
+  if (inside_fd(fd, path) && change("fsync", path, "")) return -1;
   return real(fd);
 }
 int rename(const char *from, const char *to) {
   REAL(rename);
-  if ((inside(from) || inside(to)) && change(0)) return -1;
+  if ((inside(from) || inside(to)) && change("rename", from, to)) return -1;
   return real(from, to);
 }
 int unlink(const char *path) {
   REAL(unlink);
-  if (inside(path) && change(0)) return -1;
+  if (inside(path) && change("unlink", path, "")) return -1;
   return real(path);
 }
 int rmdir(const char *path) {
   REAL(rmdir);
-  if (inside(path) && change(0)) return -1;
+  if (inside(path) && change("rmdir", path, "")) return -1;
   return real(path);
 }
 int mkdir(const char *path, mode_t mode) {
   REAL(mkdir);
-  if (inside(path) && change(0)) return -1;
+  if (inside(path) && change("mkdir", path, "")) return -1;
   return real(path, mode);
 }
 static int creates(int flags) { return (flags & (O_CREAT | O_TRUNC)) != 0; }
@@ -136,7 +154,7 @@ int open(const char *path, int flags, ...) {
   va_start(list, flags);
   mode_t mode = va_arg(list, mode_t);
   va_end(list);
-  if (creates(flags) && inside(path) && change(0)) return -1;
+  if (creates(flags) && inside(path) && change("create", path, "")) return -1;
   return real(path, flags, mode);
 }
 int open64(const char *path, int flags, ...) {
@@ -145,6 +163,6 @@ int open64(const char *path, int flags, ...) {
   va_start(list, flags);
   mode_t mode = va_arg(list, mode_t);
   va_end(list);
-  if (creates(flags) && inside(path) && change(0)) return -1;
+  if (creates(flags) && inside(path) && change("create", path, "")) return -1;
   return real(path, flags, mode);
 }
