@@ -61,6 +61,8 @@ export async function prepareDataset(options: PrepareDatasetOptions): Promise<Pr
   try {
     await collected.read(files)
     const trainRows = collected.store.rows.length
+    // Where no row is good, the first fault says more than "empty".
+    if (trainRows === 0) collected.badRows.check()
     refuseEmpty(files, trainRows)
     if (validationFiles.length > 0) {
       await collected.read(validationFiles)

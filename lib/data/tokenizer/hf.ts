@@ -1,6 +1,6 @@
 // tokenizer.json through the Rust library of Hugging Face, guarded: see guard.ts for how trust works.
 import { createRequire } from 'node:module'
-import type { Encoding, Tokenizer } from 'tokenizers'
+import type * as tokenizers from 'tokenizers'
 import { fail, FineTuneError, makeError } from '../../core/errors/index.js'
 import { codePointToUtf16, findLoneSurrogate } from '../text.js'
 import { mayMatch, type Encoded, type EncodeRequest, type TokenizerEngine, type Trust } from './engine.js'
@@ -17,8 +17,8 @@ const markerCharacters = /[\u{100000}-\u{10ffff}]/u
 export async function loadHfTokenizer(path: string, files: TokenizerFiles): Promise<TokenizerEngine> {
   const guarded = guardTokenizer(path, readTokenizerJson(path, await readText(path)), files)
   // The library is loaded with the first tokenizer: it costs time and memory.
-  const library = createRequire(import.meta.url)('tokenizers') as typeof import('tokenizers')
-  let tokenizer: Tokenizer
+  const library = createRequire(import.meta.url)('tokenizers') as typeof tokenizers
+  let tokenizer: tokenizers.Tokenizer
   try {
     tokenizer = library.Tokenizer.fromString(guarded.json)
   } catch (error) {
@@ -51,7 +51,7 @@ class HfEngine implements TokenizerEngine {
   readonly vocabSize: number
   readonly controls: readonly string[]
   readonly #path: string
-  #tokenizer: Tokenizer | null
+  #tokenizer: tokenizers.Tokenizer | null
   readonly #byContent: ReadonlyMap<string, ControlToken>
   readonly #byId: ReadonlyMap<number, ControlToken>
   readonly #tokens: readonly ControlToken[]
@@ -62,7 +62,7 @@ class HfEngine implements TokenizerEngine {
   /** Tokens that the library matches only under conditions: whether it did is looked up afterwards. */
   readonly #conditional: boolean
 
-  constructor(path: string, tokenizer: Tokenizer, guarded: GuardedTokenizer) {
+  constructor(path: string, tokenizer: tokenizers.Tokenizer, guarded: GuardedTokenizer) {
     this.#path = path
     this.#tokenizer = tokenizer
     this.#tokens = guarded.controls
@@ -85,7 +85,7 @@ class HfEngine implements TokenizerEngine {
       const encodings = await this.#encodeBatch(marked.map((mark) => mark.text), addSpecialTokens)
       for (const [i, index] of group.entries()) {
         const request = requests[index] as EncodeRequest
-        const encoding = await this.#settle(request, marked[i] as Marked, encodings[i] as Encoding)
+        const encoding = await this.#settle(request, marked[i] as Marked, encodings[i] as tokenizers.Encoding)
         results[index] = this.#convert(request, encoding)
       }
     }
@@ -124,7 +124,7 @@ class HfEngine implements TokenizerEngine {
     this.#tokenizer = null
   }
 
-  #open(): Tokenizer {
+  #open(): tokenizers.Tokenizer {
     return this.#tokenizer ?? fail('FT_HANDLE_DISPOSED', 'the tokenizer was disposed', { remedy: 'load it again' })
   }
 
@@ -167,7 +167,7 @@ class HfEngine implements TokenizerEngine {
   }
 
   /** Encodes again without the markers that the library did not take (single_word, normalized). */
-  async #settle(request: EncodeRequest, marked: Marked, encoding: Encoding): Promise<Encoding> {
+  async #settle(request: EncodeRequest, marked: Marked, encoding: tokenizers.Encoding): Promise<tokenizers.Encoding> {
     if (!this.#conditional || marked.places.length === 0) return encoding
     const ids = encoding.getIds()
     const taken = new Set<string>()
@@ -186,10 +186,10 @@ class HfEngine implements TokenizerEngine {
     })
     if (missed.length === 0) return encoding
     const again = this.#mark(request, new Set(missed.map((place) => place.start)))
-    return (await this.#encodeBatch([again.text], request.addSpecialTokens))[0] as Encoding
+    return (await this.#encodeBatch([again.text], request.addSpecialTokens))[0] as tokenizers.Encoding
   }
 
-  async #encodeBatch(texts: string[], addSpecialTokens: boolean): Promise<Encoding[]> {
+  async #encodeBatch(texts: string[], addSpecialTokens: boolean): Promise<tokenizers.Encoding[]> {
     const size = texts.reduce((sum, text) => sum + text.length, 0)
     let timer: NodeJS.Timeout | undefined
     const limit = patienceMs + size / bytesPerMs
@@ -210,7 +210,7 @@ class HfEngine implements TokenizerEngine {
     }
   }
 
-  #convert(request: EncodeRequest, encoding: Encoding): Encoded {
+  #convert(request: EncodeRequest, encoding: tokenizers.Encoding): Encoded {
     const ids = Int32Array.from(encoding.getIds())
     const encoded: Encoded = { ids, prefix: 0, suffix: 0 }
     if (request.addSpecialTokens) {

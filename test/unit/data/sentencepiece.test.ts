@@ -53,7 +53,7 @@ for (const folder of ['sp-bpe', 'sp-unigram']) {
         const text = golden.text as string
         const [encoded] = await plain.encode([{ text, trust: 'none', addSpecialTokens: false, offsets: true }])
         const bytes = Buffer.from(text)
-        const boundary = (byte: number): boolean => (bytes[byte] === undefined ? true : (bytes[byte]! & 0xc0) !== 0x80)
+        const boundary = (byte: number): boolean => (bytes[byte] === undefined ? true : (bytes[byte] & 0xc0) !== 0x80)
         golden.offsets.forEach(([begin, end], i) => {
           if (boundary(begin)) expect(encoded!.offsets![2 * i], `${golden.name} ${i}`).to.equal(bytes.subarray(0, begin).toString().length)
           if (boundary(end)) expect(encoded!.offsets![2 * i + 1], `${golden.name} ${i}`).to.equal(bytes.subarray(0, end).toString().length)
