@@ -120,6 +120,20 @@ TEST(engine_logits_match_reference) {
   }
 }
 
+TEST(engine_eager_attention_is_the_same) {
+  const std::string folder = TempFolder().string();
+  auto model = RandomModel(folder, "fp32", false, kVariants[1]);
+  LoadOptions options;
+  options.path = folder;
+  options.random_init = true;
+  options.seed = 7;
+  options.attention = "eager";
+  const HostBatch batch = MakeRows({9, 20}, 61);
+  EXPECT(RelativeError(Model::Load(options, nullptr, nullptr)->Forward(batch, nullptr), model->Forward(batch, nullptr)) < 1e-5);
+  options.attention = "fast";
+  EXPECT_THROWS_CODE(Model::Load(options, nullptr, nullptr), kInvalidArgument);
+}
+
 TEST(engine_lora_gradients_match_reference) {
   for (const bool checkpointing : {false, true}) {
     for (const char* extra : kVariants) {

@@ -20,23 +20,34 @@ ForwardContext InferenceContext(const Batch& batch, const CancelToken* cancel) {
   return context;
 }
 
+// flash asks for a kernel that this device has; auto takes it where it is.
+void CheckAttention(const std::string& attention, const at::Device& device) {
+  FT_CHECK(attention == "auto" || attention == "flash" || attention == "eager", kInvalidArgument,
+           "attention \"{}\" is unknown: expected auto, flash or eager", attention);
+  if (attention == "flash" && !device.is_cpu()) {
+    throw Error(ErrorCode::kIncompatibleConfig, "there is no flash attention for device " + device.str() + " in this build", "use --attention auto or eager");
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<Model> Model::Load(const LoadOptions& options, const ProgressFn& progress, const CancelToken* cancel) {
   const at::ScalarType dtype = ParseDtype(options.dtype);
   const at::Device device = ParseDevice(options.device);
+  CheckAttention(options.attention, device);
   DecoderSpec spec = ReadDecoderSpec(options.path);
   auto model = std::make_shared<Model>();
   if (options.random_init) {
     model->decoder_ = std::make_unique<Decoder>(spec, dtype, device);
     RandomiseWeights(*model->decoder_, options.seed);
-    return model;
+  } else {
+    const WeightFolder folder = WeightFolder::Open(options.path);
+    const CheckedTensors tensors = CheckTensors(spec, folder);  // before anything is allocated
+    spec.tie_word_embeddings = tensors.tie_word_embeddings;
+    model->decoder_ = std::make_unique<Decoder>(spec, dtype, device);
+    LoadWeightsInto(*model->decoder_, tensors, progress, cancel);
   }
-  const WeightFolder folder = WeightFolder::Open(options.path);
-  const CheckedTensors tensors = CheckTensors(spec, folder);  // before anything is allocated
-  spec.tie_word_embeddings = tensors.tie_word_embeddings;
-  model->decoder_ = std::make_unique<Decoder>(spec, dtype, device);
-  LoadWeightsInto(*model->decoder_, tensors, progress, cancel);
+  if (options.attention == "eager") model->decoder_->UseEagerAttention();
   return model;
 }
 

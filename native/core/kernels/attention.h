@@ -14,6 +14,7 @@ namespace ft::kernels {
 struct AttentionOptions {
   double scale = 1.0;
   int64_t window = 0;  // 0: all earlier tokens
+  bool eager = false;  // the composite version everywhere
 };
 
 struct AttentionResult {

@@ -22,6 +22,7 @@ struct AttentionCore {
   int64_t layer = 0;
   const NormWeight* q_norm = nullptr;  // or nullptr
   const NormWeight* k_norm = nullptr;
+  bool eager = false;  // plain matrix products instead of a flash kernel
 
   /// qkv [tokens, (Hq + 2·Hk)·d] -> [tokens, Hq·d]. Differentiable; with context.cache it decodes instead.
   at::Tensor Forward(const at::Tensor& qkv, const RopeTables& tables, const ForwardContext& context) const;

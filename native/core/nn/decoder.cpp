@@ -95,6 +95,10 @@ void Decoder::BuildLayer(int64_t index) {
   layers_.push_back(std::move(layer));
 }
 
+void Decoder::UseEagerAttention() {
+  for (const auto& layer : layers_) layer->attention.eager = true;
+}
+
 at::Tensor Decoder::Embed(const ForwardContext& context) {
   const at::Tensor& ids = context.batch->input_ids;
   if (at::GradMode::is_enabled() && embed_grad_.defined()) return EmbeddingFunction::apply(context.anchor, embed_tokens_, ids, embed_grad_);

@@ -58,6 +58,9 @@ class Decoder {
   /// Full fine-tuning: one block a weight; gradients of the layers point into the blocks. Call once.
   std::vector<ParameterBlock> MakeTrainable();
 
+  /// Plain matrix products instead of a flash kernel, in every layer.
+  void UseEagerAttention();
+
   const DecoderSpec& spec() const { return spec_; }
   at::ScalarType dtype() const { return dtype_; }
   const at::Device& device() const { return device_; }
