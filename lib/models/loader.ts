@@ -16,6 +16,8 @@ export interface LoadModelOptions {
   device?: string
   /** random: weights from `seed` instead of files; config.json is enough. */
   init?: 'pretrained' | 'random'
+  /** auto: a flash kernel where the device has one; flash: that or an error; eager: plain matrix products. Default auto. */
+  attention?: 'auto' | 'flash' | 'eager'
   seed?: number
   /** CPU threads of the engine, for the whole process. */
   threads?: number
@@ -51,7 +53,7 @@ async function load(options: LoadModelOptions, tokenizer?: TextTokenizer): Promi
   const device = resolveDevice(options.device)
   const dtype = resolveDtype(options.dtype, device)
   if (options.threads !== undefined) await native().setNumThreads(options.threads)
-  const request = { path: folder, dtype, device, init: options.init ?? 'pretrained', seed: options.seed ?? 42 }
+  const request = { path: folder, dtype, device, init: options.init ?? 'pretrained', attention: options.attention ?? 'auto', seed: options.seed ?? 42 }
   const handle = await withCancel(options.signal, (cancel) => native().loadModel(request, options.onProgress, cancel))
   const model = new Model(handle, { name: options.name, folder }, tokenizer)
   if (options.adapter === undefined) return { model }

@@ -75,6 +75,8 @@ export interface NativeLoadOptions {
   /** "cpu", "cuda", "cuda:1", "mps"; never "auto". */
   device: string
   init: 'pretrained' | 'random'
+  /** Kernel of the attention: flash where the device has one (auto), or plain matrix products (eager). Default auto. */
+  attention?: 'auto' | 'flash' | 'eager'
   /** Seed of a random initialisation. */
   seed: number
 }

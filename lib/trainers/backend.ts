@@ -59,7 +59,7 @@ export const nativeBackend: TrainingBackend = {
 
   async loadModel(source, config, signal) {
     const model = await loadModel({
-      name: source.name, dtype: source.dtype, device: source.device, init: config.model.init, seed: config.training.seed, threads: config.training.threads, signal,
+      name: source.name, dtype: source.dtype, device: source.device, init: config.model.init, attention: config.model.attention, seed: config.training.seed, threads: config.training.threads, signal,
     })
     const engine: EngineModel = {
       info: model.info,

@@ -178,6 +178,8 @@ Napi::Value LoadModel(const Napi::CallbackInfo& info) {
   FT_CHECK(init == "pretrained" || init == "random", kInvalidArgument, "options.init must be \"pretrained\" or \"random\", got \"{}\"", init);
   options.random_init = init == "random";
   options.seed = ToCounter(object.Get("seed"), "options.seed");
+  const Napi::Value attention = object.Get("attention");
+  if (!attention.IsUndefined()) options.attention = ToText(attention, "options.attention");
   CallOptions call;
   call.progress = ToCallback(info[1], "onProgress");
   call.cancel = ToCancel(info.Env(), info[2], "signal");
