@@ -4,7 +4,7 @@ export { packBatch, packMicroBatches, type BatchInput, type RowBatch, type Token
 export { resolveDevice, resolveDtype, type DtypeOption } from './devices.js'
 export { diagnostics, type Diagnostics } from './diagnostics.js'
 export type { FinishReason, GenerateBatchOptions, GeneratedRow, GenerateOptions } from './generate.js'
-export { inspectModel, type ModelInspection } from './inspect.js'
+export { inspectModel, type InspectOptions, type ModelInspection } from './inspect.js'
 export { loadModel, loadModelAndTokenizer, ModelLoader, type LoadModelOptions } from './loader.js'
 export { lockFolder } from './lock.js'
 export { loraParameters, loraTargets, withLoraDefaults, type LoraOptions, type ResolvedLoraOptions } from './lora.js'

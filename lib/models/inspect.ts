@@ -16,10 +16,15 @@ export interface ModelInspection extends NativeModelInfo {
   lora: { r: number; targetModules: string | readonly string[]; modules: number; trainableParameters: number; trainablePercent: number }
 }
 
+export interface InspectOptions {
+  /** random: config.json alone counts, weights are not looked at. Default pretrained. */
+  init?: 'pretrained' | 'random'
+}
+
 /** Errors: FT_MODEL_NOT_FOUND, FT_MODEL_CONFIG, FT_UNSUPPORTED_MODEL, FT_MISSING_SHARD, FT_MISSING_TENSOR, FT_TENSOR_SHAPE, FT_SAFETENSORS … */
-export async function inspectModel(name: string, lora: LoraOptions = {}): Promise<ModelInspection> {
+export async function inspectModel(name: string, lora: LoraOptions = {}, { init = 'pretrained' }: InspectOptions = {}): Promise<ModelInspection> {
   const folder = await resolveModelFolder(name)
-  const info = await native().inspectModel(folder)
+  const info = init === 'random' ? { ...native().inspectConfig(folder), files: [] } : await native().inspectModel(folder)
   const detector = new TargetModuleDetector(info)
   const options = withLoraDefaults(lora)
   const targets = loraTargets(info, options)

@@ -97,8 +97,12 @@ Napi::Value ToJs(Napi::Env env, const ErrorInfo& error) {
   value.Set("details", details);
   const Napi::FunctionReference& factory = Environment::Of(env).error_factory;
   if (factory.IsEmpty()) return value;
-  Napi::Value made = factory.Call({value});
-  return made.IsObject() ? made : value;
+  try {
+    const Napi::Value made = factory.Call({value});
+    return made.IsObject() ? made : value;
+  } catch (const Napi::Error&) {
+    return value;  // a factory that fails must not hide the error
+  }
 }
 
 void RethrowAsJs(Napi::Env env) {

@@ -161,6 +161,7 @@ describe('the end of a process', function () {
     idle: { code: 0, says: 'loaded' }, // an idle engine does not keep the process alive
     pending: { code: 0, says: 'finished true' }, // a pending promise does
     'exit in a step': { code: 7 },
+    'exit in a step on two threads': { code: 7 },
     'exit code in a step': { code: 9 },
     'exit while loading': { code: 3 },
     'exit after dispose': { code: 0 },

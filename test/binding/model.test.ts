@@ -254,6 +254,7 @@ describe('Model', () => {
     expect(inspection.files).to.deep.equal(['model.safetensors'])
     expect(inspection.allLinear).to.have.length(14)
     expect(inspection.lora).to.include({ r: 4, modules: 4, trainableParameters: 2 * 4 * (32 + 32) + 2 * 4 * (32 + 16) })
+    expect((await inspectModel(folder, {}, { init: 'random' })).numParameters).to.equal(model.info.numParameters)
     const cases: [string, ErrorCode, () => void][] = [
       ['a truncated file', 'FT_SAFETENSORS', () => fs.truncateSync(path.join(saved, 'model.safetensors'), 1000)],
       ['a missing file', 'FT_MODEL_NOT_FOUND', () => fs.rmSync(path.join(saved, 'model.safetensors'))],
