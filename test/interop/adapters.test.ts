@@ -17,8 +17,8 @@ const configs: { name: string; lora: Record<string, unknown>; options: LoraOptio
   { name: 'a list', lora: { r: 3, lora_alpha: 5, target_modules: ['q_proj', 'down_proj'] }, options: { r: 3, loraAlpha: 5, targetModules: ['q_proj', 'down_proj'] } },
   { name: 'whole names', lora: { r: 2, lora_alpha: 2, target_modules: ['model.layers.1.mlp.up_proj', 'layers.0.self_attn.o_proj'] },
     options: { r: 2, loraAlpha: 2, targetModules: ['model.layers.1.mlp.up_proj', 'layers.0.self_attn.o_proj'] } },
-  { name: 'a regular expression', lora: { r: 4, lora_alpha: 8, target_modules: '.*layers\\.(0|2)\\.(self_attn\\.[kv]_proj|mlp\\..*)' },
-    options: { r: 4, loraAlpha: 8, targetModules: '.*layers\\.(0|2)\\.(self_attn\\.[kv]_proj|mlp\\..*)' } },
+  { name: 'a regular expression', lora: { r: 4, lora_alpha: 8, target_modules: '.*layers\\.(0|2)\\.(self_attn\\.[kv]_proj|mlp\\..*_proj)' },
+    options: { r: 4, loraAlpha: 8, targetModules: '.*layers\\.(0|2)\\.(self_attn\\.[kv]_proj|mlp\\..*_proj)' } },
   { name: 'rank and alpha patterns',
     lora: { r: 4, lora_alpha: 8, target_modules: 'all-linear', rank_pattern: { '^model.layers.1.mlp.up_proj': 7, q_proj: 2, 'layers.[02].mlp.*': 3 }, alpha_pattern: { v_proj: 16, 'mlp.gate_proj': 1 } },
     options: { r: 4, loraAlpha: 8, targetModules: 'all-linear', rankPattern: { '^model.layers.1.mlp.up_proj': 7, q_proj: 2, 'layers.[02].mlp.*': 3 }, alphaPattern: { v_proj: 16, 'mlp.gate_proj': 1 } } },
@@ -34,7 +34,7 @@ describe('adapters between ft-native and PEFT', () => {
       it('an adapter trained here has the same logits in PEFT', async () => {
         const folder = scratchFolder(`trained-${family}`)
         const ours: Float32Array[] = []
-        await using model = await loadModel({ name: await familyModel(family), dtype: 'fp32', device: 'cpu' })
+        await using model = await loadModel({ name: await familyModel(family), dtype: 'fp32', device: 'cpu', threads: 1 })
         const adapter = await model.addAdapter({ r: 4, loraAlpha: 16, rankPattern: { v_proj: 6 }, useRslora: true })
         const before = (await model.forward([rows[0] ?? []])).logits
         await using optimizer = await createOptimizer(model, { learningRate: 1e-2 })
@@ -51,7 +51,7 @@ describe('adapters between ft-native and PEFT', () => {
           const base = await familyModel(family)
           const folder = scratchFolder(`peft-${family}-${name.replaceAll(' ', '-')}`)
           await reference().call('make_adapter', { model: base, folder, lora, seed: 3 })
-          await using model = await loadModel({ name: base, dtype: 'fp32', device: 'cpu' })
+          await using model = await loadModel({ name: base, dtype: 'fp32', device: 'cpu', threads: 1 })
           const fresh = await model.addAdapter(options)
           const expected = await reference().call('lora_targets', { model: base, lora })
           const resolved = Object.fromEntries(fresh.targets.map(({ module, r, scale }) => [module, { r, scale: Number(scale.toPrecision(12)) }]))

@@ -11,7 +11,7 @@ const TOLERANCE = 1e-5
 const rows = tokenRows(4, 23)
 
 async function logitsHere(folder: string): Promise<Float32Array[]> {
-  await using model = await loadModel({ name: folder, dtype: 'fp32', device: 'cpu' })
+  await using model = await loadModel({ name: folder, dtype: 'fp32', device: 'cpu', threads: 1 })
   const logits: Float32Array[] = []
   for (const row of rows) logits.push((await model.forward([row])).logits)
   return logits
@@ -28,7 +28,7 @@ describe('models between ft-native and transformers', () => {
       const [single, sharded, again] = ['single', 'sharded', 'again'].map((name) => scratchFolder(`full-${family}-${name}`)) as [string, string, string]
       const ours: Float32Array[] = []
       {
-        await using model = await loadModel({ name: base, dtype: 'fp32', device: 'cpu' })
+        await using model = await loadModel({ name: base, dtype: 'fp32', device: 'cpu', threads: 1 })
         await model.setTrainable()
         await using optimizer = await createOptimizer(model, { learningRate: 1e-2 })
         for (let step = 0; step < 5; step++) await optimizer.step([tokenRows(3, 40 + step)])
@@ -48,7 +48,7 @@ describe('models between ft-native and transformers', () => {
 
     it(`${family}: greedy generation as generate() there`, async () => {
       const base = await familyModel(family)
-      await using model = await loadModel({ name: base, dtype: 'fp32', device: 'cpu' })
+      await using model = await loadModel({ name: base, dtype: 'fp32', device: 'cpu', threads: 1 })
       for (const penalty of [1, 1.2]) {
         const prompt = rows[1] ?? []
         const made: number[] = []

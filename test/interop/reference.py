@@ -156,7 +156,7 @@ def sft_train(model, rows, output, adapter=None, assistant_only_loss=False, save
 
 
 def main():
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     for line in sys.stdin:
@@ -165,7 +165,7 @@ def main():
         try:
             answer["result"] = METHODS[request["method"]](**request["params"])
         except Exception as error:  # the test that asked reports it
-            answer["error"] = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+            answer["error"] = f"{type(error).__name__}: {error}\n" + "".join(traceback.format_tb(error.__traceback__)[-2:])
         ANSWERS.write(json.dumps(answer, default=str) + "\n")
         ANSWERS.flush()
 

@@ -16,6 +16,7 @@ async function follow(golden: GoldenCase, trainer: Trainer, record: RunRecord) {
   const gradNorms: number[] = []
   for (let step = 0; step < facts.steps; step++) {
     const result = await trainer.step(microBatches(facts, step), { learningRate: record.learning_rate, maxGradNorm: record.max_grad_norm, step })
+    expect(result.applied, `step ${step} applied`).to.equal(true)
     losses.push(result.loss)
     gradNorms.push(result.gradNorm)
   }
@@ -71,6 +72,36 @@ describe('training as transformers and PEFT train', function () {
         await subject.dispose()
       }
     })
+  }
+})
+
+describe('training in half precision stays close to fp32', function () {
+  this.timeout(60_000)
+  // Rounding of 8 (bf16) and 11 (fp16) bits through forward and backward, over twenty steps.
+  const limits = { bf16: { loss: 2e-2, gradNorm: 8e-2, gradient: 0.15 }, fp16: { loss: 5e-3, gradNorm: 3e-2, gradient: 4e-2 } }
+
+  for (const golden of goldenCases()) {
+    for (const dtype of ['bf16', 'fp16'] as const) {
+      it(`${golden.name}: LoRA and full in ${dtype}`, async () => {
+        for (const method of ['lora', 'full'] as const) {
+          const subject = await openSubject(golden.model, { dtype })
+          try {
+            if (method === 'lora') await subject.loadAdapter(golden.adapter)
+            else await subject.trainAllWeights()
+            const record = golden.golden[method]
+            const run = await follow(golden, await subject.trainer({ weightDecay: record.weight_decay }), record)
+            for (const [name, gradient] of run.gradients) {
+              const expected = golden.tensors.get(`${method}.gradient.${name}`)
+              if (expected) expect(difference(gradient, expected.data), `${method} gradient of ${name}`).to.be.below(limits[dtype].gradient)
+            }
+            expect(seriesDifference(run.losses, record.losses), `${method} losses`).to.be.below(limits[dtype].loss)
+            expect(seriesDifference(run.gradNorms, record.grad_norms), `${method} gradient norms`).to.be.below(limits[dtype].gradNorm)
+          } finally {
+            await subject.dispose()
+          }
+        }
+      })
+    }
   }
 })
 
