@@ -1,13 +1,12 @@
 #!/usr/bin/env node
 // The command line: finds the command, loads it, runs it, and ends with the exit code of the contract.
-// Nothing heavy is imported here: `--help` has to be there in 150 ms.
+// Nothing heavy is imported here: `--help` has to be there in 150 ms, so yargs waits for a line to parse (parse.ts).
 import { readFileSync } from 'node:fs'
 import { describeError, errorEvent, exitCodeOf, fail, FineTuneError, suggest } from '../core/errors/index.js'
 import type { CommandRow } from './command.js'
 import { commands } from './commands/index.js'
 import { globalFlags } from './globals.js'
 import { watchInterrupts, type Interrupts } from './interrupts.js'
-import { parseLine } from './parse.js'
 import { watchOutput } from './process-output.js'
 
 /** Index of the command's name: the first word that is neither a flag nor the value of --plugin. */
@@ -33,13 +32,11 @@ async function run(argv: readonly string[], interrupts: Interrupts): Promise<num
   const name = argv[at]
   if (name === undefined) return withoutCommand(argv)
   const row = findCommand(name)
-  const command = await row.load()
   const args = argv.filter((_word, index) => index !== at)
-  if (wantsHelp(args)) {
-    const { commandHelp } = await import('./help.js')
-    process.stdout.write(`${commandHelp(row, command)}\n`)
-    return 0
-  }
+  const command = await row.load()
+  if (asks(args, '--help', '-h')) return print((await import('./help.js')).commandHelp(row, command))
+  if (asks(args, '--version')) return print(version())
+  const { parseLine } = await import('./parse.js')
   const input = parseLine(args, { ...command.flags(), ...globalFlags }, command.positionals ?? [], `ft-native ${row.name} --help lists the flags`)
   const { createContext } = await import('./context.js')
   const context = createContext(input.flags, interrupts.signal)
@@ -51,23 +48,24 @@ async function run(argv: readonly string[], interrupts: Interrupts): Promise<num
 }
 
 async function withoutCommand(argv: readonly string[]): Promise<number> {
+  const hint = 'ft-native --help lists the commands'
   const { mainHelp } = await import('./help.js')
-  if (wantsHelp(argv)) {
-    process.stdout.write(`${mainHelp(commands)}\n`)
-    return 0
-  }
-  if (argv.includes('--version') || argv.includes('-v')) {
-    process.stdout.write(`${version()}\n`)
-    return 0
-  }
-  parseLine(argv, globalFlags, [], 'ft-native --help lists the commands')
+  if (asks(argv, '--help', '-h')) return print(mainHelp(commands))
+  if (asks(argv, '--version', '-v')) return print(version())
+  if (argv.length > 0) (await import('./parse.js')).parseLine(argv, globalFlags, [], hint)
   process.stderr.write(`${mainHelp(commands)}\n`)
-  return fail('FT_USAGE', 'no command given', { remedy: 'ft-native --help lists the commands' })
+  return fail('FT_USAGE', 'no command given', { remedy: hint })
 }
 
-function wantsHelp(args: readonly string[]): boolean {
+/** Is one of the words there, before a `--`? */
+function asks(args: readonly string[], ...words: readonly string[]): boolean {
   const end = args.indexOf('--')
-  return (end === -1 ? args : args.slice(0, end)).some((word) => word === '--help' || word === '-h')
+  return (end === -1 ? args : args.slice(0, end)).some((word) => words.includes(word))
+}
+
+function print(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return 0
 }
 
 /** The error for people on stderr and, with --json, as the last line of stdout. */

@@ -1,7 +1,7 @@
-// A command line as positionals and flags, by node:util's tokenizer. Strict: an unknown flag, a flag
-// without its value and an argument too many are FT_USAGE with a suggestion. (yargs does the same, but
-// takes 100 ms of the 150 that --help may take.)
-import { parseArgs } from 'node:util'
+// A command line as positionals and flags, read by yargs from the tables of flags. Strict: an unknown flag, a flag
+// without its value and an argument too many are FT_USAGE with a suggestion. Values stay text; ParsedFlags types them.
+// Importing yargs costs 90 ms of CPU: main imports this file only when a command line has to be parsed.
+import yargs from 'yargs'
 import type { FlagSpec } from '../core/config/flags.js'
 import { fail, suggest } from '../core/errors/index.js'
 import type { Positional } from './command.js'
@@ -14,98 +14,98 @@ export interface ParsedLine {
   flags: ParsedFlags
 }
 
-type Token = ReturnType<typeof tokenize>[number]
-type OptionToken = Extract<Token, { kind: 'option' }>
-
-/** Kinds that can stand without a value. */
-const switches = new Set(['boolean', 'toggle', 'optional'])
-
-function tokenize(args: readonly string[], table: FlagTable) {
-  const options: Record<string, { type: 'string' | 'boolean' }> = {}
-  for (const [name, spec] of Object.entries(table)) options[name] = { type: switches.has(spec.kind) ? 'boolean' : 'string' }
-  return parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true }).tokens
-}
+/** As yargs gives it: false is `--no-<flag>`. */
+type GivenValue = string | false
 
 /** @param hint ends the remedy of a usage error: "ft-native train --help lists the flags" */
 export function parseLine(args: readonly string[], table: FlagTable, positionals: readonly Positional[], hint: string): ParsedLine {
-  const words: string[] = []
+  const options = Object.fromEntries(Object.keys(table).map((name) => [name, { type: 'string', requiresArg: true } as const]))
+  const { _: words, '--': rest = [], ...given } = yargs(normalize(args, table, hint))
+    .help(false)
+    .version(false)
+    .options(options)
+    .parserConfiguration({ 'camel-case-expansion': false, 'dot-notation': false, 'parse-numbers': false, 'parse-positional-numbers': false, 'populate--': true })
+    .strictOptions()
+    .locale('en')
+    .exitProcess(false)
+    .fail((message) => refuse(message, args, table, hint))
+    .parseSync()
+  const dashed = words.map(String).find((word) => /^-./.test(word))
+  if (dashed !== undefined) refuseUnknown(dashed, table, hint)
   const values = new Map<string, FlagValue>()
-  const tokens = tokenize(args, table)
-  for (let index = 0; index < tokens.length; index++) {
-    const token = tokens[index] as Token
-    if (token.kind === 'positional') words.push(token.value)
-    if (token.kind !== 'option') continue
-    const next = tokens[index + 1]
-    const follower = next?.kind === 'positional' && next.index === token.index + 1 ? next.value : undefined
-    if (readFlag(token, table, values, follower, hint)) index += 1
+  for (const [name, spec] of Object.entries(table)) {
+    if (Object.hasOwn(given, name)) values.set(name, flagValue(name, spec, [given[name]].flat() as GivenValue[], table, hint))
   }
-  return { positionals: namePositionals(words, positionals, hint), flags: new ParsedFlags(values) }
+  return { positionals: namePositionals([...words, ...(rest as string[])].map(String), positionals, hint), flags: new ParsedFlags(values) }
 }
 
-/** Puts one flag into `values`; true when it took the following word as its value. */
-function readFlag(token: OptionToken, table: FlagTable, values: Map<string, FlagValue>, follower: string | undefined, hint: string): boolean {
-  const { name, negated, spec } = lookUp(token, table, hint)
-  if (negated) {
-    if (token.value !== undefined) fail('FT_USAGE', `${token.rawName} takes no value`, { remedy: hint })
-    values.set(name, false)
-    return false
+/** Kinds that can stand without a value; the first two have a `--no-` form. */
+const switches = new Set(['boolean', 'toggle', 'optional'])
+const negatable = new Set(['boolean', 'toggle'])
+
+/** Names that yargs acts on itself instead of calling them unknown. */
+const reserved = /^(?:-_|--(?:no-)?(?:_|\$0|get-yargs-completions)(?==|$))/
+
+/**
+ * What yargs cannot be told. It takes `--switch=maybe` for false and knows no value that may be left out, so a switch
+ * goes to it as a text flag with its value beside it: `--resume out` as `--resume=out`, `--resume` as `--resume=true`.
+ */
+function normalize(args: readonly string[], table: FlagTable, hint: string): string[] {
+  const normal: string[] = []
+  for (let index = 0; index < args.length; index++) {
+    const word = args[index] as string
+    const next = args[index + 1]
+    if (word === '--') return [...normal, ...args.slice(index)]
+    const kept = reserved.exec(word)
+    if (kept !== null) refuseUnknown(kept[0], table, hint)
+    const spec = word.startsWith('--') && Object.hasOwn(table, word.slice(2)) ? table[word.slice(2)] : undefined
+    const joined = spec !== undefined && next !== undefined && belongsTo(spec, next)
+    if (joined) normal.push(`${word}=${next}`)
+    else normal.push(spec !== undefined && switches.has(spec.kind) ? `${word}=true` : word)
+    if (joined) index += 1
   }
-  if (!switches.has(spec.kind)) {
-    addText(values, name, spec, valueOf(token, hint))
-    return false
-  }
-  if (token.value !== undefined) {
-    values.set(name, switchValue(token, spec, String(token.value)))
-    return false
-  }
-  if (follower !== undefined && belongsTo(spec, follower)) {
-    values.set(name, switchValue(token, spec, follower))
-    return true
-  }
-  values.set(name, true)
-  return false
+  return normal
 }
 
-function lookUp(token: OptionToken, table: FlagTable, hint: string): { name: string; negated: boolean; spec: FlagSpec } {
-  const isLong = token.rawName.startsWith('--')
-  const spec = isLong ? table[token.name] : undefined
-  if (spec !== undefined && Object.hasOwn(table, token.name)) return { name: token.name, negated: false, spec }
-  const positive = token.name.startsWith('no-') ? token.name.slice(3) : undefined
-  const negatable = positive !== undefined && Object.hasOwn(table, positive) ? table[positive] : undefined
-  if (isLong && positive !== undefined && (negatable?.kind === 'boolean' || negatable?.kind === 'toggle')) return { name: positive, negated: true, spec: negatable }
-  const [near] = suggest(token.name, Object.keys(table))
-  return fail('FT_USAGE', `unknown flag ${token.rawName}`, { remedy: near === undefined ? hint : `did you mean --${near}?` })
+/** Is the word after a flag its value, where yargs cannot tell? After a switch, a configuration file is an argument of the command. */
+function belongsTo(spec: FlagSpec, word: string): boolean {
+  if (!switches.has(spec.kind)) return /^-[\d.]/.test(word)
+  if (/^(?:true|false)$/i.test(word)) return true
+  if (spec.kind === 'toggle') return word === 'auto'
+  return spec.kind === 'optional' && !/^-.|\.(?:ya?ml|json)$/i.test(word)
 }
 
-/** The text of a flag that needs one. "-1" is a value, "--other" is not. */
-function valueOf(token: OptionToken, hint: string): string {
-  const value = token.value
-  const isFlag = value !== undefined && !token.inlineValue && /^-[^\d.]/.test(value)
-  if (value === undefined || value === '' || isFlag) fail('FT_USAGE', `${token.rawName} needs a value`, { remedy: hint })
-  return value
+/** @param given every value of the flag, in order; all but a list's last are overruled */
+function flagValue(name: string, spec: FlagSpec, given: readonly GivenValue[], table: FlagTable, hint: string): FlagValue {
+  if (given.includes(false) && !negatable.has(spec.kind)) refuseUnknown(`--no-${name}`, table, hint)
+  if (given.includes('') && !negatable.has(spec.kind)) fail('FT_USAGE', `--${name} needs a value`, { remedy: hint })
+  const values = given.map((value) => (value !== false && switches.has(spec.kind) ? switchValue(name, spec, value) : value))
+  return spec.kind === 'list' && values.length > 1 ? values.map(String) : (values.at(-1) as string | boolean)
 }
 
-function addText(values: Map<string, FlagValue>, name: string, spec: FlagSpec, text: string): void {
-  const earlier = values.get(name)
-  if (spec.kind !== 'list' || earlier === undefined || typeof earlier === 'boolean') values.set(name, text)
-  else values.set(name, typeof earlier === 'string' ? [earlier, text] : [...earlier, text])
-}
-
-const words: Readonly<Record<string, boolean>> = { true: true, false: false }
-
-function switchValue(token: OptionToken, spec: FlagSpec, text: string): FlagValue {
-  const value = words[text.toLowerCase()]
-  if (value !== undefined) return value
+function switchValue(name: string, spec: FlagSpec, text: string): string | boolean {
+  if (/^(?:true|false)$/i.test(text)) return text.toLowerCase() === 'true'
   if (spec.kind === 'optional' || (spec.kind === 'toggle' && text === 'auto')) return text
   const expected = spec.kind === 'toggle' ? 'true, false or auto' : 'true or false'
-  return fail('FT_USAGE', `${token.rawName}: expected ${expected}, got "${text}"`, { remedy: `give ${token.rawName} alone, or ${expected}` })
+  return fail('FT_USAGE', `--${name}: expected ${expected}, got "${text}"`, { remedy: `give --${name} alone, or ${expected}` })
 }
 
-/** Is the word after a switch its value, or an argument of the command? A configuration file is an argument. */
-function belongsTo(spec: FlagSpec, word: string): boolean {
-  if (words[word.toLowerCase()] !== undefined) return true
-  if (spec.kind === 'toggle') return word === 'auto'
-  return spec.kind === 'optional' && !/\.(?:ya?ml|json)$/i.test(word)
+/** What yargs found wrong, in our words. */
+function refuse(message: string, args: readonly string[], table: FlagTable, hint: string): never {
+  const valueless = /^Not enough arguments following: (.+)$/.exec(message)?.[1]
+  if (valueless !== undefined) fail('FT_USAGE', `--${valueless} needs a value`, { remedy: hint })
+  // yargs-parser renames __proto__, and drops the dashes and a `no-`.
+  const name = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]?.replace('___proto___', '__proto__')
+  if (name === undefined) fail('FT_USAGE', message, { remedy: hint })
+  const typed = [`--${name}`, `--no-${name}`].find((flag) => args.some((word) => word.startsWith(flag)))
+  refuseUnknown(typed ?? `-${name}`, table, hint)
+}
+
+function refuseUnknown(flag: string, table: FlagTable, hint: string): never {
+  const positive = /^--no-(.+)$/.exec(flag)?.[1] ?? ''
+  if (Object.hasOwn(table, positive) && negatable.has(table[positive]?.kind ?? '')) fail('FT_USAGE', `${flag} takes no value`, { remedy: hint })
+  const [near] = suggest(flag.replace(/^-+/, ''), Object.keys(table))
+  fail('FT_USAGE', `unknown flag ${flag}`, { remedy: near === undefined ? hint : `did you mean --${near}?` })
 }
 
 function namePositionals(given: readonly string[], positionals: readonly Positional[], hint: string): Record<string, string | undefined> {

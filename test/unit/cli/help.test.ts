@@ -1,4 +1,4 @@
-// Help must be there at once: it is made without any package (no zod, winston, yaml, tokenizers …) and
+// Help must be there at once: it is made without any package (no yargs, zod, winston, yaml, tokenizers …) and
 // without the addon. Proved by running it from a folder where none of them can be found.
 import os from 'node:os'
 import { expect } from 'chai'
@@ -12,6 +12,20 @@ describe('help without any package', () => {
 
   it('ft-native --help', async () => {
     expect(await help('--help')).to.deep.include({ code: 0, stderr: '', stdout: `${mainHelp(commands)}\n` })
+  })
+
+  it('ft-native alone, with 2', async () => {
+    const { code, stdout, stderr } = await help()
+    expect({ code, stdout }).to.deep.equal({ code: 2, stdout: '' })
+    expect(stderr.startsWith(`${mainHelp(commands)}\n`)).to.equal(true)
+  })
+
+  it('--version, also of a command', async () => {
+    for (const args of [['--version'], ['-v'], ['train', '--version']]) {
+      const { code, stdout } = await help(...args)
+      expect(code).to.equal(0)
+      expect(stdout).to.match(/^\d+\.\d+\.\d+\n$/)
+    }
   })
 
   for (const row of commands) {

@@ -56,6 +56,13 @@ describe('ft-native', () => {
     expect(stderr).to.equal('error: unknown flag --learning-rte\nremedy: did you mean --learning-rate?\ncode: FT_USAGE\n')
   })
 
+  it('speaks English in any locale, and warns of nothing', async () => {
+    const { code, stderr } = await runCli(['config', 'show', '--seed'], { env: { LC_ALL: 'de_DE.UTF-8', LANG: 'de_DE.UTF-8' } })
+    expect(code).to.equal(2)
+    expect(stderr).to.equal('error: --seed needs a value\nremedy: ft-native config --help lists the flags\ncode: FT_USAGE\n')
+    expect((await runCli(['config', 'schema'])).stderr).to.equal('')
+  })
+
   it('--verbose adds the stack', async () => {
     const { stderr } = await runCli(['config', 'show', '--nope', '--verbose'])
     expect(stderr).to.include('    at ')
