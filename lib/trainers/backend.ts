@@ -44,7 +44,8 @@ export const nativeBackend: TrainingBackend = {
     return new TargetModuleDetector(await inspectModel(source.name)).resolve(targets)
   },
 
-  loadTokenizer,
+  // Rows that are tokens already need none: text fails then, with the folder named.
+  loadTokenizer: (folder) => loadTokenizer(folder, { optional: true }),
 
   async prepareData({ config, tokenizer, now, signal }) {
     const { path, validationPath, validationRatio, onBadRow } = config.dataset
