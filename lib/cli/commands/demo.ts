@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { ConfigBuilder, type ResolvedConfig } from '../../core/config/index.js'
 import { fail } from '../../core/errors/index.js'
 import type { EvalEvent } from '../../trainers/events.js'
+import { formatSeconds } from '../../utils/terminal.js'
 import type { Command, CommandInput } from '../command.js'
 import type { CliContext } from '../context.js'
 import { runTraining } from './train.js'
@@ -31,8 +32,9 @@ export const demo = {
     context.configureLogging({ level: 'warn' })
     context.print(`Fine-tuning the language model in ${shown(assets)} with LoRA. It read one old book; now it learns to define words.\n`)
     const losses: EvalEvent[] = []
-    await runTraining(config, context, { evaluateFirst: true, onEvent: (event) => void (event.event === 'eval' && losses.push(event)) })
+    const result = await runTraining(config, context, { evaluateFirst: true, alwaysProgress: true, onEvent: (event) => void (event.event === 'eval' && losses.push(event)) })
     if (context.signal.aborted) return
+    context.print(`${result.steps} steps on ${result.tokens} tokens in ${formatSeconds(result.trainSeconds)}`)
     await showResult(config, context, input.flags.text('prompt') ?? defaultPrompt, losses)
   },
 } satisfies Command
@@ -76,7 +78,7 @@ async function showResult(config: ResolvedConfig, context: CliContext, prompt: s
     const [before, after] = [losses.at(0)?.eval_loss, losses.at(-1)?.eval_loss]
     context.emit({ event: 'demo', prompt, base_answer: base, tuned_answer: tuned, eval_loss_before: before, eval_loss_after: after, adapter: path.resolve(config.training.outputDir) })
     if (before !== undefined && after !== undefined) {
-      context.print(`\nLoss on ${losses[0]?.eval_rows} rows that were held out: ${before.toFixed(3)} before, ${after.toFixed(3)} after`)
+      context.print(`Loss on ${losses[0]?.eval_rows} rows that were held out: ${before.toFixed(3)} before, ${after.toFixed(3)} after`)
     }
     context.print(`\nPrompt:      ${prompt}`)
     context.print(`Base model:  ${oneLine(base)}`)

@@ -2,6 +2,7 @@
 // summary at the end.
 import { configFlags, type ResolvedConfig } from '../../core/config/index.js'
 import type { TrainingEvent } from '../../trainers/events.js'
+import type { TrainingResult } from '../../trainers/factory.js'
 import type { Command } from '../command.js'
 import { readConfig } from '../config-input.js'
 import type { CliContext } from '../context.js'
@@ -24,24 +25,29 @@ export const train = {
   async run(input, context) {
     const { config } = readConfig(withSavedConfig(input))
     context.configureLogging(config.logging)
-    await runTraining(config, context, { dryRun: input.flags.boolean('dry-run') ?? false })
+    const result = await runTraining(config, context, { dryRun: input.flags.boolean('dry-run') ?? false })
+    for (const line of trainingSummary(config, result)) context.print(line)
+    // A signal that came too late to stop anything.
+    return result.status === 'finished' ? 0 : undefined
   },
 } satisfies Command
 
 export interface RunView {
   dryRun?: boolean
   evaluateFirst?: boolean
+  /** Progress also where there is no terminal, as a line now and then. */
+  alwaysProgress?: boolean
   /** Sees every event, besides stdout and the bar. */
   onEvent?: (event: TrainingEvent) => void
 }
 
-/** Trains, shows how it goes, and prints the summary. */
-export async function runTraining(config: ResolvedConfig, context: CliContext, { onEvent, ...options }: RunView = {}): Promise<void> {
+/** Trains and shows how it goes. */
+export async function runTraining(config: ResolvedConfig, context: CliContext, { onEvent, alwaysProgress, ...options }: RunView = {}): Promise<TrainingResult> {
   const { train: runTrainer } = await import('../../trainers/index.js')
   surviveFileSizeLimits()
-  const bar = trainingBar(context)
+  const bar = trainingBar(context, alwaysProgress)
   try {
-    const result = await runTrainer(config, {
+    return await runTrainer(config, {
       ...options,
       signal: context.signal,
       onEvent(event) {
@@ -50,8 +56,6 @@ export async function runTraining(config: ResolvedConfig, context: CliContext, {
         onEvent?.(event)
       },
     })
-    bar.stop()
-    for (const line of trainingSummary(config, result)) context.print(line)
   } finally {
     bar.stop()
   }

@@ -175,6 +175,22 @@ describe('resume', () => {
     expect(loads).to.equal(0)
   })
 
+  it('gives chat templates the date of the first start', async () => {
+    const dates: (Date | undefined)[] = []
+    const backend = () => {
+      const tiny = tinyBackend(options)
+      const prepare = tiny.prepareData.bind(tiny)
+      tiny.prepareData = async (given) => {
+        dates.push(given.now)
+        return { ...(await prepare(given)), templateDate: (given.now ?? new Date('2024-05-06T07:08:09.000Z')).toISOString() }
+      }
+      return tiny
+    }
+    await train(space.config('out', { maxSteps: 2 }), { backend: backend() })
+    await train(space.config('out', { maxSteps: 3, resume: true }), { backend: backend() })
+    expect(dates).to.deep.equal([undefined, new Date('2024-05-06T07:08:09.000Z')])
+  })
+
   it('may be made longer, and says what that does to the schedule', async () => {
     await train(space.config('parts', settings), { backend: tinyBackend(options) })
     const longer = await resume('parts', { numEpochs: 5 })
