@@ -1,12 +1,14 @@
 // The worker thread that templates run in: they come with models, and may loop or fill memory.
 import { parentPort, workerData } from 'node:worker_threads'
 import type { ChatJob, WorkerReply, WorkerSettings } from './chat.js'
+import { replaceTrim } from './python-strings.js'
 import { ConversationRenderer } from './render.js'
 
 const settings = workerData as WorkerSettings
 const reply = (message: WorkerReply): void => parentPort?.postMessage(message)
 
 freezeClock(settings.now)
+replaceTrim()
 const renderer = open()
 if (renderer !== null) {
   parentPort?.on('message', (jobs: string) => {

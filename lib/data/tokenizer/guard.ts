@@ -8,7 +8,7 @@
 import { fail } from '../../core/errors/index.js'
 import { countCodePoints } from '../text.js'
 import type { AddedToken, TokenizerFiles } from './files.js'
-import { addedTokenJson, type Component, type ModelJson, type TokenizerJson } from './tokenizer-json.js'
+import { addedTokenJson, rawModel, type Component, type ModelJson, type TokenizerJson } from './tokenizer-json.js'
 
 export interface ControlToken extends AddedToken {
   id: number
@@ -40,7 +40,8 @@ export function markerOf(index: number, content: string): string {
   return String.fromCodePoint(lead, firstNumber + index) + String.fromCodePoint(filling).repeat(length - 2)
 }
 
-export function guardTokenizer(path: string, tokenizer: TokenizerJson, files: TokenizerFiles): GuardedTokenizer {
+/** @param source the file's text */
+export function guardTokenizer(path: string, source: string, tokenizer: TokenizerJson, files: TokenizerFiles): GuardedTokenizer {
   const vocab = new Vocabulary(tokenizer.model)
   const entries = collectAdded(tokenizer, files, vocab)
   const controls: ControlToken[] = []
@@ -52,16 +53,12 @@ export function guardTokenizer(path: string, tokenizer: TokenizerJson, files: To
     if (controls.length > maxControls) fail('FT_TOKENIZER', `${path} has more than ${maxControls} special tokens`, { details: { path } })
     return addedTokenJson(id, { ...token, content: control.marker, normalized: token.normalized && !hidesMarkers })
   })
-  const json = {
-    ...tokenizer,
-    truncation: null,
-    padding: null,
-    added_tokens: rewritten,
-    post_processor: untrimmed(tokenizer.post_processor),
-    model: vocab.renamed(new Map(controls.map((control) => [control.content, control.marker]))),
-  }
+  const { model: _, ...others } = tokenizer
+  const head = JSON.stringify({ ...others, truncation: null, padding: null, added_tokens: rewritten, post_processor: untrimmed(tokenizer.post_processor) })
+  const model = vocab.renamed(new Map(controls.map((control) => [control.content, control.marker])))
+  const modelText = (model === tokenizer.model && 'type' in tokenizer.model ? rawModel(source) : null) ?? JSON.stringify(model)
   return {
-    json: JSON.stringify(json),
+    json: `${head.slice(0, -1)},"model":${modelText}}`,
     controls,
     added: entries.map((entry) => entry.token),
     expected: new Map(rewritten.map((token) => [token.content, token.id])),
@@ -117,28 +114,32 @@ class Vocabulary {
     return max
   }
 
-  /** The model with control tokens under their markers, and without merges that could make one from text. */
+  /** The model with control tokens under their markers, and without merges that could make one from text. The same one where nothing changes. */
   renamed(markers: ReadonlyMap<string, string>): ModelJson {
+    const { vocab, unk_token: unknown, dropout } = this.model
+    const held = Array.isArray(vocab) ? vocab.filter(([piece]) => markers.has(piece)).map(([piece]) => piece) : [...markers.keys()].filter((content) => Object.hasOwn(vocab, content))
     // A random choice of merges (dropout) would make training depend on more than the seed.
-    const model: ModelJson = { ...this.model, ...('dropout' in this.model ? { dropout: null } : {}) }
-    const unknown = model.unk_token
+    const random = typeof dropout === 'number' && dropout > 0
+    if (held.length === 0 && !random) return this.model
+    const model: ModelJson = { ...this.model, ...(random ? { dropout: null } : {}) }
     if (typeof unknown === 'string') model.unk_token = markers.get(unknown) ?? unknown
-    const { vocab } = model
-    if (Array.isArray(vocab)) {
-      model.vocab = vocab.map(([piece, score]): [string, number] => [markers.get(piece) ?? piece, score])
-      return model
-    }
-    const renamed = new Set([...markers.keys()].filter((content) => Object.hasOwn(vocab, content)))
-    if (renamed.size === 0) return model
-    for (const content of renamed) {
-      const id = vocab[content] as number
-      delete vocab[content]
-      vocab[markers.get(content) as string] = id
-    }
+    if (Array.isArray(vocab)) model.vocab = vocab.map(([piece, score]): [string, number] => [markers.get(piece) ?? piece, score])
+    else renameKeys(vocab, held, markers)
+    const renamed = new Set(held)
+    const lengths = new Set(held.map((content) => content.length))
     model.merges &&= model.merges.filter((merge) => {
       const [left, right] = typeof merge === 'string' ? (merge.split(' ') as [string, string]) : merge
-      return !renamed.has(left) && !renamed.has(right) && !renamed.has(left + right)
+      // Joining half a million pairs takes longer than asking whether any could be meant.
+      return !renamed.has(left) && !renamed.has(right) && !(lengths.has(left.length + right.length) && renamed.has(left + right))
     })
     return model
+  }
+}
+
+function renameKeys(vocab: Record<string, number>, keys: readonly string[], names: ReadonlyMap<string, string>): void {
+  for (const key of keys) {
+    const id = vocab[key] as number
+    delete vocab[key]
+    vocab[names.get(key) as string] = id
   }
 }

@@ -15,7 +15,8 @@ const bytesPerMs = 50
 const markerCharacters = /[\u{100000}-\u{10ffff}]/u
 
 export async function loadHfTokenizer(path: string, files: TokenizerFiles): Promise<TokenizerEngine> {
-  const guarded = guardTokenizer(path, readTokenizerJson(path, await readText(path)), files)
+  const source = await readText(path)
+  const guarded = guardTokenizer(path, source, readTokenizerJson(path, source), files)
   // The library is loaded with the first tokenizer: it costs time and memory.
   const library = createRequire(import.meta.url)('tokenizers') as typeof tokenizers
   let tokenizer: tokenizers.Tokenizer

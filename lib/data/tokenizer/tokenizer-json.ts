@@ -13,6 +13,7 @@ export interface TokenizerJson extends Record<string, unknown> {
   model: ModelJson
 }
 
+
 export interface Component extends Record<string, unknown> {
   type: string
 }
@@ -227,18 +228,42 @@ function checkMerges(path: string, model: Record<string, unknown>): void {
   let longest = 0
   for (const token of Object.keys(vocab as Record<string, number>)) if (3 * token.length > longest) longest = Math.max(longest, Buffer.byteLength(token))
   for (const merge of merges as unknown[]) {
-    const parts: unknown = typeof merge === 'string' ? merge.split(' ') : merge
-    if (!Array.isArray(parts) || parts.length !== 2 || typeof parts[0] !== 'string' || typeof parts[1] !== 'string') {
-      refuse(path, 'model.merges', 'a merge is not two tokens')
+    if (typeof merge !== 'string' && !isPair(merge)) refuse(path, 'model.merges', 'a merge is not two tokens')
+    // The library joins both in a buffer of the longest token's size …
+    const size = typeof merge === 'string' ? merge.length - 1 : merge[0].length + merge[1].length
+    if (3 * size > longest && bytesOf(merge) > longest) refuse(path, 'model.merges', 'a merge makes a token that the vocabulary does not have')
+    // … and cuts the prefix off the second without looking.
+    if (typeof prefix === 'string' && !(typeof merge === 'string' ? merge.slice(merge.lastIndexOf(' ') + 1) : merge[1]).startsWith(prefix)) {
+      refuse(path, 'model.merges', 'a merge does not have the continuing_subword_prefix')
     }
-    const [left, right] = parts as [string, string]
-    // It joins both in a buffer of the longest token's size, and cuts the prefix off the second without looking.
-    const size = left.length + right.length
-    if (3 * size > longest && Buffer.byteLength(left) + Buffer.byteLength(right) > longest) {
-      refuse(path, 'model.merges', 'a merge makes a token that the vocabulary does not have')
-    }
-    if (typeof prefix === 'string' && !right.startsWith(prefix)) refuse(path, 'model.merges', 'a merge does not have the continuing_subword_prefix')
   }
+}
+
+function isPair(merge: unknown): merge is [string, string] {
+  return Array.isArray(merge) && merge.length === 2 && typeof merge[0] === 'string' && typeof merge[1] === 'string'
+}
+
+/** Of both tokens; a merge in one text has a space between them. */
+function bytesOf(merge: string | [string, string]): number {
+  return typeof merge === 'string' ? Buffer.byteLength(merge) - 1 : Buffer.byteLength(merge[0]) + Buffer.byteLength(merge[1])
+}
+
+/**
+ * The text of the file's model as it stands, when it is the last field, as in every file the library writes:
+ * a vocabulary that is not changed need not be written again. null: it is not, or cannot be told.
+ */
+export function rawModel(text: string): string | null {
+  const key = '"model":'
+  const at = text.indexOf(key)
+  const end = text.lastIndexOf('}')
+  if (at < 0 || text.slice(end + 1).trim() !== '') return null
+  try {
+    // A quote inside a text is escaped, so this is a field; a head that is complete with it says of the outermost object.
+    JSON.parse(`${text.slice(0, at)}${key}0}`)
+  } catch {
+    return null
+  }
+  return text.slice(at + key.length, end)
 }
 
 export function addedTokenJson(id: number, token: AddedToken): TokenizerJson['added_tokens'][number] {

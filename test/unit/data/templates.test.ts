@@ -82,6 +82,22 @@ describe('rendering conversations', () => {
     else process.env.LANG = environment
   })
 
+  it('treats texts as Python does', async () => {
+    const cases: [string, string, string][] = [
+      ["{{ x.lstrip('\\n') }}", '\n\n  indented\n', '  indented\n'],
+      ["{{ x.rstrip('\\n') }}", '\n a \n\n', '\n a '],
+      ["{{ x.strip('ab👍') }}", 'ab👍xa👍b', 'x'],
+      ['{{ x.strip() }}|{{ x | trim }}', '\u001f\u0085 a \u001c', 'a|a'],
+      ['{{ x.strip() }}|{{ x | trim }}', '\ufeff a \ufeff', '\ufeff a \ufeff|\ufeff a \ufeff'],
+      ['{{ x.capitalize() }}', 'hELLO Wörld', 'Hello wörld'],
+      ['{{ x }}\r\n{% if true %}\r\nend{% endif %}\r\n', 'a', 'a\nend'],
+    ]
+    for (const [source, content, expected] of cases) {
+      const template = source.replaceAll(/\bx\b(?=[.| }])/g, 'messages[0].content')
+      expect(await renderChat([{ role: 'user', content }], { template }), source).to.equal(expected)
+    }
+  })
+
   it('passes tools and named tokens, and uses the template for tools', async () => {
     const template = '{{ bos_token }}{{ tools is none }}'
     const toolTemplate = '{{ tools[0] | tojson }}'
