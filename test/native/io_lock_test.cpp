@@ -72,19 +72,22 @@ TEST(lock_dies_with_its_process) {
 
 TEST(lock_is_not_inherited_by_programs) {
   FileLock lock = FileLock::Acquire(TempFolder().string());
+  int started[2];
+  EXPECT_EQ(pipe(started), 0);
+  for (const int fd : started) fcntl(fd, F_SETFD, FD_CLOEXEC);
   const pid_t child = fork();
   if (child == 0) {
-    execlp("sleep", "sleep", "30", static_cast<char*>(nullptr));
+    execlp("sleep", "sleep", "600", static_cast<char*>(nullptr));
     _exit(127);
   }
-  // Once the program runs, only this process holds the lock; releasing it frees the folder. The child holds a
-  // copy until exec, so a busy machine may need a few attempts.
+  // The child's end of the pipe closes in exec, like the lock's descriptor: reading the end means it happened.
+  close(started[1]);
+  char nothing;
+  EXPECT_EQ(read(started[0], &nothing, 1), ssize_t{0});
+  close(started[0]);
+  EXPECT_EQ(kill(child, 0), 0);
   lock.Release();
-  bool free = false;
-  for (int attempt = 0; attempt < 50 && !free; ++attempt) {
-    free = SucceedsOrThrowsError([] { FileLock::Acquire(TempFolder().string()); });
-  }
-  EXPECT(free);
+  EXPECT(FileLock::Acquire(TempFolder().string()).held());
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
 }
