@@ -36,6 +36,7 @@ export class Reference {
   call(method: 'merge', params: { model: string; adapter: string; folder: string }): Promise<null>
   call(method: 'resave', params: { model: string; folder: string; max_shard_size?: string }): Promise<null>
   call(method: 'generate', params: { model: string; adapter?: string; prompt: number[]; max_new_tokens: number; repetition_penalty?: number }): Promise<number[]>
+  call(method: 'use_chat_template', params: { model: string; name: string }): Promise<null>
   call(method: 'encode', params: { model: string; texts: string[]; add_special_tokens?: boolean }): Promise<number[][]>
   call(method: 'sft_rows', params: { model: string; rows: object[]; output: string; assistant_only_loss?: boolean }): Promise<{ input_ids: number[]; labels: number[] }[]>
   call(method: 'sft_train', params: { model: string; rows: object[]; output: string; adapter?: string; save?: string; assistant_only_loss?: boolean } & Record<string, unknown>): Promise<{ losses: number[]; grad_norms: number[] }>

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import traceback
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -48,6 +49,10 @@ def make_model(folder, config, texts, seed, chat_template=None):
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if config["model_type"] in ("qwen2", "qwen3"):  # AutoTokenizer gives these to every qwen2 model, whatever the file says
+        from transformers import Qwen2Tokenizer
+        tokenizer.pre_tokenizer = Qwen2Tokenizer().backend_tokenizer.pre_tokenizer
+        tokenizer.normalizer = Qwen2Tokenizer().backend_tokenizer.normalizer
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
         vocab_size=400, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
@@ -68,6 +73,8 @@ def make_model(folder, config, texts, seed, chat_template=None):
             else:
                 p.normal_(std=1.1 / p.shape[1] ** 0.5)
     model.save_pretrained(folder)
+    auto = AutoTokenizer.from_pretrained(folder)
+    assert all(auto(t)["input_ids"] == fast(t)["input_ids"] for t in texts), "AutoTokenizer rebuilds this tokenizer as another one"
     return dict(vocab_size=len(fast), parameters=model.num_parameters())
 
 
@@ -118,6 +125,14 @@ def generate(model, prompt, max_new_tokens, adapter=None, **options):
     out = load(model, adapter).generate(torch.tensor([prompt]), max_new_tokens=max_new_tokens, do_sample=False,
                                         use_cache=True, pad_token_id=0, eos_token_id=-1, **options)
     return out[0, len(prompt):].tolist()
+
+
+@method
+def use_chat_template(model, name):
+    """Gives the tokenizer of a model folder one of TRL's chat templates, and a beginning-of-sequence token to write."""
+    tokenizer = AutoTokenizer.from_pretrained(model, bos_token="<|endoftext|>")
+    tokenizer.chat_template = (Path(trl.__file__).parent / "chat_templates" / f"{name}.jinja").read_text()
+    tokenizer.save_pretrained(model)
 
 
 @method
