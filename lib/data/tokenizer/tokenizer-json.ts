@@ -228,7 +228,7 @@ function checkMerges(path: string, model: Record<string, unknown>): void {
   let longest = 0
   for (const token of Object.keys(vocab as Record<string, number>)) if (3 * token.length > longest) longest = Math.max(longest, Buffer.byteLength(token))
   for (const merge of merges as unknown[]) {
-    if (typeof merge === 'string' ? !merge.includes(' ') : !isPair(merge)) refuse(path, 'model.merges', 'a merge is not two tokens')
+    if (!isMerge(merge)) refuse(path, 'model.merges', 'a merge is not two tokens')
     // The library joins both in a buffer of the longest token's size …
     const size = typeof merge === 'string' ? merge.length - 1 : merge[0].length + merge[1].length
     if (3 * size > longest && bytesOf(merge) > longest) refuse(path, 'model.merges', 'a merge makes a token that the vocabulary does not have')
@@ -239,7 +239,8 @@ function checkMerges(path: string, model: Record<string, unknown>): void {
   }
 }
 
-function isPair(merge: unknown): merge is [string, string] {
+function isMerge(merge: unknown): merge is string | [string, string] {
+  if (typeof merge === 'string') return merge.includes(' ')
   return Array.isArray(merge) && merge.length === 2 && typeof merge[0] === 'string' && typeof merge[1] === 'string'
 }
 
