@@ -1,0 +1,65 @@
+// ft-native inspect: what a model folder, an adapter folder or a data file holds, without loading weights or training.
+import { pickConfigFlags } from '../../core/config/flags.js'
+import { fail } from '../../core/errors/index.js'
+import type { Command } from '../command.js'
+
+const kinds = ['model', 'adapter', 'data'] as const
+
+export const inspect = {
+  positionals: [
+    { name: 'what', describe: 'a model folder, an adapter folder or a data file; or the word model, adapter or data' },
+    { name: 'path', describe: 'the folder or file, after that word', optional: true },
+  ],
+  flags: () => ({
+    ...pickConfigFlags('lora-r', 'target-modules'),
+    model: { kind: 'string', group: 'Data', valueName: '<folder>', describe: 'Count tokens with the tokenizer of this model, and show what is learned.' },
+    ...pickConfigFlags('max-seq-length', 'train-on-prompt', 'chat-template', 'on-bad-row'),
+    example: { kind: 'integer', group: 'Data', describe: 'Which row to show, from 1; 0: none.', defaultText: '1' },
+  }),
+  examples: [
+    'ft-native inspect ./model',
+    'ft-native inspect model ./model --lora-r 8 --target-modules q_proj,v_proj',
+    'ft-native inspect data ./data.jsonl --model ./model --max-seq-length 512',
+  ],
+  async run(input, context) {
+    const { kind, target } = await subject(input.positionals.what ?? '', input.positionals.path)
+    switch (kind) {
+      case 'model':
+        return (await import('../inspect-model.js')).showModel(target, input.flags, context)
+      case 'adapter':
+        return (await import('../inspect-adapter.js')).showAdapter(target, context)
+      case 'data':
+        return (await import('../inspect-data.js')).showData(target, input.flags, context)
+    }
+  },
+} satisfies Command
+
+type Kind = (typeof kinds)[number]
+
+/** A word and a path, or a path alone: then the folder or file itself says what it is. */
+async function subject(what: string, second: string | undefined): Promise<{ kind: Kind; target: string }> {
+  const named = kinds.find((kind) => kind === what)
+  if (second !== undefined) {
+    if (named === undefined) fail('FT_USAGE', `expected model, adapter or data before ${second}, got "${what}"`, { remedy: 'ft-native inspect [model|adapter|data] <path>' })
+    return { kind: named, target: second }
+  }
+  return { kind: await guessKind(what), target: what }
+}
+
+async function guessKind(target: string): Promise<Kind> {
+  const { pathKind } = await import('../../utils/fs.js')
+  const { default: path } = await import('node:path')
+  switch (await pathKind(target)) {
+    case 'file':
+      return /\.safetensors$/.test(target) ? fail('FT_USAGE', `${target} is a weight file`, { remedy: `inspect its folder: ft-native inspect ${path.dirname(target)}` }) : 'data'
+    case 'folder': {
+      const isAdapter = (await pathKind(path.join(target, 'adapter_config.json'))) === 'file' && (await pathKind(path.join(target, 'config.json'))) === null
+      return isAdapter ? 'adapter' : 'model'
+    }
+    case null: {
+      const { isGlob } = await import('../../data/loaders/glob.js')
+      if (isGlob(target) || /\.(?:jsonl|ndjson|json)$/i.test(target)) return 'data'
+      return 'model' // a hub name that is in the local cache, or an error that says what was looked for
+    }
+  }
+}

@@ -1,0 +1,85 @@
+// `inspect` of a model folder: config.json and the headers of its weights, and what an adapter on it would train.
+import path from 'node:path'
+import { readConfigEntries } from './config-input.js'
+import type { CliContext } from './context.js'
+import { inspectModel, type ModelInspection } from '../models/index.js'
+import { readJsonFile, isRecord } from '../models/json-file.js'
+import { formatBytes, formatCount } from '../utils/terminal.js'
+import type { ParsedFlags } from './parsed-flags.js'
+
+export async function showModel(name: string, flags: ParsedFlags, context: CliContext): Promise<void> {
+  const entries = readConfigEntries({ positionals: {}, flags })
+  const valueOf = (dotted: string): unknown => entries.find((entry) => entry.key.dotted === dotted)?.value
+  const model = await inspectModel(name, { r: valueOf('lora.r') as number, targetModules: valueOf('lora.target_modules') as string | string[] })
+  const config = await readJsonFile(path.join(model.folder, 'config.json'), 'FT_MODEL_CONFIG')
+  context.document(documentOf(model, config))
+  context.print(textOf(model, config))
+}
+
+/** rope_theta and rope_scaling stand at the top of config.json, or together in rope_parameters (transformers 5). */
+function ropeOf(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const parameters = isRecord(config.rope_parameters) ? config.rope_parameters : {}
+  const scaling = isRecord(config.rope_scaling) ? config.rope_scaling : {}
+  return { ...('rope_theta' in config ? { rope_theta: config.rope_theta } : {}), ...scaling, ...parameters }
+}
+
+function documentOf(model: ModelInspection, config: Readonly<Record<string, unknown>>): object {
+  return {
+    kind: 'model',
+    name: model.name,
+    folder: model.folder,
+    model_type: model.modelType,
+    parameters: model.numParameters,
+    weight_bytes: model.weightBytes,
+    files: model.files,
+    torch_dtype: model.torchDtype,
+    vocab_size: model.vocabSize,
+    hidden_size: model.hiddenSize,
+    intermediate_size: model.intermediateSize,
+    num_hidden_layers: model.numHiddenLayers,
+    num_attention_heads: model.numAttentionHeads,
+    num_key_value_heads: model.numKeyValueHeads,
+    head_dim: model.headDim,
+    max_position_embeddings: model.maxPositionEmbeddings,
+    sliding_window: model.slidingWindow > 0 ? model.slidingWindow : null,
+    rope: { type: model.ropeType, ...ropeOf(config) },
+    tie_word_embeddings: model.tieWordEmbeddings,
+    bos_token_id: model.bosTokenId,
+    eos_token_ids: model.eosTokenIds,
+    pad_token_id: model.padTokenId,
+    target_modules: { names: model.targetModuleNames, all_linear: model.allLinear },
+    lora: {
+      r: model.lora.r,
+      target_modules: model.lora.targetModules,
+      modules: model.lora.modules,
+      trainable_parameters: model.lora.trainableParameters,
+      trainable_percent: model.lora.trainablePercent,
+    },
+  }
+}
+
+function textOf(model: ModelInspection, config: Readonly<Record<string, unknown>>): string {
+  const rope = ropeOf(config)
+  const factor = typeof rope.factor === 'number' ? `, factor ${rope.factor}` : ''
+  const theta = typeof rope.rope_theta === 'number' ? `, theta ${rope.rope_theta}` : ''
+  const shared = new Set(model.allLinear.map((name) => name.slice(name.lastIndexOf('.') + 1)))
+  const targets = typeof model.lora.targetModules === 'string' ? model.lora.targetModules : model.lora.targetModules.join(', ')
+  return facts([
+    ['model', model.name],
+    ['family', model.modelType],
+    ['parameters', formatCount(model.numParameters)],
+    ['weights', `${formatBytes(model.weightBytes)} in ${model.files.length} file${model.files.length === 1 ? '' : 's'}, ${model.torchDtype || 'dtype not said'}`],
+    ['vocabulary', `${formatCount(model.vocabSize)}, embeddings ${model.tieWordEmbeddings ? 'tied to the output head' : 'and output head apart'}`],
+    ['layers', `${model.numHiddenLayers}, hidden ${model.hiddenSize}, intermediate ${model.intermediateSize}`],
+    ['heads', `${model.numAttentionHeads} of ${model.headDim}, ${model.numKeyValueHeads} for keys and values`],
+    ['context', `${formatCount(model.maxPositionEmbeddings)} tokens${model.slidingWindow > 0 ? `, window ${formatCount(model.slidingWindow)}` : ''}`],
+    ['rope', `${model.ropeType}${theta}${factor}`],
+    ['all-linear', `${[...shared].join(', ')} (${model.allLinear.length} modules)`],
+    ['LoRA', `r ${model.lora.r} on ${targets}: ${formatCount(model.lora.trainableParameters)} trainable parameters (${model.lora.trainablePercent.toFixed(3)} %)`],
+  ])
+}
+
+export function facts(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length))
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n')
+}

@@ -1,0 +1,27 @@
+// Rows and their shapes, without a tokenizer.
+import { findDataFiles } from '../data/loaders/index.js'
+import { BadRows, readRows } from '../data/rows.js'
+
+export interface ShapeReport {
+  files: { path: string; bytes: number }[]
+  rows: number
+  /** Row format → rows. */
+  shapes: Record<string, number>
+  skipped: number
+  examples: string[]
+}
+
+/** Errors: FT_DATASET, FT_DATASET_ROW, FT_NO_TEXT_COLUMNS; more than 1 % bad rows where they are skipped. */
+export async function describeShapes(paths: string, onBadRow: 'stop' | 'skip'): Promise<ShapeReport> {
+  const files = await findDataFiles(paths)
+  const badRows = new BadRows(onBadRow)
+  const shapes: Record<string, number> = {}
+  let rows = 0
+  for await (const { shape } of readRows({ files, badRows })) {
+    badRows.good()
+    shapes[shape] = (shapes[shape] ?? 0) + 1
+    rows += 1
+  }
+  badRows.check()
+  return { files: files.map(({ path, bytes }) => ({ path, bytes })), rows, shapes, skipped: badRows.skipped, examples: badRows.examples }
+}
