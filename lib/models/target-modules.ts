@@ -2,8 +2,9 @@
 // check_target_module_exists): "all-linear" is every linear module except the output head; a list matches whole
 // names or what follows a dot; another string is a regular expression for the whole name.
 import { didYouMean, makeError } from '../core/errors/index.js'
-import type { NativeLinearModule } from '../native/binding.js'
+import { native, type NativeLinearModule } from '../native/binding.js'
 import { fullMatcher, layerIndexMatcher, type PatternPlace } from './pattern.js'
+import { resolveModelFolder } from './resolve.js'
 
 export type TargetModules = string | readonly string[]
 
@@ -38,6 +39,16 @@ export class TargetModuleDetector {
   constructor(source: ModuleSource) {
     this.#source = source
     this.#head = source.outputHead ?? defaultHead
+  }
+
+  /** Of a loaded model. */
+  static of(model: { info: ModuleSource }): TargetModuleDetector {
+    return new TargetModuleDetector(model.info)
+  }
+
+  /** Of a model's folder, from its config.json alone. Errors: FT_MODEL_NOT_FOUND, FT_MODEL_CONFIG, FT_UNSUPPORTED_MODEL. */
+  static async fromFolder(name: string): Promise<TargetModuleDetector> {
+    return new TargetModuleDetector(native().inspectConfig(await resolveModelFolder(name)))
   }
 
   /** Every linear module that can be targeted, in module order. */

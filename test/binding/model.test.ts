@@ -5,7 +5,8 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FineTuneError, type ErrorCode } from '../../lib/core/errors/index.js'
 import {
-  createOptimizer, inspectModel, loadModel, loadModelAndTokenizer, mergeAdapter, ModelLoader, readAdapterConfig, type LoadModelOptions, type Model,
+  createOptimizer, inspectModel, loadModel, loadModelAndTokenizer, mergeAdapter, ModelLoader, readAdapterConfig, TargetModuleDetector,
+  type LoadModelOptions, type Model,
 } from '../../lib/models/index.js'
 import { failsWith, temporaryFolder, tinyConfig } from './support.js'
 
@@ -255,6 +256,7 @@ describe('Model', () => {
     expect(inspection.allLinear).to.have.length(14)
     expect(inspection.lora).to.include({ r: 4, modules: 4, trainableParameters: 2 * 4 * (32 + 32) + 2 * 4 * (32 + 16) })
     expect((await inspectModel(folder, {}, { init: 'random' })).numParameters).to.equal(model.info.numParameters)
+    expect((await TargetModuleDetector.fromFolder(folder)).allLinear()).to.deep.equal(TargetModuleDetector.of(model).allLinear())
     const cases: [string, ErrorCode, () => void][] = [
       ['a truncated file', 'FT_SAFETENSORS', () => fs.truncateSync(path.join(saved, 'model.safetensors'), 1000)],
       ['a missing file', 'FT_MODEL_NOT_FOUND', () => fs.rmSync(path.join(saved, 'model.safetensors'))],
