@@ -52,6 +52,26 @@ function checkScripts(text: string): void {
   }
 }
 
+describe('the rows and configurations shown in', function () {
+  this.timeout(120_000)
+  for (const page of pages) {
+    const shown = blocksOf(page).filter(({ language }) => language === 'json' || language === 'yaml')
+    for (const { language, line, text } of shown) {
+      it(`${page}, line ${line}, are valid`, () => {
+        const sandbox = makeSandbox()
+        try {
+          const file = path.join(sandbox.folder, language === 'json' ? 'shown.jsonl' : 'shown.yaml')
+          writeFileSync(file, `${text}\n`)
+          const { status, stderr } = sandbox.shell(language === 'json' ? `npx ft-native inspect data ${file} --model ./model` : `npx ft-native config validate ${file}`)
+          expect(status, stderr).to.equal(0)
+        } finally {
+          sandbox.remove()
+        }
+      })
+    }
+  }
+})
+
 describe('the links of', () => {
   for (const page of [...pages, 'CONTRIBUTING.md', 'examples/README.md', 'examples/demo/README.md']) {
     it(`${page} point at files and headings that exist`, () => {
