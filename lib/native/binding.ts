@@ -298,6 +298,14 @@ function candidates(): string[] {
   return ['build/Release/ft_native.node', 'build/ft_native.node', 'build/Debug/ft_native.node'].map((file) => path.join(packageRoot, file))
 }
 
+/**
+ * GNU OpenMP's threads spin for milliseconds at every barrier by default: where another program wants the cores too, a
+ * step becomes many times slower. Read once, when its library is loaded; a user's own setting stays.
+ */
+function limitSpinning(): void {
+  if (process.env['OMP_WAIT_POLICY'] === undefined) process.env['GOMP_SPINCOUNT'] ??= '10000'
+}
+
 function load(): NativeModule {
   const files = candidates()
   const file = files.find((candidate) => existsSync(candidate))
@@ -307,6 +315,7 @@ function load(): NativeModule {
       details: { files },
     })
   }
+  limitSpinning()
   let loaded: NativeModule
   try {
     loaded = createRequire(import.meta.url)(file) as NativeModule

@@ -49,16 +49,23 @@ async function storage<T>(action: string, target: string, work: () => Promise<T>
   }
 }
 
-/** Creates a folder and its parents; the new names survive a power cut. */
+/**
+ * Creates a folder and its parents; the new names survive a power cut. Folder by folder: Node's recursive mkdir never
+ * returns where a parent refuses with ENOENT, as /proc does.
+ */
 export async function makeFolder(folder: string): Promise<void> {
+  if ((await pathKind(folder)) === 'folder') return
+  const parent = path.dirname(path.resolve(folder))
+  if (parent !== path.resolve(folder)) await makeFolder(parent)
   await storage('create the folder', folder, async () => {
-    const first = await fs.mkdir(folder, { recursive: true })
-    if (first === undefined) return
-    const top = path.dirname(path.resolve(first))
-    for (let current = path.dirname(path.resolve(folder)); ; current = path.dirname(current)) {
-      await syncFolder(current)
-      if (current === top || current === path.dirname(current)) break
+    try {
+      await fs.mkdir(folder)
+    } catch (error) {
+      // Someone else may have been faster.
+      if (errnoOf(error) === 'EEXIST' && (await pathKind(folder)) === 'folder') return
+      throw error
     }
+    await syncFolder(parent)
   })
 }
 

@@ -2,7 +2,7 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { fail, makeError } from '../../core/errors/index.js'
-import { checkWritable, errnoOf, fsyncFolder, pathKind, removePath, storageError } from '../../utils/fs.js'
+import { checkWritable, errnoOf, makeFolder, pathKind, removePath, storageError } from '../../utils/fs.js'
 import { CheckpointStore } from '../checkpoints/store.js'
 
 /** Any of these is a finished run's result (or a model: training into a model's own folder would replace it). */
@@ -65,7 +65,7 @@ export interface FolderLock {
  */
 export async function openFolder(folder: string, lockFolder: (folder: string) => FolderLock | Promise<FolderLock>): Promise<OpenFolder> {
   const existed = (await pathKind(folder)) === 'folder'
-  await makeFolders(folder)
+  await makeFolder(folder)
   await checkWritable(folder)
   const lock = await lockFolder(folder)
   const store = new CheckpointStore(folder)
@@ -78,19 +78,6 @@ export async function openFolder(folder: string, lockFolder: (folder: string) =>
   } catch (error) {
     await close()
     throw error
-  }
-}
-
-/** Folder by folder: Node's recursive mkdir never returns where a parent refuses with ENOENT, as /proc does. */
-async function makeFolders(folder: string): Promise<void> {
-  if ((await pathKind(folder)) === 'folder') return
-  const parent = path.dirname(folder)
-  if (parent !== folder) await makeFolders(parent)
-  try {
-    await fs.mkdir(folder)
-    await fsyncFolder(parent)
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST' || (await pathKind(folder)) !== 'folder') throw storageError(error, 'create the folder', folder)
   }
 }
 
