@@ -56,7 +56,7 @@ async function storage<T>(action: string, target: string, work: () => Promise<T>
 export async function makeFolder(folder: string): Promise<void> {
   if ((await pathKind(folder)) === 'folder') return
   const parent = path.dirname(path.resolve(folder))
-  if (parent !== path.resolve(folder)) await makeFolder(parent)
+  if (parent !== path.resolve(folder) && (await pathKind(parent)) === null) await makeFolder(parent)
   await storage('create the folder', folder, async () => {
     try {
       await fs.mkdir(folder)
