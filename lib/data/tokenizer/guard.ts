@@ -8,7 +8,7 @@
 import { fail } from '../../core/errors/index.js'
 import { countCodePoints } from '../text.js'
 import type { AddedToken, TokenizerFiles } from './files.js'
-import { addedTokenJson, rawModel, type Component, type ModelJson, type TokenizerJson } from './tokenizer-json.js'
+import { addedTokenJson, isSlowOnDigits, rawModel, type Component, type ModelJson, type TokenizerJson } from './tokenizer-json.js'
 
 export interface ControlToken extends AddedToken {
   id: number
@@ -25,6 +25,8 @@ export interface GuardedTokenizer {
   expected: ReadonlyMap<string, number>
   /** Highest id of the vocabulary and the added tokens + 1. */
   vocabSize: number
+  /** Long rows of digits are refused. */
+  slowOnDigits: boolean
 }
 
 /** Plane 16 of the private use area: lead, number, filling. A one-character token gets a character of its own. */
@@ -63,6 +65,7 @@ export function guardTokenizer(path: string, source: string, tokenizer: Tokenize
     added: entries.map((entry) => entry.token),
     expected: new Map(rewritten.map((token) => [token.content, token.id])),
     vocabSize: Math.max(vocab.maxId(), ...rewritten.map((token) => token.id)) + 1,
+    slowOnDigits: isSlowOnDigits(tokenizer),
   }
 }
 

@@ -9,9 +9,11 @@ import { guardTokenizer, type ControlToken, type GuardedTokenizer } from './guar
 import { readTokenizerJson } from './tokenizer-json.js'
 import { TokenTrie } from './trie.js'
 
-/** The library cannot be interrupted; a call that takes longer than this and 1 s for each 50 kB is given up. */
-const patienceMs = 30_000
-const bytesPerMs = 50
+/** The library cannot be interrupted; a call that takes twice as long as this and 1 s for each 50 kB is given up. */
+const patienceMs = 2_500
+const charactersPerMs = 50
+/** Where a pattern walks a row of digits again from each of them: some seconds' worth. */
+const tooManyDigits = /\p{N}{5000}/u
 const markerCharacters = /[\u{100000}-\u{10ffff}]/u
 
 export async function loadHfTokenizer(path: string, files: TokenizerFiles): Promise<TokenizerEngine> {
@@ -60,6 +62,7 @@ class HfEngine implements TokenizerEngine {
   readonly #added: TokenTrie
   readonly #addedControls: readonly (ControlToken | undefined)[]
   readonly #markers: TokenTrie
+  readonly #slowOnDigits: boolean
   /** Tokens that the library matches only under conditions: whether it did is looked up afterwards. */
   readonly #conditional: boolean
 
@@ -74,6 +77,7 @@ class HfEngine implements TokenizerEngine {
     this.#added = new TokenTrie(guarded.added.map((token) => token.content))
     this.#addedControls = guarded.added.map((token) => this.#byContent.get(token.content))
     this.#markers = new TokenTrie(guarded.controls.map((control) => control.marker))
+    this.#slowOnDigits = guarded.slowOnDigits
     this.#conditional = guarded.controls.some((control) => control.normalized || control.singleWord)
   }
 
@@ -150,6 +154,9 @@ class HfEngine implements TokenizerEngine {
         remedy: 'remove characters of plane 16 (U+100000 to U+10FFFF) from the text',
       })
     }
+    if (this.#slowOnDigits && tooManyDigits.test(text)) {
+      fail('FT_INVALID_ARGUMENT', 'the text has more than 5000 digits in a row, which this tokenizer would take too long for', { remedy: 'break the digits up' })
+    }
     return trust === 'none' ? { text, places: [] } : this.#markControls(text, trust, except)
   }
 
@@ -193,14 +200,16 @@ class HfEngine implements TokenizerEngine {
   async #encodeBatch(texts: string[], addSpecialTokens: boolean): Promise<tokenizers.Encoding[]> {
     const size = texts.reduce((sum, text) => sum + text.length, 0)
     let timer: NodeJS.Timeout | undefined
-    const limit = patienceMs + size / bytesPerMs
+    const limit = patienceMs + size / charactersPerMs
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(makeError('FT_TOKENIZER', `${this.#path} took more than ${Math.round(limit / 1000)} s for ${size} characters`, {
+      const giveUp = (): void => {
+        reject(makeError('FT_TOKENIZER', `${this.#path} took more than ${Math.round((2 * limit) / 1000)} s for ${size} characters`, {
           remedy: 'its patterns do not suit this text: use a tokenizer from a source you trust',
           details: { path: this.#path },
         }))
-      }, limit)
+      }
+      // In two halves: after the machine slept, the first may be over before the library could go on.
+      timer = setTimeout(() => (timer = setTimeout(giveUp, limit)), limit)
     })
     try {
       return await Promise.race([this.#open().encodeBatch(texts, { addSpecialTokens }), late])

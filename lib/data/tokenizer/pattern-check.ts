@@ -1,10 +1,14 @@
-// Refuses patterns of a tokenizer.json that could backtrack without end. Oniguruma gives up after ten million
-// steps by ending the whole process, so such a pattern must not reach it; V8's and std::regex are no better.
+// Refuses patterns of a tokenizer.json that could take endlessly long. Oniguruma gives up after ten million steps
+// at one place by ending the whole process, and a search that starts again at every character cannot be stopped,
+// so such a pattern must not reach it; V8's and std::regex are no better.
 //
-// A pattern passes when the work at one place is at most linear in the text: every loop is over single
-// characters or over a group of fixed length without alternatives, and at most one loop of a sequence has
-// something after it that can fail. The patterns of GPT-2, GPT-4, Llama 3, Qwen, DeepSeek, Tekken and their
-// like pass. Syntax: Oniguruma's Ruby flavour, https://github.com/kkos/oniguruma/blob/master/doc/RE.
+// A pattern passes when the work is linear in the text. At one place: every loop is over single characters, or
+// over a group of fixed length without alternatives, and at most one loop of a sequence has something after it
+// that can fail. Over all places: where a loop has something after it that can fail, another alternative takes
+// the same characters whatever follows (as `\s+` does after `\s+(?!\S)`), so that they are not walked again.
+// The patterns of GPT-2, GPT-4, Llama 3, Qwen, DeepSeek, Tekken and their like pass. Digits grouped in threes do
+// not meet the second rule, and are in use: they pass, with a limit on the digits in a row.
+// Syntax: Oniguruma's Ruby flavour, https://github.com/kkos/oniguruma/blob/master/doc/RE.
 
 /** Choices that backtracking may have to try out, in powers of two, besides one loop. */
 const choiceBits = 16
@@ -12,17 +16,26 @@ const choiceBits = 16
 const boundedChoices = 8
 const maxPatternLength = 20_000
 const maxDepth = 50
+const digitLoop = /^(?:\((?:\?:)?)?(?:\\d|\\p\{Nd?\}|\[0-9\])(?:\{\d+\})?\)?$/
 
-/** The reason why the pattern is refused, or null. */
-export function findUnsafePattern(pattern: string): string | null {
-  if (pattern.length > maxPatternLength) return `it has ${pattern.length} characters`
+export interface PatternVerdict {
+  /** Why the pattern is refused. */
+  problem?: string
+  /** It walks a row of digits again from each of them. */
+  slowOnDigits?: boolean
+}
+
+export function checkPattern(pattern: string): PatternVerdict {
+  if (pattern.length > maxPatternLength) return { problem: `it has ${pattern.length} characters` }
   try {
-    const { loops, bits } = new PatternReader(pattern).alternatives(0)
-    if (loops > 1) return 'loops that follow one another can backtrack over the same text'
-    if (bits > choiceBits) return 'it has too many optional parts in a row'
-    return null
+    const { loops, bits, walked, catches } = new PatternReader(pattern).alternatives(0)
+    if (loops > 1) return { problem: 'loops that follow one another can backtrack over the same text' }
+    if (bits > choiceBits) return { problem: 'it has too many optional parts in a row' }
+    const again = walked.filter((loop) => !catches.includes(loop))
+    if (again.some((loop) => !digitLoop.test(loop))) return { problem: 'text that a loop has walked over in vain would be walked over again from every character' }
+    return { slowOnDigits: again.length > 0 }
   } catch (error) {
-    if (error instanceof Unsafe) return error.message
+    if (error instanceof Unsafe) return { problem: error.message }
     throw error
   }
 }
@@ -40,10 +53,14 @@ interface Part {
   canFail: boolean
   /** Consumes the same number of characters whatever it matches, in one way only. */
   fixed: boolean
+  /** What unbounded loops repeat: those that nothing follows yet, and those that something follows that can fail. */
+  pending: string[]
+  walked: string[]
+  /** What is taken from here on, as often as it comes, whatever follows. */
+  catches: string[]
 }
 
-const character: Part = { open: 0, openBits: 0, loops: 0, bits: 0, canFail: true, fixed: true }
-const nothing: Part = { ...character, canFail: false }
+const character: Readonly<Part> = { open: 0, openBits: 0, loops: 0, bits: 0, canFail: true, fixed: true, pending: [], walked: [], catches: [] }
 
 interface Quantifier {
   min: number
@@ -71,40 +88,38 @@ class PatternReader {
       bits: most((part) => part.bits),
       canFail: branches.every((part) => part.canFail),
       fixed: false,
+      pending: branches.flatMap((part) => part.pending),
+      walked: branches.flatMap((part) => part.walked),
+      catches: branches.flatMap((part) => part.catches),
     }
   }
 
   #sequence(depth: number): Part {
-    const total: Part = { ...nothing }
+    const total: Part = { ...character, canFail: false }
     while (this.#at < this.pattern.length && !this.#sees('|') && !this.#sees(')')) {
-      const part = this.#quantified(this.#atom(depth))
-      // What is open now is entered again when this part, or one after it, fails.
-      if (part.canFail) {
-        total.loops += total.open
-        total.bits += total.openBits
-        total.open = total.openBits = 0
-      }
-      total.loops += part.loops
-      total.bits += part.bits
-      total.open += part.open
-      total.openBits += part.openBits
-      total.canFail ||= part.canFail
-      total.fixed &&= part.fixed
+      const begin = this.#at
+      const body = this.#atom(depth)
+      append(total, this.#quantified(body, this.pattern.slice(begin, this.#at)))
     }
     return total
   }
 
-  #quantified(body: Part): Part {
+  /** @param source the text of the body */
+  #quantified(body: Part, source: string): Part {
     const quantifier = this.#quantifier()
     if (quantifier === null) return body
     if (this.#quantifier() !== null) throw new Unsafe('a quantifier follows a quantifier')
     const { min, max, possessive } = quantifier
-    const part = { ...body, canFail: body.canFail && min > 0, fixed: body.fixed && min === max }
+    const part: Part = { ...body, canFail: body.canFail && min > 0, fixed: body.fixed && min === max, catches: [] }
     if (max <= 1) {
       if (min < max && !possessive) part.openBits += 1
       return part
     }
     if (!body.fixed) throw new Unsafe('a group that is repeated contains alternatives or repetitions')
+    if (max - min >= boundedChoices) {
+      part.pending = [...body.pending, source]
+      if (min <= 1 && max === Infinity) part.catches = [source]
+    }
     if (min < max && !possessive) {
       if (max - min >= boundedChoices) part.open += 1
       else part.openBits += Math.log2(max - min + 1)
@@ -137,9 +152,8 @@ class PatternReader {
     if (this.#take('[')) return this.#class(0)
     if (this.#take('\\')) return this.#escape()
     const one = this.pattern[this.#at++]
-    if (one === '^' || one === '$') return { ...character }
     if (one === '*' || one === '+' || one === '?') throw new Unsafe('a quantifier without anything to repeat')
-    return { ...character }
+    return character
   }
 
   #group(depth: number): Part {
@@ -148,15 +162,15 @@ class PatternReader {
     const kind = this.#sees('?') ? opener.exec(this.pattern)?.[0] : ''
     if (kind === undefined) throw new Unsafe(`the group "(${this.pattern.slice(this.#at, this.#at + 3)}" is not supported`)
     this.#at += kind.length
-    if (kind.startsWith('?#')) return this.#close({ ...nothing })
+    if (kind.startsWith('?#')) return this.#close({ ...character, canFail: false })
     if (/^\?[-imsx]*x/.test(kind)) throw new Unsafe('extended patterns (?x) are not supported')
     // (?i) holds to the end of the enclosing group, and takes its alternatives with it.
     if (kind.endsWith(')')) return this.alternatives(depth + 1)
     const body = this.#close(this.alternatives(depth + 1))
     const looksAround = /^\?(?:=|!|<=|<!)$/.test(kind)
-    if (!looksAround && kind !== '?>') return body
-    // Once left, these are not entered again.
-    return { ...body, open: 0, openBits: 0, canFail: looksAround || body.canFail, fixed: body.fixed && !looksAround }
+    // Once left, an atomic group is not entered again; what looks around is walked at every place.
+    if (looksAround) return { ...body, open: 0, openBits: 0, canFail: true, fixed: false, pending: [], walked: [...body.walked, ...body.pending], catches: [] }
+    return kind === '?>' ? { ...body, open: 0, openBits: 0 } : body
   }
 
   #close(part: Part): Part {
@@ -170,7 +184,7 @@ class PatternReader {
     for (let first = true; ; first = false) {
       const one = this.pattern[this.#at++]
       if (one === undefined) throw new Unsafe('a "[" is not closed')
-      if (one === ']' && !first) return { ...character }
+      if (one === ']' && !first) return character
       if (one === '\\') this.#at++
       else if (one === '[') this.#nestedClass(depth)
     }
@@ -194,7 +208,7 @@ class PatternReader {
       this.#at = end + 1
     }
     // Zero-width ones can fail as a character can; repeating them is pointless but harmless.
-    return { ...character }
+    return character
   }
 
   #sees(text: string): boolean {
@@ -206,4 +220,26 @@ class PatternReader {
     this.#at += text.length
     return true
   }
+}
+
+/** Adds what comes next to a sequence. */
+function append(total: Part, next: Part): void {
+  // What is open now is entered again when this part, or one after it, fails.
+  if (next.canFail) {
+    total.loops += total.open
+    total.bits += total.openBits
+    total.open = total.openBits = 0
+    total.walked = [...total.walked, ...total.pending]
+    total.pending = []
+  }
+  // A part that takes something only counts where nothing before it can fail, and nothing after it.
+  total.catches = total.canFail ? (next.canFail ? [] : total.catches) : [...(next.canFail ? [] : total.catches), ...next.catches]
+  total.loops += next.loops
+  total.bits += next.bits
+  total.open += next.open
+  total.openBits += next.openBits
+  total.pending = [...total.pending, ...next.pending]
+  total.walked = [...total.walked, ...next.walked]
+  total.canFail ||= next.canFail
+  total.fixed &&= next.fixed
 }

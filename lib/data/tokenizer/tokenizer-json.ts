@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { fail } from '../../core/errors/index.js'
 import { findCharsmapFault } from './charsmap.js'
 import type { AddedToken } from './files.js'
-import { findUnsafePattern } from './pattern-check.js'
+import { checkPattern } from './pattern-check.js'
 
 export interface TokenizerJson extends Record<string, unknown> {
   added_tokens: { id: number; content: string; special: boolean; lstrip: boolean; rstrip: boolean; single_word: boolean; normalized: boolean }[]
@@ -31,8 +31,8 @@ const pattern = z.union([
   z.strictObject({ String: z.string().min(1) }),
   z.strictObject({
     Regex: z.string().min(1).superRefine((source, context) => {
-      const reason = findUnsafePattern(source)
-      if (reason !== null) context.addIssue({ code: 'custom', message: `the pattern is refused: ${reason}` })
+      const { problem } = checkPattern(source)
+      if (problem !== undefined) context.addIssue({ code: 'custom', message: `the pattern is refused: ${problem}` })
     }),
   }),
 ])
@@ -156,6 +156,15 @@ function refuse(path: string, field: string, reason: string): never {
     remedy: 'the file is damaged, or of a kind that is not supported: download it again, or convert it with transformers',
     details: { path, field },
   })
+}
+
+/** One of its patterns takes a time that grows with the square of the digits in a row. */
+export function isSlowOnDigits({ normalizer: n, pre_tokenizer: p, decoder: d }: TokenizerJson): boolean {
+  const find = (node: unknown): boolean => {
+    if (typeof node !== 'object' || node === null) return false
+    return Object.entries(node).some(([key, value]) => (key === 'Regex' && typeof value === 'string' ? checkPattern(value).slowOnDigits === true : find(value)))
+  }
+  return find([n, p, d])
 }
 
 function depthOf(value: unknown, limit: number): number {

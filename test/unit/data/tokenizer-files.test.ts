@@ -7,7 +7,7 @@ import { FineTuneError } from '../../../lib/core/errors/index.js'
 import { loadTokenizer } from '../../../lib/data/index.js'
 import { findCharsmapFault } from '../../../lib/data/tokenizer/charsmap.js'
 import { readTokenizerFiles } from '../../../lib/data/tokenizer/files.js'
-import { findUnsafePattern } from '../../../lib/data/tokenizer/pattern-check.js'
+import { checkPattern } from '../../../lib/data/tokenizer/pattern-check.js'
 import { failure, fixture, temporaryFolder } from './helpers.js'
 
 const folder = temporaryFolder()
@@ -208,20 +208,28 @@ describe('patterns of tokenizers', () => {
     'GPT-2': String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`,
     'Llama 3': String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
     'GPT-4': String.raw`'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`,
-    'GPT-4o': String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
+    'GPT-4o': String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
     DeepSeek: String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-    Kimi: String.raw`[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{M}&&[^\p{Han}]]+|\p{N}{1,3}`,
+    Kimi: String.raw`[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{M}&&[^\p{Han}]]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{M}&&[^\p{Han}]]*|\p{N}{1,3}`,
     'digits in threes': String.raw`\d{1,3}(?=(?:\d{3})*\b)`,
     Bloom: String.raw` ?[^(\s|[.,!?…。，、।۔،])]+`,
     spaces: ' {2,}',
   }
-  for (const [name, pattern] of Object.entries(accepted)) it(`${name} passes`, () => expect(findUnsafePattern(pattern)).to.equal(null))
+  for (const [name, pattern] of Object.entries(accepted)) it(`${name} passes`, () => expect(checkPattern(pattern)).to.deep.equal({ slowOnDigits: name === 'digits in threes' }))
+
+  it('that are slow on digits give long rows of them back', async () => {
+    const pre_tokenizer = { type: 'Split', pattern: { Regex: String.raw`\d{1,3}(?=(?:\d{3})*\b)` }, behavior: 'Isolated', invert: false }
+    const tokenizer = await loadTokenizer(modelFolder({ 'tokenizer.json': { ...small, pre_tokenizer, model: { ...small.model, unk_token: 'a' } } }))
+    expect((await tokenizer.encode('1'.repeat(4000))).length).to.equal(4000)
+    await failure(() => tokenizer.encode(`x${'1'.repeat(50_000)}`), 'FT_INVALID_ARGUMENT')
+    tokenizer.dispose()
+  })
 
   it('that can backtrack without end do not', () => {
     const refused = [
       '(a+)+$', '(a|aa)+$', '(a|a)*b', '(a*)*', 'a*a*b', '(.*)*x', String.raw`(\w+\s?)+$`, '(?:a?){30}b', 'a{0,9}a{0,9}a', String.raw`(a)\1`, '(?x) a', 'a**',
-      String.raw`\p{L}*\p{L}*9`, '((a{2})+)+', '(?~a)', 'a?'.repeat(30) + 'a'.repeat(30), String.raw`a(?i)b*|b*b*c`, '('.repeat(1000), '[', 'a'.repeat(30_000),
+      String.raw`\p{L}*\p{L}*9`, '((a{2})+)+', '(?~a)', 'a?'.repeat(30) + 'a'.repeat(30), String.raw`a(?i)b*|b*b*c`, String.raw`\p{L}+\p{N}`, String.raw`\p{L}++9`, String.raw`(?=\p{L}*)`, String.raw`x\s+|\s+y`, String.raw`(?>\s+)y`, '('.repeat(1000), '[', 'a'.repeat(30_000),
     ]
-    for (const pattern of refused) expect(findUnsafePattern(pattern), pattern.slice(0, 40)).to.be.a('string')
+    for (const pattern of refused) expect(checkPattern(pattern), pattern.slice(0, 40)).to.have.property('problem').that.is.a('string')
   })
 })
