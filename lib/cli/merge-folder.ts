@@ -5,7 +5,7 @@ import path from 'node:path'
 import { fail } from '../core/errors/index.js'
 import { inspectModel, mergeAdapter, readAdapterConfig, resolveDevice, type MergeResult } from '../models/index.js'
 import type { NativeDtype } from '../native/binding.js'
-import { fsyncFolder, makeFolder, pathKind, removePath, renameSynced } from '../utils/fs.js'
+import { errnoOf, fsyncFolder, makeFolder, pathKind, removePath, renameSynced } from '../utils/fs.js'
 import { getLogger } from '../utils/logger.js'
 import { compareWithAdapter, type MergeDrift } from './merge-drift.js'
 
@@ -38,6 +38,7 @@ export interface MergeReport {
 /** Errors: those of mergeAdapter; FT_OUTPUT_EXISTS; FT_EVALUATION when the result does not compute what it should. */
 export async function mergeInto(request: MergeRequest): Promise<MergeReport> {
   const output = path.resolve(request.output)
+  await cleanLeftovers(output)
   await checkOutput(output, request.overwrite)
   const base = request.model ?? (await readAdapterConfig(request.adapter)).baseModelNameOrPath
   await refuseInputs(output, base === '' ? [request.adapter] : [request.adapter, base])
@@ -91,6 +92,27 @@ async function refuseInputs(output: string, inputs: readonly string[]): Promise<
     const inside = path.relative(target, source)
     if (inside !== '' && (inside.startsWith('..') || path.isAbsolute(inside))) continue
     fail('FT_OUTPUT_EXISTS', `the output folder ${output} is or holds ${input}, which is merged`, { remedy: 'choose another --output', details: { path: output } })
+  }
+}
+
+/** What a killed merge left beside the output: half a model goes, a model that was being replaced comes back. */
+async function cleanLeftovers(output: string): Promise<void> {
+  const parent = path.dirname(output)
+  for (const name of await fs.readdir(parent).catch((): string[] => [])) {
+    const match = /^\.(tmp|old)-(.+)-(\d+)$/.exec(name)
+    if (match === null || match[2] !== path.basename(output) || isAlive(Number(match[3]))) continue
+    const leftover = path.join(parent, name)
+    if (match[1] === 'old' && (await pathKind(output)) === null) await renameSynced(leftover, output)
+    else await removePath(leftover)
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return errnoOf(error) === 'EPERM'
   }
 }
 

@@ -88,6 +88,18 @@ describe('merge', function () {
     expect(readdirSync(folder)).to.deep.equal([])
   })
 
+  it('cleans up after a merge that was killed, and leaves one that runs alone', async () => {
+    const output = path.join(folder, 'merged')
+    const dead = 2 ** 22 + 1 // above the largest process id
+    for (const name of [`.tmp-merged-${dead}`, `.old-merged-${dead}`, `.tmp-merged-${process.pid}`]) mkdirSync(path.join(folder, name))
+    writeFileSync(path.join(folder, `.old-merged-${dead}`, 'config.json'), '{}')
+    const refused = await merge('--output', output) // the earlier model is back, and is not replaced unasked
+    expect(refused.stderr).to.include('FT_OUTPUT_EXISTS')
+    expect(readdirSync(folder).sort()).to.deep.equal([`.tmp-merged-${process.pid}`, 'merged'])
+    expect((await merge('--output', output, '--overwrite', '--no-verify')).code).to.equal(0)
+    expect(readdirSync(folder).sort()).to.deep.equal([`.tmp-merged-${process.pid}`, 'merged'])
+  })
+
   it('asks for adapter and output', async () => {
     expect((await runModelCli(['merge', '--output', folder])).stderr).to.include('no adapter was named')
     expect((await runModelCli(['merge', '--adapter', adapter])).stderr).to.include('no output folder was named')
