@@ -31,11 +31,21 @@ def method(function):
     return function
 
 
-def load(model, adapter=None):
-    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, attn_implementation="sdpa")
+def load(model, adapter=None, dtype=torch.float32):
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation="sdpa")
     base.config.use_cache = False
     base.eval()
     return PeftModel.from_pretrained(base, adapter).eval() if adapter else base
+
+
+def randomize(model):
+    """Every parameter away from its initial value, at a scale where all of them matter."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith("norm.weight") or name.endswith("bias"):
+                p.add_(0.2 * torch.randn_like(p))
+            else:
+                p.normal_(std=1.1 / p.shape[1] ** 0.5)
 
 
 @method
@@ -64,18 +74,20 @@ def make_model(folder, config, texts, seed, chat_template=None):
     config = dict(config, vocab_size=len(fast), eos_token_id=fast.eos_token_id)
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config))
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            if name.endswith("norm.weight"):
-                p.add_(0.2 * torch.randn_like(p))
-            elif name.endswith("bias"):
-                p.add_(0.2 * torch.randn_like(p))
-            else:
-                p.normal_(std=1.1 / p.shape[1] ** 0.5)
+    randomize(model)
     model.save_pretrained(folder)
     auto = AutoTokenizer.from_pretrained(folder)
     assert all(auto(t)["input_ids"] == fast(t)["input_ids"] for t in texts), "AutoTokenizer rebuilds this tokenizer as another one"
     return dict(vocab_size=len(fast), parameters=model.num_parameters())
+
+
+@method
+def make_bare_model(folder, config, seed):
+    """A random model of `config`, without a tokenizer."""
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config))
+    randomize(model)
+    model.save_pretrained(folder)
 
 
 @method
@@ -108,6 +120,22 @@ def logits(model, rows, output, adapter=None):
     net = load(model, adapter)
     with torch.no_grad():
         save_file({f"row.{i}": net(input_ids=torch.tensor([ids])).logits[0].contiguous() for i, ids in enumerate(rows)}, output)
+
+
+@method
+def gradients(model, rows, output, adapter=None, dtype="float32"):
+    """Loss over the rows ({input_ids, labels}, each alone; sum / supervised tokens of all) and every gradient, fp32."""
+    net = load(model, dtype=getattr(torch, dtype))
+    net = PeftModel.from_pretrained(net, adapter, is_trainable=True) if adapter else net.requires_grad_(True)
+    supervised = sum(label != -100 for row in rows for label in row["labels"][1:])
+    total = 0.0
+    for row in rows:
+        scores = net(input_ids=torch.tensor([row["input_ids"]])).logits[0, :-1].float()
+        loss = torch.nn.functional.cross_entropy(scores, torch.tensor(row["labels"][1:], dtype=torch.long), reduction="sum") / supervised
+        loss.backward()
+        total += loss.item()
+    save_file({n.replace(".default.", "."): p.grad.float().contiguous() for n, p in net.named_parameters() if p.requires_grad}, output)
+    return total
 
 
 @method

@@ -3,9 +3,12 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
 import { loadModel, mergeAdapter } from '../../lib/models/index.js'
-import { difference, goldenCases, pickRows, tensorOf } from './golden.js'
+import { at, difference, goldenCases, pickRows, tensorOf } from './golden.js'
 import { readSafetensors } from './safetensors.js'
 import { openSubject } from './subject.js'
 
@@ -53,6 +56,25 @@ describe('adapters in files', function () {
       }
     })
   }
+
+  it('an attached adapter stays although nobody keeps its handle', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const golden = at(goldenCases(), 0)
+    const record = at(golden.golden.logits.filter((entry) => entry.adapter), 0)
+    const subject = await openSubject(golden.model)
+    try {
+      await subject.loadAdapter(golden.adapter)
+      for (let i = 0; i < 5; i++) {
+        collect()
+        await setTimeout(10) // finalizers of handles run between turns of the event loop
+      }
+      const logits = pickRows(await subject.logits(record.input_ids), subject.vocabSize, record.positions)
+      expect(difference(logits, tensorOf(golden, record.tensor).data)).to.be.below(1e-5)
+    } finally {
+      await subject.dispose()
+    }
+  })
 
   it('a fresh adapter starts as the base: B is zero, A is not', async () => {
     for (const golden of goldenCases()) {
