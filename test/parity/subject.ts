@@ -57,6 +57,21 @@ export class Subject {
     }
   }
 
+  /** Loss and gradients of an objective over log-probabilities, summed over batches. */
+  async passGradients(batches: Row[][], objective: (logprobs: Float32Array, labels: Int32Array) => { loss: number; grad: Float32Array }) {
+    const optimizer = this.#optimizer = await createOptimizer(this.model)
+    let loss = 0
+    for (const batch of batches) {
+      const pass = await this.model.forwardPass(rowBatch(batch))
+      const result = objective(pass.logprobs, pass.labels)
+      await pass.backward(result.grad)
+      pass.dispose()
+      loss += result.loss
+    }
+    const gradients = Object.entries(await optimizer.gradients())
+    return { loss, tensors: new Map(gradients.map(([name, tensor]) => [name, tensor.data])) }
+  }
+
   /** Greedy ids for every prompt, end-of-sequence tokens included and not stopped at. */
   async generate(prompts: number[][], options: { maxNewTokens: number; repetitionPenalty: number; useCache: boolean }): Promise<number[][]> {
     const rows: number[][] = []

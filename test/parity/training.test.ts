@@ -75,6 +75,32 @@ describe('training as transformers and PEFT train', function () {
   }
 })
 
+describe('the same gradients through a forward pass kept for one backward', function () {
+  this.timeout(60_000)
+
+  for (const golden of goldenCases()) {
+    it(`${golden.name}: the gradient of the mean negative log-probability is the step's`, async () => {
+      const subject = await openSubject(golden.model)
+      try {
+        const adapter = await subject.loadAdapter(golden.adapter)
+        const batches = microBatches(golden.golden, 0)
+        const supervised = batches.flat().reduce((sum, row) => sum + row.labels.slice(1).filter((label) => label !== -100).length, 0)
+        const gradients = await subject.passGradients(batches, (logprobs, labels) => {
+          const loss = -logprobs.reduce((sum, value) => sum + value, 0) / supervised
+          return { loss, grad: Float32Array.from(labels, (label) => label === -100 ? 0 : -1 / supervised) }
+        })
+        expect(difference([gradients.loss], [golden.golden.lora.losses[0] ?? NaN])).to.be.below(LOSS)
+        expect(gradients.tensors.size).to.equal(adapter.tensors().length)
+        for (const [name, gradient] of gradients.tensors) {
+          expect(difference(gradient, tensorOf(golden, `lora.gradient.${name}`).data), `gradient of ${name}`).to.be.below(GRADIENT)
+        }
+      } finally {
+        await subject.dispose()
+      }
+    })
+  }
+})
+
 describe('training in half precision stays close to fp32', function () {
   this.timeout(60_000)
   // Rounding of 8 (bf16) and 11 (fp16) bits through forward and backward, over twenty steps.
