@@ -6,7 +6,7 @@ import { expect } from 'chai'
 import { createOptimizer, loadModel, mergeAdapter, type LoraOptions } from '../../lib/models/index.js'
 import { difference } from '../parity/golden.js'
 import { readSafetensors } from '../parity/safetensors.js'
-import { familyModel, familyNames, reference, referenceLogits, scratchFolder, tokenRows } from './shared.js'
+import { families, familyModel, familyNames, reference, referenceLogits, scratchFolder, tokenRows } from './shared.js'
 
 const TOLERANCE = 1e-5
 const rows = tokenRows(4, 5)
@@ -28,6 +28,9 @@ const configs: { name: string; lora: Record<string, unknown>; options: LoraOptio
     options: { r: 4, loraAlpha: 8, targetModules: ['v_proj', 'gate_proj'], layersToTransform: [0, 2] } },
 ]
 
+/** Where head and embedding share no weights, the head can be adapted too. */
+const headConfig = { name: 'the output head', lora: { r: 4, lora_alpha: 8, target_modules: ['lm_head', 'o_proj'] }, options: { r: 4, loraAlpha: 8, targetModules: ['lm_head', 'o_proj'] } }
+
 describe('adapters between ft-native and PEFT', () => {
   for (const family of familyNames) {
     describe(family, () => {
@@ -46,7 +49,8 @@ describe('adapters between ft-native and PEFT', () => {
         for (const [i, logits] of ours.entries()) expect(difference(logits, theirs[i] ?? []), `row ${i}`).to.be.below(TOLERANCE)
       })
 
-      for (const { name, lora, options } of configs) {
+      const untied = !('tie_word_embeddings' in families[family])
+      for (const { name, lora, options } of untied ? [...configs, headConfig] : configs) {
         it(`${name}: the same modules, ranks and scales; PEFT's adapter has the same logits here; merged alike`, async () => {
           const base = await familyModel(family)
           const folder = scratchFolder(`peft-${family}-${name.replaceAll(' ', '-')}`)

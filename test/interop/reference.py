@@ -92,13 +92,14 @@ def make_bare_model(folder, config, seed):
 
 @method
 def make_adapter(model, folder, lora, seed):
+    # Without save_embedding_layers=False PEFT adds the frozen head itself to an adapter that targets lm_head.
     torch.manual_seed(seed)
     tuned = get_peft_model(load(model), LoraConfig(task_type="CAUSAL_LM", **lora))
     with torch.no_grad():
         for name, p in tuned.named_parameters():
             if "lora_B" in name:
                 p.normal_(std=0.1)
-    tuned.save_pretrained(folder)
+    tuned.save_pretrained(folder, save_embedding_layers=False)
     return sorted(n for n, _ in tuned.named_parameters() if "lora_" in n)
 
 
