@@ -74,18 +74,24 @@ async function showRow(tokenizer: TextTokenizer, { row, place, shape }: { row: E
 
 /** The row's text, cut where loss begins and ends. */
 export async function describeRow(tokenizer: TextTokenizer, row: EncodedRow): Promise<ExamplePart[]> {
-  const parts: ExamplePart[] = []
+  // Without a tokenizer the ids are all there is to show.
+  if (tokenizer.kind === 'none') return partsOf(row, (id) => Promise.resolve(`${id} `))
   const stream = tokenizer.streamDecoder({ skipSpecialTokens: false })
-  const { inputIds, labels } = row
+  const parts = await partsOf(row, (id) => stream.push(id))
+  const last = parts[parts.length - 1]
+  if (last !== undefined) last.text += await stream.end()
+  return parts
+}
+
+async function partsOf({ inputIds, labels }: EncodedRow, textOf: (id: number) => Promise<string>): Promise<ExamplePart[]> {
+  const parts: ExamplePart[] = []
   for (let t = 0; t < inputIds.length; t++) {
     const loss = labels[t] !== ignoreLabel
     let part = parts[parts.length - 1]
     if (part === undefined || part.loss !== loss) parts.push((part = { text: '', loss, tokens: 0 }))
-    part.text += await stream.push(inputIds[t] as number)
+    part.text += await textOf(inputIds[t] as number)
     part.tokens++
   }
-  const last = parts[parts.length - 1]
-  if (last !== undefined) last.text += await stream.end()
   return parts
 }
 

@@ -42,7 +42,20 @@ export async function loadHfTokenizer(path: string, files: TokenizerFiles): Prom
       })
     }
   }
-  return new HfEngine(path, tokenizer, guarded)
+  const around = await countAround(tokenizer).catch((error: unknown) => {
+    throw failure(path, 'encode', error)
+  })
+  return new HfEngine(path, tokenizer, guarded, around)
+}
+
+function failure(path: string, action: string, error: unknown): FineTuneError {
+  if (error instanceof FineTuneError) return error
+  const reason = error instanceof Error ? error.message : String(error)
+  return makeError('FT_TOKENIZER', `${path} cannot ${action}: ${hideMarkers(reason)}`, {
+    remedy: 'the file is damaged, or does not suit this text: download it again',
+    details: { path },
+    cause: error,
+  })
 }
 
 function hideMarkers(message: string): string {
@@ -55,6 +68,7 @@ class HfEngine implements TokenizerEngine {
   readonly controls: readonly string[]
   readonly #path: string
   #tokenizer: tokenizers.Tokenizer | null
+  readonly #around: { prefix: number; suffix: number }
   readonly #byContent: ReadonlyMap<string, ControlToken>
   readonly #byId: ReadonlyMap<number, ControlToken>
   readonly #tokens: readonly ControlToken[]
@@ -66,8 +80,9 @@ class HfEngine implements TokenizerEngine {
   /** Tokens that the library matches only under conditions: whether it did is looked up afterwards. */
   readonly #conditional: boolean
 
-  constructor(path: string, tokenizer: tokenizers.Tokenizer, guarded: GuardedTokenizer) {
+  constructor(path: string, tokenizer: tokenizers.Tokenizer, guarded: GuardedTokenizer, around: { prefix: number; suffix: number }) {
     this.#path = path
+    this.#around = around
     this.#tokenizer = tokenizer
     this.#tokens = guarded.controls
     this.vocabSize = guarded.vocabSize
@@ -100,7 +115,7 @@ class HfEngine implements TokenizerEngine {
   async decode(ids: readonly number[], skipSpecialTokens: boolean): Promise<string> {
     if (ids.length === 0) return ''
     const text = await this.#open().decode(ids as number[], skipSpecialTokens).catch((error: unknown) => {
-      throw this.#failure('decode', error)
+      throw failure(this.#path, 'decode', error)
     })
     if (!markerCharacters.test(text)) return text
     let result = ''
@@ -131,16 +146,6 @@ class HfEngine implements TokenizerEngine {
 
   #open(): tokenizers.Tokenizer {
     return this.#tokenizer ?? fail('FT_HANDLE_DISPOSED', 'the tokenizer was disposed', { remedy: 'load it again' })
-  }
-
-  #failure(action: string, error: unknown): FineTuneError {
-    if (error instanceof FineTuneError) return error
-    const reason = error instanceof Error ? error.message : String(error)
-    return makeError('FT_TOKENIZER', `${this.#path} cannot ${action}: ${hideMarkers(reason)}`, {
-      remedy: 'the file is damaged, or does not suit this text: download it again',
-      details: { path: this.#path },
-      cause: error,
-    })
   }
 
   #mark(request: EncodeRequest, except?: ReadonlySet<number>): Marked {
@@ -214,27 +219,39 @@ class HfEngine implements TokenizerEngine {
     try {
       return await Promise.race([this.#open().encodeBatch(texts, { addSpecialTokens }), late])
     } catch (error) {
-      throw this.#failure('encode', error)
+      throw failure(this.#path, 'encode', error)
     } finally {
       clearTimeout(timer)
     }
   }
 
   #convert(request: EncodeRequest, encoding: tokenizers.Encoding): Encoded {
-    const ids = Int32Array.from(encoding.getIds())
-    const encoded: Encoded = { ids, prefix: 0, suffix: 0 }
-    if (request.addSpecialTokens) {
-      const mask = encoding.getSpecialTokensMask()
-      while (encoded.prefix < mask.length && mask[encoded.prefix] === 1) encoded.prefix++
-      while (encoded.suffix < mask.length - encoded.prefix && mask[mask.length - 1 - encoded.suffix] === 1) encoded.suffix++
-    }
+    const { prefix, suffix } = request.addSpecialTokens ? this.#around : { prefix: 0, suffix: 0 }
+    const encoded: Encoded = { ids: Int32Array.from(encoding.getIds()), prefix, suffix }
     if (request.offsets) {
       const toUtf16 = codePointToUtf16(request.text)
-      const pairs = encoding.getOffsets().flat()
-      encoded.offsets = Int32Array.from(toUtf16 === null ? pairs : pairs.map((point) => toUtf16[point] as number))
+      const pairs = encoding.getOffsets() as [number, number][]
+      const offsets = new Int32Array(2 * pairs.length)
+      for (let i = 0; i < pairs.length; i++) {
+        const [begin, end] = pairs[i] as [number, number]
+        offsets[2 * i] = toUtf16 === null ? begin : (toUtf16[begin] as number)
+        offsets[2 * i + 1] = toUtf16 === null ? end : (toUtf16[end] as number)
+      }
+      encoded.offsets = offsets
     }
     return encoded
   }
+}
+
+/** How many ids the post-processor puts around any text: told by the first text that has ids of its own. */
+async function countAround(tokenizer: tokenizers.Tokenizer): Promise<{ prefix: number; suffix: number }> {
+  let mask: number[] = []
+  for (const text of ['a', '0', 'the', '\u4e00', tokenizer.idToToken(0) ?? '', tokenizer.idToToken(3) ?? '']) {
+    mask = (await tokenizer.encode(text, null, { addSpecialTokens: true })).getSpecialTokensMask()
+    if (mask.includes(0)) break
+  }
+  const prefix = mask.includes(0) ? mask.indexOf(0) : mask.length
+  return { prefix, suffix: mask.length - 1 - (mask.includes(0) ? mask.lastIndexOf(0) : mask.length - 1) }
 }
 
 interface Place {

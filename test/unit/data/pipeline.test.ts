@@ -274,6 +274,9 @@ describe('prepareDataset', () => {
     expect(description.example!.parts.map(({ text, loss }) => [text, loss])).to.deep.equal([
       ['<|im_start|>user\nIs it 今日 cold?<|im_end|>\n<|im_start|>assistant\n', false], ['Yes 👍<|im_end|>\n', true],
     ])
+    const none = await loadTokenizer(folder.path(), { optional: true })
+    const tokens = await describeDataset({ paths: write([{ input_ids: [4, 5, 6], labels: [-100, -100, 6] }]), tokenizer: none, maxSeqLength: 20, vocabSize: 10 })
+    expect(tokens.example!.parts).to.deep.equal([{ text: '4 5 ', loss: false, tokens: 2 }, { text: '6 ', loss: true, tokens: 1 }])
     expect(description.example!.parts.reduce((sum, part) => sum + part.tokens, 0)).to.equal(description.example!.tokens)
   })
 })
