@@ -21,6 +21,7 @@ export class Adapter {
   readonly targets: readonly Readonly<NativeLoraTarget>[]
   readonly #native: NativeAdapter
   readonly #facts: AdapterFacts
+  #disposed = false
 
   /** Made by Model.addAdapter and Model.loadAdapter. */
   constructor(handle: NativeAdapter, facts: AdapterFacts) {
@@ -68,8 +69,13 @@ export class Adapter {
 
   /** Frees the adapter; the model computes without it. Idempotent; resolves when the memory is free. */
   async dispose(): Promise<void> {
+    this.#disposed = true
     this.#native.dispose()
     await native().idle()
+  }
+
+  get isDisposed(): boolean {
+    return this.#disposed
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

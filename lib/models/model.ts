@@ -48,6 +48,8 @@ export class Model {
   readonly info: ModelInfo
   readonly #native: NativeModel
   #tokenizer: Promise<TextTokenizer> | undefined
+  /** Held, because the engine lets go of an adapter whose handle is collected. */
+  #activeAdapter: Adapter | null = null
 
   /** Made by loadModel. */
   constructor(handle: NativeModel, facts: ModelFacts, tokenizer?: TextTokenizer) {
@@ -153,12 +155,19 @@ export class Model {
     const handle = await this.#native.addAdapter({ type: 'lora', targets, dropout: options.loraDropout, init, seed })
     const { targetModules } = options
     const writtenTargets = isAllLinear(targetModules) ? new TargetModuleDetector(this.info).shortest(targets.map((target) => target.module)) : targetModules
-    return new Adapter(handle, { options, targets, writtenTargets, baseModelName: this.name, init })
+    this.#activeAdapter = new Adapter(handle, { options, targets, writtenTargets, baseModelName: this.name, init })
+    return this.#activeAdapter
+  }
+
+  /** The adapter that forward passes use, or null: the base alone. */
+  get activeAdapter(): Adapter | null {
+    return this.#activeAdapter?.isDisposed === true ? null : this.#activeAdapter
   }
 
   /** Which adapter forward passes use; null: the base alone. Errors: FT_HANDLE_MISUSE for an adapter of another model. */
   async setActiveAdapter(adapter: Adapter | null): Promise<void> {
     await this.#native.setActiveAdapter(adapter === null ? null : adapter.native)
+    this.#activeAdapter = adapter
   }
 
   /** Makes every weight trainable (full fine-tuning). Call before createOptimizer. */

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -320,6 +321,19 @@ TEST(engine_never_applies_what_is_not_finite) {
   const auto applied = optimizer->Apply(1e-2, 1.0);
   EXPECT(!applied.applied && applied.skipped == ::ft::Skipped::kGradientNotFinite);
   EXPECT_EQ(adapter->blocks().front().grad.abs().max().item<float>(), 0.0f);
+}
+
+TEST(engine_a_step_without_labels_changes_nothing) {
+  auto model = RandomModel(TempFolder().string());
+  auto adapter = AddAdapter(model, AllTargets(*model));
+  auto optimizer = Optimizer::Create(model, {});
+  const at::Tensor before = adapter->blocks().front().master.clone();
+  HostBatch batch = MakeRows({9, 1}, 61);
+  std::fill(batch.labels.begin(), batch.labels.end(), -100);
+  const StepResult result = optimizer->Step({batch}, Options(), nullptr);
+  EXPECT(result.applied && result.supervised_tokens == 0 && result.loss == 0 && result.grad_norm == 0);
+  EXPECT(at::equal(adapter->blocks().front().master, before));
+  EXPECT(optimizer->Step({batch, MakeRows({9}, 61)}, Options(), nullptr).applied);  // beside rows with labels
 }
 
 TEST(engine_generation_is_the_same_with_and_without_cache) {

@@ -7,6 +7,28 @@
 #include "core/io/safetensors.h"
 
 namespace ft {
+namespace {
+
+// PEFT saves an adapted output head's own weight beside its matrices ("<module>.base_layer.weight"). It is the frozen
+// base's, so it must equal what this model has.
+void CheckBaseLayer(const SafetensorsFile& file, const TensorEntry& entry, const Decoder& decoder) {
+  const std::string prefix = "base_model.model.", middle = ".base_layer.";
+  const size_t at = entry.name.find(middle);
+  const std::string name = at == std::string::npos || entry.name.rfind(prefix, 0) != 0
+                               ? std::string()
+                               : entry.name.substr(prefix.size(), at - prefix.size()) + "." + entry.name.substr(at + middle.size());
+  for (const auto& named : decoder.NamedTensors()) {
+    if (named.name != name) continue;
+    at::Tensor stored = at::empty_like(named.tensor);
+    if (entry.shape == named.tensor.sizes().vec()) ReadInto(file, entry, stored);
+    FT_CHECK(entry.shape == named.tensor.sizes().vec() && at::equal(stored, named.tensor), kAdapterMismatch,
+             "{} carries its own {}, which differs from this model's: the adapter belongs to another base model", file.path(), name);
+    return;
+  }
+  FT_THROW(kAdapterMismatch, "{} holds a tensor {} that this adapter has no place for", file.path(), entry.name);
+}
+
+}  // namespace
 
 std::shared_ptr<Adapter> Adapter::Create(std::shared_ptr<Model> model, const AdapterOptions& options) {
   std::shared_ptr<Adapter> adapter(new Adapter);
@@ -43,14 +65,12 @@ void Adapter::Save(const std::string& path) {
 void Adapter::Load(const std::string& path) {
   at::NoGradGuard no_grad;
   const auto file = SafetensorsFile::Open(path);
-  size_t expected = 0;
   for (ParameterBlock& block : method_->blocks()) {
     for (const ParameterView& view : block.views) {
       const TensorEntry* entry = file->Find(view.name);
       FT_CHECK(entry != nullptr, kAdapterMismatch, "{} holds no tensor {}: the adapter was made for other modules", path, view.name);
       FT_CHECK(entry->shape == view.shape, kAdapterMismatch, "tensor {} of {} has shape [{}], expected [{}]: the adapter belongs to another base model or rank",
                view.name, path, fmt::join(entry->shape, ", "), fmt::join(view.shape, ", "));
-      ++expected;
     }
   }
   for (const TensorEntry& entry : file->entries()) {
@@ -58,7 +78,7 @@ void Adapter::Load(const std::string& path) {
     for (const ParameterBlock& block : method_->blocks()) {
       for (const ParameterView& view : block.views) known = known || view.name == entry.name;
     }
-    FT_CHECK(known, kAdapterMismatch, "{} holds a tensor {} that this adapter has no place for", path, entry.name);
+    if (!known) CheckBaseLayer(*file, entry, model_->decoder());
   }
   for (ParameterBlock& block : method_->blocks()) {
     for (const ParameterView& view : block.views) ReadInto(*file, *file->Find(view.name), block.master.narrow(0, view.offset, view.numel));

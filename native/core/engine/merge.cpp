@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -35,8 +36,12 @@ std::map<std::string, Delta> FindDeltas(const SafetensorsFile& adapter, const st
              "the LoRA matrices of {} in {} do not have rank {}", target.module, adapter.path(), target.r);
     deltas[target.module + ".weight"] = {a, b, target.scale, target.r};
   }
-  FT_CHECK(adapter.entries().size() == 2 * targets.size(), kAdapterMismatch, "{} holds {} tensors, but its {} target modules account for {}",
-           adapter.path(), adapter.entries().size(), targets.size(), 2 * targets.size());
+  // PEFT may repeat an adapted head's own weight as ".base_layer.weight"; everything else must be accounted for.
+  const auto matrices = std::count_if(adapter.entries().begin(), adapter.entries().end(), [](const TensorEntry& entry) {
+    return entry.name.find(".base_layer.") == std::string::npos;
+  });
+  FT_CHECK(static_cast<size_t>(matrices) == 2 * targets.size(), kAdapterMismatch, "{} holds {} tensors, but its {} target modules account for {}",
+           adapter.path(), matrices, targets.size(), 2 * targets.size());
   return deltas;
 }
 

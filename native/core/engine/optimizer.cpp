@@ -84,7 +84,7 @@ StepResult Optimizer::Accumulate(const std::vector<HostBatch>& batches, const St
     result.tokens += checked.back().tokens;
     result.supervised_tokens += checked.back().supervised;
   }
-  FT_CHECK(result.supervised_tokens > 0, kNoLabels, "no position of the step's batches carries a label");
+  if (result.supervised_tokens == 0) return result;  // rows without labels teach nothing
 
   double loss_sum = 0;
   for (const Batch& batch : checked) {
@@ -127,6 +127,10 @@ StepResult Optimizer::Step(const std::vector<HostBatch>& batches, const StepOpti
   }
   if (result.skipped != Skipped::kNone) {
     ZeroGradients();
+    return result;
+  }
+  if (result.supervised_tokens == 0) {
+    result.applied = true;  // there was nothing to apply
     return result;
   }
   const Stopwatch watch(&result.optimizer_seconds);

@@ -41,7 +41,7 @@ class Optimizer {
   static std::shared_ptr<Optimizer> Create(std::shared_ptr<Model> model, const OptimizerOptions& options);
 
   StepResult Step(const std::vector<HostBatch>& batches, const StepOptions& options, const CancelToken* cancel);
-  /// Forward and backward only; gradients add up.
+  /// Forward and backward only; gradients add up. A step without a single label changes nothing and has loss 0.
   StepResult Accumulate(const std::vector<HostBatch>& batches, const StepOptions& options, const CancelToken* cancel);
   struct Applied {
     double grad_norm = 0;
