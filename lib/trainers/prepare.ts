@@ -6,6 +6,7 @@ import type { PreparedDataset, TextTokenizer } from '../data/index.js'
 import { addLogFile, getLogger, logDatasetInfo, logModelInfo, LogProgress } from '../utils/logging.js'
 import { formatBytes } from '../utils/terminal.js'
 import { longestBatchTokens, StepBatches } from './batches.js'
+import { refuseWithoutValidation, secureBest } from './best.js'
 import { fingerprintModel } from './checkpoints/fingerprint.js'
 import type { RunInputs } from './checkpoints/inputs.js'
 import type { EngineModel, EngineModelInfo, EngineOptimizer, ModelSource, TrainedWeights, TrainingBackend } from './engine.js'
@@ -76,6 +77,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   const source = await backend.resolveModel(options.config)
   const method = await recipe.method.plan({ config: options.config, backend, source })
   const { tokenizer, data } = await prepareData(options, source, resumed)
+  refuseWithoutValidation(options.config.training.loadBestModelAtEnd, data.validation.length)
   const config = withValidation(options.config, data)
   const plan = planRun({ rows: data.train.length, ...config.training })
   const inputs = runInputs({
@@ -84,6 +86,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   })
   const environment = backend.environment(source, config)
   if (resumed !== null) checkResume({ point: resumed, inputs, environment, plan, force: config.training.force })
+  if (resumed !== null && folder !== null && config.training.loadBestModelAtEnd) await secureBest(resumed, folder.store)
   await refuseTooLarge(options, source, data)
   stopIfAborted(signal)
 

@@ -12,6 +12,7 @@ const freeTrainingKeys = new Set([
   'training.save_steps',
   'training.save_total_limit',
   'training.eval_steps',
+  'training.load_best_model_at_end',
   'training.logging_steps',
   'training.gradient_checkpointing',
   'training.adapter',

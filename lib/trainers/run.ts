@@ -83,7 +83,7 @@ class TrainingRun {
     const owed = globalStep > 0 && dueAfter(globalStep, run.plan, run.cadence).evaluate
     const first = globalStep === 0 && this.#options.evaluateFirst === true
     if (lastEvalStep >= globalStep || !(owed || first)) return
-    if ((await this.#evaluate(run)) && owed) await this.#save(run)
+    if ((await this.#evaluate(run)) !== null && owed) await this.#save(run)
   }
 
   async #steps(run: PreparedRun, clock: StepClock): Promise<void> {
@@ -102,8 +102,9 @@ class TrainingRun {
       await this.#account(run, outcome, { learningRate, seconds, clock })
       const due = dueAfter(progress.globalStep, plan, run.cadence)
       if (due.log) this.#log(run, outcome, learningRate)
-      if (due.evaluate && !isAborted(signal)) await this.#evaluate(run)
-      if (due.save) await this.#save(run)
+      const evaluated = due.evaluate && !isAborted(signal) ? await this.#evaluate(run) : null
+      const wanted = evaluated?.best === true && run.config.training.loadBestModelAtEnd
+      if (due.save || wanted) await this.#save(run)
     }
   }
 
@@ -167,13 +168,13 @@ class TrainingRun {
     })
   }
 
-  /** False: there is nothing to evaluate on, or the signal ended it. */
-  async #evaluate(run: PreparedRun): Promise<boolean> {
+  /** null: there is nothing to evaluate on, or the signal ended it. */
+  async #evaluate(run: PreparedRun): Promise<{ best: boolean } | null> {
     const { config, data, progress, plan, signal } = run
-    if (data.validation.length === 0) return false
+    if (data.validation.length === 0) return null
     const batchSize = config.evaluation.batchSize ?? config.training.batchSize
     const result = await this.#during('evaluate', 'evaluated', () => evaluateRows(run.backend, run.model, data.validation, { batchSize, signal }))
-    if (result === null) return false
+    if (result === null) return null
     const { loss, seconds } = result
     const epoch = epochAt(progress.globalStep, plan)
     const best = Number.isFinite(loss) && (progress.bestMetric === null || loss < progress.bestMetric)
@@ -189,7 +190,7 @@ class TrainingRun {
       event: 'eval', step: progress.globalStep, epoch, eval_loss: loss, eval_perplexity: Math.exp(loss), eval_rows: result.rows,
       eval_supervised_tokens: result.supervisedTokens, seconds, best,
     })
-    return true
+    return { best: best && progress.globalStep > 0 }
   }
 
   async #save(run: PreparedRun): Promise<void> {

@@ -3,9 +3,9 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { configToYaml } from '../core/config/index.js'
 import { copyFileSynced, fsyncFile, fsyncFolder, makeFolder, pathKind, removePath, renameSynced, storageError, writeFileAtomic, writeFileSynced } from '../utils/fs.js'
+import { bestCheckpoint, loadBest } from './best.js'
 import { trainerStateFile, trainerStateText, writeStateFiles } from './checkpoints/state-files.js'
-import type { CheckpointStore } from './checkpoints/store.js';
-import { checkpointFolderName } from './checkpoints/store.js'
+import { checkpointFolderName, type CheckpointStore } from './checkpoints/store.js'
 import { modelCard } from './output/model-card.js'
 import type { PreparedRun } from './prepare.js'
 import { packageVersion } from './version.js'
@@ -39,14 +39,6 @@ export async function saveCheckpoint(run: PreparedRun, store: CheckpointStore): 
   return { path: folder, bytes, seconds: (performance.now() - start) / 1000 }
 }
 
-/** Path of the best checkpoint as trainer_state.json names it; `saving`: the step that is being committed. */
-export async function bestCheckpoint(run: PreparedRun, store: CheckpointStore | null, saving?: number): Promise<string | null> {
-  const step = run.progress.bestGlobalStep
-  if (step === null || store === null) return null
-  const there = step === saving || (await pathKind(path.join(store.folder, checkpointFolderName(step)))) === 'folder'
-  return there ? path.join(run.config.training.outputDir, checkpointFolderName(step)) : null
-}
-
 function stateParts(run: PreparedRun, bestModelCheckpoint: string | null) {
   const { plan, cadence, progress, gradientCheckpointing } = run
   return { plan, cadence, progress, gradientCheckpointing, bestModelCheckpoint, batchSize: run.config.training.batchSize }
@@ -73,16 +65,19 @@ const markers = new Set(['config.json', 'adapter_config.json'])
 
 /**
  * Writes the final weights and papers to the top of the output folder. They are made in a temporary folder and renamed
- * one by one, weights before the configuration that makes them loadable.
+ * one by one, weights before the configuration that makes them loadable. With load_best_model_at_end they are those of
+ * the best checkpoint.
  */
 export async function writeFinal(run: PreparedRun): Promise<void> {
+  const store = run.folder?.store ?? null
+  if (run.config.training.loadBestModelAtEnd && store !== null) await loadBest(run, store)
   const temporary = path.join(run.output, `.tmp-final-${process.pid}`)
   try {
     await removePath(temporary)
     await makeFolder(temporary)
     await run.weights.save(temporary)
     await writePapers(run, temporary, path.join(run.output, 'ft_config.yaml'))
-    const best = await bestCheckpoint(run, run.folder?.store ?? null)
+    const best = await bestCheckpoint(run, store)
     await writeFileSynced(path.join(temporary, trainerStateFile), trainerStateText(stateParts(run, best)))
     await publish(temporary, run.output)
   } catch (error) {

@@ -1,10 +1,10 @@
 // The first and the last event of a run, and the closing entry of its log.
+import { bestCheckpoint } from './best.js'
 import type { EndEvent, StartEvent } from './events.js'
 import type { PreparedRun } from './prepare.js'
 import { trainLossOf } from './progress.js'
 import { peakRssBytes, type StepClock } from './reporter.js'
 import { epochAt } from './run-plan.js'
-import { bestCheckpoint } from './saving.js'
 
 export function startEvent(run: PreparedRun): StartEvent {
   const { training } = run.config

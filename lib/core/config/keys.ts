@@ -199,6 +199,11 @@ const training = {
     schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
     describe: 'Steps between evaluations.',
   }),
+  load_best_model_at_end: key({
+    kind: 'boolean', flag: 'load-best-model-at-end', default: false, aka: ['load_best_model', 'load_best', 'restore_best'],
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'End with the weights of the checkpoint that has the lowest evaluation loss; save_steps must then be a multiple of eval_steps.',
+  }),
   logging_steps: key({
     kind: 'integer', flag: 'logging-steps', default: 1, aka: ['log_every', 'steps_per_report', 'log_steps'],
     schema: (z) => z.int().min(1), expects: 'an integer of at least 1',

@@ -16,6 +16,18 @@ function incompatible(message: string, remedy: string): Problem {
 const explicit = (values: Values, dotted: string): boolean => values.origin(dotted) !== 'default'
 const positive = (value: unknown): boolean => typeof value === 'number' && value > 0
 
+/** As transformers: every save must follow an evaluation, or the best checkpoint would be one that nobody judged. */
+function unevenSteps(values: Values): Problem | null {
+  const [save, evaluate] = [values.get('training.save_steps'), values.get('training.eval_steps')]
+  const meet = typeof save === 'number' && typeof evaluate === 'number' ? save % evaluate === 0 : save === evaluate
+  if (meet) return null
+  const show = (steps: unknown): string => (typeof steps === 'number' ? `every ${steps} steps` : 'each epoch')
+  return incompatible(
+    `training.load_best_model_at_end needs an evaluation before every save: training.save_steps (${show(save)}) is no multiple of training.eval_steps (${show(evaluate)})`,
+    'set --save-steps to a multiple of --eval-steps, or leave both out',
+  )
+}
+
 const rules: readonly Rule[] = [
   (values) =>
     explicit(values, 'training.warmup_ratio') && positive(values.get('training.warmup_ratio')) && positive(values.get('training.warmup_steps'))
@@ -33,6 +45,11 @@ const rules: readonly Rule[] = [
     values.get('dataset.validation_path') !== undefined && explicit(values, 'dataset.validation_ratio') && positive(values.get('dataset.validation_ratio'))
       ? incompatible('dataset.validation_path and dataset.validation_ratio are both set', 'keep one of them')
       : null,
+  (values) =>
+    values.get('training.load_best_model_at_end') === true && values.get('dataset.validation_path') === undefined && explicit(values, 'dataset.validation_ratio') && !positive(values.get('dataset.validation_ratio'))
+      ? incompatible('training.load_best_model_at_end needs an evaluation loss, but dataset.validation_ratio is 0', 'hold rows out with --validation-ratio or --validation-path')
+      : null,
+  (values) => (values.get('training.load_best_model_at_end') === true ? unevenSteps(values) : null),
 ]
 
 export function brokenRules(values: Values): Problem[] {

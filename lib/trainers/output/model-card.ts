@@ -53,6 +53,7 @@ function trainingFacts(run: PreparedRun): Record<string, unknown> {
     optimizer: `${training.optimizer} (${training.adamBeta1}, ${training.adamBeta2}, ${training.adamEpsilon})`,
     weight_decay: training.weightDecay,
     max_grad_norm: training.maxGradNorm,
+    ...(training.loadBestModelAtEnd ? { load_best_model_at_end: true } : {}),
     dtype: run.source.dtype,
     seed: training.seed,
   }

@@ -37,7 +37,7 @@ describe('defaults', () => {
       training: {
         method: 'lora', outputDir: './output', numEpochs: 3, batchSize: 4, gradientAccumulationSteps: 1, learningRate: 2e-4, scheduler: 'cosine',
         warmupRatio: 0.03, weightDecay: 0, maxGradNorm: 1, optimizer: 'adamw', adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8,
-        gradientCheckpointing: 'auto', seed: 42, saveTotalLimit: 3, loggingSteps: 1, resume: false, overwrite: false, force: false, onNan: 'stop',
+        gradientCheckpointing: 'auto', seed: 42, saveTotalLimit: 3, loadBestModelAtEnd: false, loggingSteps: 1, resume: false, overwrite: false, force: false, onNan: 'stop',
       },
       lora: { r: 16, loraAlpha: 32, loraDropout: 0, targetModules: 'all-linear', rankPattern: {}, alphaPattern: {}, bias: 'none', useRslora: false },
       evaluation: {},
@@ -188,12 +188,21 @@ describe('rules over several keys', () => {
 
   const conflicts: Record<string, unknown>[] = [
     { resume: true, overwrite: true }, { resume: './out/checkpoint-5', overwrite: true }, { adapter: './a', method: 'full' }, { 'validation-path': 'v.jsonl', 'validation-ratio': '0.2' },
+    { 'load-best-model-at-end': true, 'validation-ratio': '0' }, { 'load-best-model-at-end': true, 'save-steps': '5', 'eval-steps': '2' },
+    { 'load-best-model-at-end': true, 'save-steps': '5' }, { 'load-best-model-at-end': true, 'eval-steps': '5' },
   ]
   for (const flags of conflicts) {
     it(`${JSON.stringify(flags)} is refused`, () => {
       expect(caught(() => load(flags)).code).to.equal('FT_INCOMPATIBLE_CONFIG')
     })
   }
+
+  it('the best checkpoint can be judged where every save follows an evaluation', () => {
+    expect(load({ 'load-best-model-at-end': true }).training.loadBestModelAtEnd).to.equal(true)
+    expect(load({ 'load-best-model-at-end': true, 'save-steps': '6', 'eval-steps': '3' }).training).to.include({ saveSteps: 6, evalSteps: 3 })
+    expect(load({ 'load-best-model-at-end': true, 'validation-path': 'v.jsonl', 'validation-ratio': '0' }).dataset.validationPath).to.equal('v.jsonl')
+    expect(load({ 'save-steps': '5', 'eval-steps': '2', 'validation-ratio': '0' }).training.loadBestModelAtEnd).to.equal(false)
+  })
 
   it('a validation file turns the default ratio off', () => {
     expect(load({ 'validation-path': 'v.jsonl' }).dataset).to.include({ validationRatio: 0, validationPath: 'v.jsonl' })
