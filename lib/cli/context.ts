@@ -28,8 +28,8 @@ export interface CliContext {
   write(text: string): void
   /** A bar on a terminal, plain lines elsewhere, nothing with --quiet. On stderr. */
   progress(options: Omit<ProgressOptions, 'quiet' | 'color'>): Progress
-  /** Level and file from a configuration; --quiet and --verbose win. */
-  configureLogging(logging: { level: LogLevel; file?: string }): void
+  /** Levels and file from a configuration; on the console --quiet and --verbose win. */
+  configureLogging(logging: { level: LogLevel; file?: string; fileLevel?: LogLevel }): void
 }
 
 /** Why a command was interrupted. */
@@ -52,8 +52,9 @@ export function createContext(flags: ParsedFlags, signal: AbortSignal, streams: 
   if (quiet && verbose) fail('FT_USAGE', '--quiet and --verbose contradict each other', { remedy: 'keep one of them' })
   const asked = flags.boolean('color')
   const logColor = asked ?? wantsColor(streams.stderr)
-  const configureLogging: CliContext['configureLogging'] = ({ level, file }) => {
-    setupLogger({ level: quiet ? 'warn' : verbose ? 'debug' : level, file, color: logColor })
+  const configureLogging: CliContext['configureLogging'] = ({ level, file, fileLevel }) => {
+    const kept = fileLevel ?? (verbose || level === 'debug' ? 'debug' : 'info')
+    setupLogger({ level: quiet ? 'warn' : verbose ? 'debug' : level, file, fileLevel: kept, color: logColor })
   }
   configureLogging({ level: 'info' })
   const line = (text: string): void => void streams.stdout.write(`${text}\n`)

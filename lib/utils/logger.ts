@@ -22,8 +22,10 @@ export interface Logger {
 }
 
 export interface LoggerOptions {
-  /** Default "info". */
+  /** Of the console, and of `file` where `fileLevel` says nothing else. Default "info". */
   level?: LogLevel
+  /** Of `file` and of files added later, whatever the console shows. */
+  fileLevel?: LogLevel
   /** Also write to this file, appending. */
   file?: string
   /** Lines of the file as JSON. */
@@ -41,13 +43,15 @@ export interface LogFile {
 
 /** One place where lines go. */
 interface Output {
+  level: LogLevel
   stream: LineSink | FileSink
   render: (entry: LogEntry) => string
 }
 
 /** Before setupLogger, a user of the library sees warnings and errors only. */
-let level: LogLevel = 'warn'
-let consoleOutput: Output | null = consoleTo(undefined)
+let consoleOutput: Output | null = consoleTo('warn', undefined)
+/** Of files that are added without a level of their own. */
+let addedLevel: LogLevel = 'info'
 let mainFile: LogFile | null = null
 const files = new Set<Output>()
 const context = new AsyncLocalStorage<LogFields>()
@@ -62,11 +66,10 @@ function logger(): winston.Logger {
   const clean = loaded.format(cleanFields)
   const outputs = [...(consoleOutput === null ? [] : [consoleOutput]), ...files]
   root = loaded.createLogger({
-    level,
     levels: { error: 0, warn: 1, info: 2, debug: 3 },
     format: combine(errors({ stack: true }), timestamp(), clean()),
     silent: outputs.length === 0,
-    transports: outputs.map(({ stream, render }) => new loaded.transports.Stream({ stream, eol: '\n', format: printf((info) => render(entryOf(info))) })),
+    transports: outputs.map(({ level, stream, render }) => new loaded.transports.Stream({ level, stream, eol: '\n', format: printf((info) => render(entryOf(info))) })),
   })
   return root
 }
@@ -87,26 +90,31 @@ function entryOf(info: winston.Logform.TransformableInfo): LogEntry {
   return { ...info, timestamp: String(info.timestamp) }
 }
 
-function consoleTo(color: boolean | undefined): Output {
+function consoleTo(level: LogLevel, color: boolean | undefined): Output {
   const stream = new LineSink((line) => aroundBar(() => process.stderr.write(redact(line))))
-  return { stream, render: (entry) => consoleLine(entry, color ?? wantsColor(process.stderr)) }
+  return { level, stream, render: (entry) => consoleLine(entry, color ?? wantsColor(process.stderr)) }
 }
 
-/** Sets level, console and file of the one logger; can be called again. Errors: FT_STORAGE when the file cannot be opened. */
+/** Sets levels, console and file of the one logger; can be called again. Errors: FT_STORAGE when the file cannot be opened. */
 export function setupLogger(options: LoggerOptions = {}): Logger {
-  level = options.level ?? 'info'
-  consoleOutput = options.console === false ? null : consoleTo(options.color)
+  const level = options.level ?? 'info'
+  consoleOutput = options.console === false ? null : consoleTo(level, options.color)
+  // A quiet console is no reason for a run to leave no trace.
+  addedLevel = options.fileLevel ?? (level === 'debug' ? 'debug' : 'info')
   mainFile?.close()
   mainFile = null
   reset()
-  if (options.file !== undefined) mainFile = addLogFile(options.file, { json: options.json })
+  if (options.file !== undefined) mainFile = addLogFile(options.file, { json: options.json, level: options.fileLevel ?? level })
   return getLogger()
 }
 
-/** Appends what is logged from now on to another file, for example a run's training.log. */
-export function addLogFile(file: string, options: { json?: boolean } = {}): LogFile {
+/**
+ * Appends what is logged from now on to another file, for example a run's training.log. level: default the `fileLevel`
+ * of setupLogger, else info, or debug where the console has it.
+ */
+export function addLogFile(file: string, options: { json?: boolean; level?: LogLevel } = {}): LogFile {
   const sink = new FileSink(file)
-  const output: Output = { stream: sink, render: options.json ? jsonLine : plainLine }
+  const output: Output = { level: options.level ?? addedLevel, stream: sink, render: options.json ? jsonLine : plainLine }
   files.add(output)
   reset()
   return {

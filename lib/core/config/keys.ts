@@ -296,7 +296,12 @@ const logging = {
   level: key({
     kind: 'choice', flag: 'log-level', choices: levels, default: 'info', aka: ['log_level', 'verbosity'],
     schema: (z) => z.enum(levels), expects: 'error, warn, info or debug',
-    describe: 'What the console and the log file show.',
+    describe: 'What the console shows.',
+  }),
+  file_level: optionalKey({
+    kind: 'choice', flag: 'log-file-level', choices: levels, defaultText: 'info (debug when level is)', aka: ['log_file_level'],
+    schema: (z) => z.enum(levels), expects: 'error, warn, info or debug',
+    describe: 'What training.log and the log file keep, however quiet the console is.',
   }),
   file: optionalKey({
     kind: 'string', flag: 'log-file', valueName: '<file>', aka: ['log_file'],

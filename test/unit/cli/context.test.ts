@@ -1,8 +1,11 @@
 // What commands talk with: the two forms of stdout, levels of the log, and who may be asked.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
 import { expect } from 'chai'
 import { createContext, type OutputStreams } from '../../../lib/cli/context.js'
 import { ParsedFlags, type FlagValue } from '../../../lib/cli/parsed-flags.js'
-import { setupLogger } from '../../../lib/utils/logging.js'
+import { addLogFile, setupLogger } from '../../../lib/utils/logging.js'
 
 function make(flags: Record<string, FlagValue>, terminal = false) {
   let out = ''
@@ -62,6 +65,24 @@ describe('the context of a command', () => {
         expect(text.match(/at \w+/g)).to.deep.equal(levels.map((name) => `at ${name}`))
       }
     }
+  })
+
+  it('--quiet silences the console, not the log of a run', () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'ft-context-'))
+    const file = path.join(folder, 'run.log')
+    const console = logged(() => {
+      const { context } = make({ quiet: true })
+      context.configureLogging({ level: 'info' })
+      const log = addLogFile(file)
+      all(context)
+      context.configureLogging({ level: 'info', fileLevel: 'error', file })
+      context.logger.warn('later')
+      log.close()
+    })
+    expect(console.match(/at \w+|later/g)).to.deep.equal(['at error', 'at warn', 'later'])
+    expect(readFileSync(file, 'utf8').match(/at \w+|later/g)).to.deep.equal(['at error', 'at warn', 'at info', 'later'])
+    setupLogger({ level: 'error', console: false })
+    rmSync(folder, { recursive: true })
   })
 
   it('takes the level of the configuration', () => {

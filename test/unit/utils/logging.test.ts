@@ -57,6 +57,17 @@ describe('setupLogger', () => {
     expect(lines().map((line) => line.split(' ')[1])).to.deep.equal(['error', 'warn'])
   })
 
+  it('a file has its own level, whatever the console shows', () => {
+    const levels = ['error', 'warn', 'info', 'debug'] as const
+    const text = captured(() => {
+      const logger = setupLogger({ file, level: 'warn', fileLevel: 'debug', color: false })
+      for (const level of levels) logger[level](`at ${level}`)
+      setupLogger({ file, level: 'debug', fileLevel: 'error', color: false }).debug('loud')
+    })
+    expect(text.match(/at \w+|loud/g)).to.deep.equal(['at error', 'at warn', 'loud'])
+    expect(lines().map((line) => /at \w+$/.exec(line)?.[0])).to.deep.equal(levels.map((level) => `at ${level}`))
+  })
+
   it('keeps the stack of an error in files, not on the console', () => {
     const text = captured(() => setupLogger({ file, color: false }).error(new Error('broken')))
     expect(text).to.match(/^\d\d:\d\d:\d\d error broken\n$/)
@@ -104,6 +115,21 @@ describe('addLogFile', () => {
     extra.close()
     getLogger().info('out')
     expect(lines()).to.have.length(1)
+  })
+
+  it('keeps info under a quiet console, more where the console shows more or the caller wants it', () => {
+    const kept = (options: Parameters<typeof setupLogger>[0], own?: Parameters<typeof addLogFile>[1]): string[] => {
+      rmSync(file, { force: true })
+      setupLogger(options)
+      const extra = addLogFile(file, own)
+      for (const level of ['error', 'warn', 'info', 'debug'] as const) getLogger()[level](level)
+      extra.close()
+      return lines().map((line) => line.split(' ')[1] ?? '')
+    }
+    expect(kept({ level: 'error', console: false })).to.deep.equal(['error', 'warn', 'info'])
+    expect(kept({ level: 'debug', console: false })).to.deep.equal(['error', 'warn', 'info', 'debug'])
+    expect(kept({ level: 'debug', fileLevel: 'warn', console: false })).to.deep.equal(['error', 'warn'])
+    expect(kept({ level: 'info', console: false }, { level: 'error' })).to.deep.equal(['error'])
   })
 })
 
