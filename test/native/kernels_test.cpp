@@ -1,9 +1,11 @@
 // Each kernel against its composite version or against float64.
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cmath>
 
 #include "core/kernels/attention.h"
+#include "core/kernels/cpu/attention_bf16.h"
 #include "core/kernels/dropout.h"
 #include "core/kernels/gate.h"
 #include "core/kernels/norm.h"
@@ -59,6 +61,56 @@ TEST(kernels_attention_matches_composite) {
       EXPECT(RelativeError(fv, pv) < tolerance);
     }
   }
+}
+
+TEST(kernels_attention_in_tiles_matches_composite) {
+  if (!kernels::cpu_bf16::Supports(at::empty({1, 1, 8}, at::kBFloat16))) return;
+  struct Case {
+    std::vector<int64_t> offsets;  // rows: one token, a full tile, one more than a tile, none at all, more than a chunk of tiles
+    std::vector<std::pair<int64_t, double>> masks;  // window, softcap
+  };
+  const std::vector<Case> cases = {{{0, 1}, {{0, 0}, {1, 0.5}}},
+                                   {{0, 64}, {{0, 0}, {64, 0}}},
+                                   {{0, 65}, {{0, 0}, {63, 0}, {64, 2.5}}},
+                                   {{0, 3, 3, 66, 196, 197}, {{0, 0}, {70, 0}, {1, 0}, {0, 2.5}, {64, 1.0}}},
+                                   {{0, 700}, {{0, 0}, {300, 0}}}};
+  for (const auto& [offsets, masks] : cases) {
+    for (const auto& [heads, kv_heads, d] : {std::array<int64_t, 3>{3, 1, 64}, {2, 2, 10}, {5, 5, 33}, {4, 2, 128}, {1, 1, 256}}) {
+      for (const auto& [window, softcap] : masks) {
+        const int64_t tokens = offsets.back();
+        // Heads as they lie inside a fused product: rows further apart than they are long.
+        const at::Tensor product = at::randn({tokens, heads + 2 * kv_heads, d}).to(at::kBFloat16);
+        const at::Tensor q = product.narrow(1, 0, heads), k = product.narrow(1, heads, kv_heads), v = product.narrow(1, heads + kv_heads, kv_heads);
+        const at::Tensor dout = at::randn({tokens, heads, d}).to(at::kBFloat16);
+        const kernels::AttentionOptions options{1.5 / std::sqrt(static_cast<double>(d)), window, softcap};
+        const auto tiles = kernels::cpu_bf16::Attention(q, k, v, offsets, options), plain = kernels::composite::Attention(q, k, v, offsets, options);
+        EXPECT(RelativeError(tiles.out, plain.out) < 1e-2);
+        const auto [tq, tk, tv] = kernels::cpu_bf16::AttentionBackward(dout, q, k, v, tiles, offsets, options);
+        const auto [pq, pk, pv] = kernels::composite::AttentionBackward(dout, q, k, v, plain, offsets, options);
+        if (window == 1 || tokens == 1) {  // one key a query: the probability is constant
+          EXPECT(tq.abs().max().item<double>() < 0.1 && tk.abs().max().item<double>() < 0.1);
+        } else {
+          EXPECT(RelativeError(tq, pq) < 2e-2);
+          EXPECT(RelativeError(tk, pk) < 2e-2);
+        }
+        EXPECT(RelativeError(tv, pv) < 1e-2);
+      }
+    }
+  }
+}
+
+TEST(kernels_attention_in_tiles_keeps_nan_inside_its_row) {
+  if (!kernels::cpu_bf16::Supports(at::empty({1, 1, 8}, at::kBFloat16))) return;
+  at::Tensor q = at::randn({100, 1, 64}).to(at::kBFloat16);
+  const at::Tensor k = at::randn({100, 1, 64}).to(at::kBFloat16);
+  q[20].fill_(std::nanf(""));
+  const std::vector<int64_t> offsets = {0, 40, 100};
+  const auto forward = kernels::cpu_bf16::Attention(q, k, k, offsets, {0.125, 0});
+  EXPECT(forward.out[20].isnan().all().item<bool>());
+  EXPECT(!forward.out.narrow(0, 0, 20).isnan().any().item<bool>() && !forward.out.narrow(0, 21, 79).isnan().any().item<bool>());
+  const auto [dq, dk, dv] = kernels::cpu_bf16::AttentionBackward(k, q, k, k, forward, offsets, {0.125, 0});
+  EXPECT(dk[3].isnan().any().item<bool>() && dv[3].isnan().any().item<bool>());
+  EXPECT(!dk.narrow(0, 40, 60).isnan().any().item<bool>());
 }
 
 TEST(kernels_norm_matches_float64) {

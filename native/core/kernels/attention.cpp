@@ -3,23 +3,40 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/kernels/cpu/attention_bf16.h"
+
 namespace ft::kernels {
 namespace {
 
-bool UseFlash(const at::Tensor& q, const AttentionOptions& options) { return q.device().is_cpu() && !options.eager; }
+enum class Version { kComposite, kFlash, kTiles };
+
+Version VersionFor(const at::Tensor& q, const AttentionOptions& options) {
+  if (options.eager || !q.device().is_cpu()) return Version::kComposite;
+  if (cpu_bf16::Supports(q)) return Version::kTiles;
+  return options.softcap > 0 ? Version::kComposite : Version::kFlash;
+}
 
 }  // namespace
 
 AttentionResult Attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<int64_t>& offsets,
                           const AttentionOptions& options) {
-  return UseFlash(q, options) ? cpu::Attention(q, k, v, offsets, options) : composite::Attention(q, k, v, offsets, options);
+  switch (VersionFor(q, options)) {
+    case Version::kTiles: return cpu_bf16::Attention(q, k, v, offsets, options);
+    case Version::kFlash: return cpu::Attention(q, k, v, offsets, options);
+    case Version::kComposite: break;
+  }
+  return composite::Attention(q, k, v, offsets, options);
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
                                                                  const at::Tensor& v, const AttentionResult& forward,
                                                                  const std::vector<int64_t>& offsets, const AttentionOptions& options) {
-  return UseFlash(q, options) ? cpu::AttentionBackward(dout, q, k, v, forward, offsets, options)
-                             : composite::AttentionBackward(dout, q, k, v, forward, offsets, options);
+  switch (VersionFor(q, options)) {
+    case Version::kTiles: return cpu_bf16::AttentionBackward(dout, q, k, v, forward, offsets, options);
+    case Version::kFlash: return cpu::AttentionBackward(dout, q, k, v, forward, offsets, options);
+    case Version::kComposite: break;
+  }
+  return composite::AttentionBackward(dout, q, k, v, forward, offsets, options);
 }
 
 }  // namespace ft::kernels

@@ -13,7 +13,8 @@ namespace ft::kernels {
 
 struct AttentionOptions {
   double scale = 1.0;
-  int64_t window = 0;  // 0: all earlier tokens
+  int64_t window = 0;    // 0: all earlier tokens
+  double softcap = 0.0;  // 0: none; else scores become softcap · tanh(score / softcap) (Gemma 2)
   bool eager = false;  // the composite version everywhere
 };
 

@@ -37,7 +37,7 @@ Heads SplitAndRotate(const AttentionCore& core, const at::Tensor& qkv, const Rop
 }
 
 kernels::AttentionOptions OptionsOf(const AttentionCore& core) {
-  return {1.0 / std::sqrt(static_cast<double>(core.head_dim)), core.window, core.eager};
+  return {.scale = 1.0 / std::sqrt(static_cast<double>(core.head_dim)), .window = core.window, .eager = core.eager};
 }
 
 class CoreFunction : public torch::autograd::Function<CoreFunction> {

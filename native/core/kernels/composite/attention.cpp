@@ -15,8 +15,12 @@ at::Tensor Grouped(const at::Tensor& x, int64_t kv_heads) {
 }
 
 // fp32 [rows, Hk, group, length, length]
-at::Tensor Probabilities(const at::Tensor& q, const at::Tensor& k, const AttentionRun& run, const AttentionOptions& options) {
+at::Tensor Scores(const at::Tensor& q, const at::Tensor& k, const AttentionOptions& options) {
   const at::Tensor scores = at::matmul(Grouped(q, k.size(1)), k.unsqueeze(2).to(at::kFloat).transpose(-1, -2)).mul_(options.scale);
+  return options.softcap > 0 ? scores.div_(options.softcap).tanh_().mul_(options.softcap) : scores;
+}
+
+at::Tensor Probabilities(const at::Tensor& scores, const AttentionRun& run, const AttentionOptions& options) {
   const int64_t window = options.window > 0 ? options.window : run.length;
   return at::softmax(scores + WindowMask(run.length, window, scores.options()), -1);
 }
@@ -31,7 +35,7 @@ AttentionResult Attention(const at::Tensor& q, const at::Tensor& k, const at::Te
   result.out = at::empty(q.sizes(), q.options());
   for (const AttentionRun& run : EqualRuns(offsets)) {
     const at::Tensor qh = run.Heads(q);
-    const at::Tensor p = Probabilities(qh, run.Heads(k), run, options);
+    const at::Tensor p = Probabilities(Scores(qh, run.Heads(k), options), run, options);
     run.Heads(result.out).copy_(at::matmul(p, run.Heads(v).unsqueeze(2).to(at::kFloat)).reshape(qh.sizes()));
   }
   return result;
@@ -44,10 +48,11 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tenso
   const int64_t kv_heads = k.size(1);
   for (const AttentionRun& run : EqualRuns(offsets)) {
     const at::Tensor qh = run.Heads(q), kh = run.Heads(k), vh = run.Heads(v);
-    const at::Tensor p = Probabilities(qh, kh, run, options);
+    const at::Tensor scores = Scores(qh, kh, options), p = Probabilities(scores, run, options);
     const at::Tensor d = Grouped(run.Heads(dout), kv_heads);
     const at::Tensor dp = at::matmul(d, vh.unsqueeze(2).to(at::kFloat).transpose(-1, -2));
-    const at::Tensor ds = (dp - (dp * p).sum(-1, true)).mul_(p).mul_(options.scale);
+    at::Tensor ds = (dp - (dp * p).sum(-1, true)).mul_(p).mul_(options.scale);
+    if (options.softcap > 0) ds.mul_(1 - (scores / options.softcap).square());  // d tanh
     run.Heads(dq).copy_(at::matmul(ds, kh.unsqueeze(2).to(at::kFloat)).reshape(qh.sizes()));
     run.Heads(dk).copy_(at::matmul(ds.transpose(-1, -2), Grouped(qh, kv_heads)).sum(2));
     run.Heads(dv).copy_(at::matmul(p.transpose(-1, -2), d).sum(2));
@@ -67,7 +72,9 @@ at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at
     const at::Tensor k = keys[row].narrow(1, begin, length - begin);  // [Hk, n, d]
     const at::Tensor v = values[row].narrow(1, begin, length - begin);
     const at::Tensor query = q[row].reshape({kv_heads, q.size(1) / kv_heads, q.size(2)});
-    const at::Tensor p = at::softmax(at::matmul(query, k.transpose(1, 2)).to(at::kFloat).mul_(options.scale), -1);
+    at::Tensor scores = at::matmul(query, k.transpose(1, 2)).to(at::kFloat).mul_(options.scale);
+    if (options.softcap > 0) scores = scores.div_(options.softcap).tanh_().mul_(options.softcap);
+    const at::Tensor p = at::softmax(scores, -1);
     out[row].copy_(at::matmul(p.to(v.scalar_type()), v).view({q.size(1), q.size(2)}));
   }
   return out;

@@ -1,0 +1,58 @@
+// What blocked attention does between its matrix products, over raw memory, for CPUs with AVX512 and its bf16
+// instructions. Free of LibTorch. Tiles are kTile tokens square; "pairs" is the layout that bf16 matrix products want of
+// their right operand [k, n]: 32-bit words [k / 2, n], each two values that follow each other in k.
+#pragma once
+
+#include <cstdint>
+
+namespace ft::kernels::cpu {
+
+inline constexpr int64_t kTile = 64;  // tokens
+
+/// Which (query, key) pairs of a tile are seen: key k of [0, kTile) is visible to query q when
+/// low + q <= k <= high + q. A tile left of the diagonal without a window has both bounds out of reach.
+struct TileBand {
+  int64_t low = -kTile;  // q − low … the oldest key
+  int64_t high = kTile;
+};
+
+struct ScoreOptions {
+  float scale;
+  float softcap;  // 0: none; else scores become softcap · tanh(score · scale / softcap)
+};
+
+struct AttentionTiles {
+  /// Copies `rows` rows of n values (row stride `stride`) to [kTile, width]; what is missing becomes 0. width >= n.
+  void (*copy_rows)(const uint16_t* x, int64_t stride, int64_t rows, int64_t n, int64_t width, uint16_t* out);
+  /// x [kTile, width] -> pairs over tokens: words [kTile / 2, width].
+  void (*pair_rows)(const uint16_t* x, int64_t width, uint16_t* out);
+  /// x [kTile, width] -> xᵀ as pairs over its columns: words [width / 2, kTile].
+  void (*pair_columns)(const uint16_t* x, int64_t width, uint16_t* out);
+  /// x [kTile, width] -> xᵀ [width, kTile].
+  void (*transpose)(const uint16_t* x, int64_t width, uint16_t* out);
+
+  /// One query row against `tiles` tiles of keys. scores [tiles · kTile] raw products; visible are [begin, end).
+  /// Updates the running maximum and sum, writes e^(score − maximum) as bf16 (0 where unseen) and returns what earlier
+  /// sums must be multiplied with.
+  float (*softmax_row)(const float* scores, int64_t columns, int64_t begin, int64_t end, const ScoreOptions& options, float* maximum, float* sum,
+                       uint16_t* probabilities);
+  /// x [n] *= factor.
+  void (*scale_row)(float* x, int64_t n, float factor);
+  /// out [n] bf16 = x [n] · factor.
+  void (*store_row)(const float* x, int64_t n, float factor, uint16_t* out);
+
+  /// Sum of x · y over n values.
+  float (*dot_row)(const uint16_t* x, const uint16_t* y, int64_t n);
+  /// Backward of the softmax in one tile, keys by queries: from scores = k qᵀ and dp = v doutᵀ (both [kTile, kTile]),
+  /// the log-sum-exp and Σ dout·out of each query. Writes p and ds (both times `scale` where due) as bf16
+  /// [kTile, kTile], and ds as pairs over keys.
+  void (*softmax_backward)(const float* scores, const float* dp, const float* lse, const float* delta, const TileBand& band,
+                           const ScoreOptions& options, uint16_t* p, uint16_t* ds, uint16_t* ds_pairs);
+  /// x [rows of width, kTile] fp32 -> `rows` rows [.., n] of bf16 with row stride `stride`: the transpose, without padding.
+  void (*store_transposed)(const float* x, int64_t rows, int64_t n, uint16_t* out, int64_t stride);
+};
+
+/// Null where this CPU lacks the instructions.
+const AttentionTiles* BestAttentionTiles();
+
+}  // namespace ft::kernels::cpu

@@ -1,0 +1,257 @@
+#if defined(__x86_64__) && defined(__GNUC__)
+
+// GCC 12 takes its own _mm512_undefined_ps() for a mistake (PR 105593).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+
+#include <cstring>
+#include <limits>
+
+#include "core/kernels/cpu/attention_tiles.h"
+
+namespace ft::kernels::cpu {
+namespace {
+
+constexpr int64_t kLanes = 16;
+
+// e^x for x <= 88, relative error below 2e-7 (Cephes expf); e^−∞ is 0.
+inline __m512 Exp(__m512 x) {
+  x = _mm512_max_ps(_mm512_set1_ps(-104.0f), x);  // in this order NaN stays NaN
+  const __m512 k = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  __m512 r = _mm512_fnmadd_ps(k, _mm512_set1_ps(0.693359375f), x);
+  r = _mm512_fmadd_ps(k, _mm512_set1_ps(2.12194440e-4f), r);
+  __m512 p = _mm512_set1_ps(1.9875691500e-4f);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
+  p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
+  return _mm512_scalef_ps(p, k);
+}
+
+// tanh x = 1 − 2 / (e^2x + 1), which saturates by itself.
+inline __m512 Tanh(__m512 x) {
+  const __m512 e = Exp(_mm512_min_ps(_mm512_set1_ps(80.0f), _mm512_add_ps(x, x)));
+  return _mm512_sub_ps(_mm512_set1_ps(1.0f), _mm512_div_ps(_mm512_set1_ps(2.0f), _mm512_add_ps(e, _mm512_set1_ps(1.0f))));
+}
+
+inline __m256i ToBf16(__m512 x) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)); }
+inline __m512 FromBf16(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
+inline __m256i Load16(const uint16_t* x) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)); }
+inline void Store16(uint16_t* to, __m256i x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
+inline __mmask16 FirstLanes(int64_t n) { return n >= kLanes ? 0xffff : n <= 0 ? 0 : static_cast<__mmask16>((1u << n) - 1); }
+
+// 16 × 16 words, row strides in words.
+inline void TransposeWords(const uint32_t* x, int64_t stride, uint32_t* out, int64_t out_stride) {
+  __m512i r[16], t[16];
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(x + i * stride);
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 4; ++i) {
+    _mm512_storeu_si512(out + i * out_stride, _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88));
+    _mm512_storeu_si512(out + (i + 4) * out_stride, _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88));
+    _mm512_storeu_si512(out + (i + 8) * out_stride, _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd));
+    _mm512_storeu_si512(out + (i + 12) * out_stride, _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd));
+  }
+}
+
+void CopyRows(const uint16_t* x, int64_t stride, int64_t rows, int64_t n, int64_t width, uint16_t* out) {
+  for (int64_t r = 0; r < rows; ++r) {
+    std::memcpy(out + r * width, x + r * stride, static_cast<size_t>(n) * 2);
+    std::memset(out + r * width + n, 0, static_cast<size_t>(width - n) * 2);
+  }
+  std::memset(out + rows * width, 0, static_cast<size_t>((kTile - rows) * width) * 2);
+}
+
+void PairRows(const uint16_t* x, int64_t width, uint16_t* out) {
+  auto* words = reinterpret_cast<uint32_t*>(out);
+  for (int64_t r = 0; r < kTile; r += 2) {
+    const uint16_t *a = x + r * width, *b = a + width;
+    uint32_t* to = words + (r / 2) * width;
+    for (int64_t i = 0; i < width; i += kLanes) {
+      const __m512i low = _mm512_cvtepu16_epi32(Load16(a + i)), high = _mm512_cvtepu16_epi32(Load16(b + i));
+      _mm512_storeu_si512(to + i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    }
+  }
+}
+
+void PairColumns(const uint16_t* x, int64_t width, uint16_t* out) {
+  const auto* words = reinterpret_cast<const uint32_t*>(x);
+  auto* to = reinterpret_cast<uint32_t*>(out);
+  for (int64_t r = 0; r < kTile; r += kLanes) {
+    for (int64_t c = 0; c < width / 2; c += kLanes) TransposeWords(words + r * (width / 2) + c, width / 2, to + c * kTile + r, kTile);
+  }
+}
+
+void Transpose(const uint16_t* x, int64_t width, uint16_t* out) {
+  alignas(64) uint32_t words[kLanes * kTile];  // 32 columns at a time: words [16, kTile]
+  for (int64_t c = 0; c < width; c += 2 * kLanes) {
+    for (int64_t r = 0; r < kTile; r += kLanes) {
+      TransposeWords(reinterpret_cast<const uint32_t*>(x + r * width + c), width / 2, words + r, kTile);
+    }
+    for (int64_t i = 0; i < kLanes; ++i) {
+      for (int64_t r = 0; r < kTile; r += kLanes) {
+        const __m512i pair = _mm512_load_si512(words + i * kTile + r);
+        Store16(out + (c + 2 * i) * kTile + r, _mm512_cvtepi32_epi16(pair));
+        Store16(out + (c + 2 * i + 1) * kTile + r, _mm512_cvtepi32_epi16(_mm512_srli_epi32(pair, 16)));
+      }
+    }
+  }
+}
+
+template <bool kCap>
+inline __m512 Score(__m512 raw, const ScoreOptions& options) {
+  const __m512 scaled = _mm512_mul_ps(raw, _mm512_set1_ps(options.scale));
+  if constexpr (!kCap) return scaled;
+  return _mm512_mul_ps(Tanh(_mm512_div_ps(scaled, _mm512_set1_ps(options.softcap))), _mm512_set1_ps(options.softcap));
+}
+
+template <bool kCap>
+float SoftmaxRowOf(const float* scores, int64_t columns, int64_t begin, int64_t end, const ScoreOptions& options, float* maximum, float* sum,
+                   uint16_t* probabilities) {
+  const __m512 none = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
+  const int64_t first = begin / kLanes * kLanes;
+  const auto seen = [&](int64_t c) -> __mmask16 { return FirstLanes(end - c) & ~FirstLanes(begin - c); };
+  __m512 high = none;
+  for (int64_t c = first; c < end; c += kLanes) high = _mm512_mask_max_ps(high, seen(c), high, Score<kCap>(_mm512_loadu_ps(scores + c), options));
+  const float new_maximum = begin < end ? _mm512_reduce_max_ps(high) : *maximum;
+  const float top = new_maximum > *maximum ? new_maximum : *maximum;
+  if (top == -std::numeric_limits<float>::infinity()) {  // nothing seen yet
+    std::memset(probabilities, 0, static_cast<size_t>(columns) * 2);
+    return 1.0f;
+  }
+  const __m512 shift = _mm512_set1_ps(top);
+  __m512 total = _mm512_setzero_ps();
+  std::memset(probabilities, 0, static_cast<size_t>(first) * 2);
+  int64_t c = first;
+  for (; c < end; c += kLanes) {
+    const __m512 p = _mm512_maskz_mov_ps(seen(c), Exp(_mm512_sub_ps(Score<kCap>(_mm512_loadu_ps(scores + c), options), shift)));
+    total = _mm512_add_ps(total, p);
+    Store16(probabilities + c, ToBf16(p));
+  }
+  if (c < columns) std::memset(probabilities + c, 0, static_cast<size_t>(columns - c) * 2);
+  const float correction = _mm512_cvtss_f32(Exp(_mm512_set1_ps(*maximum - top)));
+  *sum = *sum * correction + _mm512_reduce_add_ps(total);
+  *maximum = top;
+  return correction;
+}
+
+float SoftmaxRow(const float* scores, int64_t columns, int64_t begin, int64_t end, const ScoreOptions& options, float* maximum, float* sum,
+                 uint16_t* probabilities) {
+  return options.softcap > 0 ? SoftmaxRowOf<true>(scores, columns, begin, end, options, maximum, sum, probabilities)
+                             : SoftmaxRowOf<false>(scores, columns, begin, end, options, maximum, sum, probabilities);
+}
+
+void ScaleRow(float* x, int64_t n, float factor) {
+  const __m512 f = _mm512_set1_ps(factor);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const __mmask16 lanes = FirstLanes(n - i);
+    _mm512_mask_storeu_ps(x + i, lanes, _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, x + i), f));
+  }
+}
+
+void StoreRow(const float* x, int64_t n, float factor, uint16_t* out) {
+  const __m512 f = _mm512_set1_ps(factor);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const __mmask16 lanes = FirstLanes(n - i);
+    _mm256_mask_storeu_epi16(out + i, lanes, ToBf16(_mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, x + i), f)));
+  }
+}
+
+float DotRow(const uint16_t* x, const uint16_t* y, int64_t n) {
+  __m512 total = _mm512_setzero_ps();
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const __mmask16 lanes = FirstLanes(n - i);
+    total = _mm512_fmadd_ps(FromBf16(_mm256_maskz_loadu_epi16(lanes, x + i)), FromBf16(_mm256_maskz_loadu_epi16(lanes, y + i)), total);
+  }
+  return _mm512_reduce_add_ps(total);
+}
+
+struct Softened {
+  __m512 p, ds;
+};
+
+template <bool kCap, bool kMasked>
+inline Softened BackwardLanes(const float* scores, const float* dp, __m512 lse, __m512 delta, __mmask16 seen, const ScoreOptions& options) {
+  const __m512 score = Score<kCap>(_mm512_loadu_ps(scores), options);
+  __m512 p = Exp(_mm512_sub_ps(score, lse));
+  if constexpr (kMasked) p = _mm512_maskz_mov_ps(seen, p);
+  __m512 ds = _mm512_mul_ps(_mm512_mul_ps(p, _mm512_sub_ps(_mm512_loadu_ps(dp), delta)), _mm512_set1_ps(options.scale));
+  if constexpr (kCap) {  // d tanh = 1 − tanh²
+    const __m512 t = _mm512_div_ps(score, _mm512_set1_ps(options.softcap));
+    ds = _mm512_mul_ps(ds, _mm512_fnmadd_ps(t, t, _mm512_set1_ps(1.0f)));
+  }
+  return {p, ds};
+}
+
+template <bool kCap, bool kMasked>
+void SoftmaxBackwardOf(const float* scores, const float* dp, const float* lse, const float* delta, const TileBand& band, const ScoreOptions& options,
+                       uint16_t* p, uint16_t* ds, uint16_t* ds_pairs) {
+  auto* words = reinterpret_cast<uint32_t*>(ds_pairs);
+  for (int64_t q = 0; q < kTile; q += kLanes) {
+    const __m512 lse_q = _mm512_loadu_ps(lse + q), delta_q = _mm512_loadu_ps(delta + q);
+    for (int64_t k = 0; k < kTile; k += 2) {
+      __m256i rows[2];
+      for (int64_t i = 0; i < 2; ++i) {
+        // Key k + i is seen by the queries from k + i − high to k + i − low.
+        const __mmask16 seen = kMasked ? FirstLanes(k + i - band.low + 1 - q) & ~FirstLanes(k + i - band.high - q) : 0xffff;
+        const int64_t at = (k + i) * kTile + q;
+        const Softened s = BackwardLanes<kCap, kMasked>(scores + at, dp + at, lse_q, delta_q, seen, options);
+        Store16(p + at, ToBf16(s.p));
+        rows[i] = ToBf16(s.ds);
+        Store16(ds + at, rows[i]);
+      }
+      _mm512_storeu_si512(words + (k / 2) * kTile + q,
+                          _mm512_or_si512(_mm512_cvtepu16_epi32(rows[0]), _mm512_slli_epi32(_mm512_cvtepu16_epi32(rows[1]), 16)));
+    }
+  }
+}
+
+void SoftmaxBackward(const float* scores, const float* dp, const float* lse, const float* delta, const TileBand& band, const ScoreOptions& options,
+                     uint16_t* p, uint16_t* ds, uint16_t* ds_pairs) {
+  const bool masked = band.low > -kTile + 1 || band.high < kTile - 1;
+  const auto run = options.softcap > 0 ? (masked ? SoftmaxBackwardOf<true, true> : SoftmaxBackwardOf<true, false>)
+                                       : (masked ? SoftmaxBackwardOf<false, true> : SoftmaxBackwardOf<false, false>);
+  run(scores, dp, lse, delta, band, options, p, ds, ds_pairs);
+}
+
+void StoreTransposed(const float* x, int64_t rows, int64_t n, uint16_t* out, int64_t stride) {
+  alignas(64) float block[kLanes * kLanes];
+  for (int64_t c = 0; c < n; c += kLanes) {
+    const __mmask16 lanes = FirstLanes(n - c);
+    for (int64_t r = 0; r < rows; r += kLanes) {
+      TransposeWords(reinterpret_cast<const uint32_t*>(x + c * kTile + r), kTile, reinterpret_cast<uint32_t*>(block), kLanes);
+      for (int64_t i = 0; i < kLanes && r + i < rows; ++i) {
+        _mm256_mask_storeu_epi16(out + (r + i) * stride + c, lanes, ToBf16(_mm512_load_ps(block + i * kLanes)));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const AttentionTiles& AttentionTilesAvx512Bf16() {
+  static constexpr AttentionTiles kTiles = {CopyRows,  PairRows, PairColumns, Transpose,       SoftmaxRow,
+                                            ScaleRow,  StoreRow, DotRow,      SoftmaxBackward, StoreTransposed};
+  return kTiles;
+}
+
+}  // namespace ft::kernels::cpu
+
+#endif
