@@ -44,7 +44,7 @@ async function showShapes(target: string, onBadRow: 'stop' | 'skip', context: Cl
   context.print('\nWith --model <folder>: lengths in tokens, truncation, and what is learned.')
 }
 
-function documentOf({ files, report, lengths, maxSeqLength, truncatedShare, lostShare, example }: DatasetDescription): object {
+function documentOf({ files, report, lengths, maxSeqLength, truncatedShare, lostShare, packing, example }: DatasetDescription): object {
   return {
     files,
     rows: report.rows,
@@ -59,6 +59,7 @@ function documentOf({ files, report, lengths, maxSeqLength, truncatedShare, lost
     truncated_rows: report.truncatedRows,
     truncated_share: truncatedShare,
     lost_supervised_share: lostShare,
+    packing: { windows: packing.windows, fill_share: packing.fill, rows_per_window: packing.rowsPerWindow },
     warnings: report.warnings,
     example,
   }
@@ -67,7 +68,7 @@ function documentOf({ files, report, lengths, maxSeqLength, truncatedShare, lost
 type Facts = [string, string][]
 
 function textOf(description: DatasetDescription, colors: boolean): string {
-  const { files, report, lengths, maxSeqLength, truncatedShare, lostShare, example } = description
+  const { files, report, lengths, maxSeqLength, truncatedShare, lostShare, packing, example } = description
   const learned = report.tokens === 0 ? 0 : (100 * report.supervisedTokens) / report.tokens
   const table = facts([
     ...fileFacts(files),
@@ -76,6 +77,7 @@ function textOf(description: DatasetDescription, colors: boolean): string {
     ['tokens', `${formatCount(report.tokens)}, ${learned.toFixed(1)} % with loss`],
     ['lengths', `mean ${lengths.mean.toFixed(1)}, median ${lengths.p50}, 90 % ${lengths.p90}, 95 % ${lengths.p95}, 99 % ${lengths.p99}, longest ${lengths.max}`],
     ['truncated', `${(100 * truncatedShare).toFixed(2)} % of the rows at ${maxSeqLength} tokens, ${(100 * lostShare).toFixed(2)} % of the tokens with loss`],
+    ['packed', `${formatCount(packing.windows)} windows of ${maxSeqLength} tokens with --packing, ${(100 * packing.fill).toFixed(1)} % full, ${packing.rowsPerWindow.toFixed(1)} rows each`],
     ...(report.rowsWithoutLabels > 0 ? ([['no loss', `${report.rowsWithoutLabels} rows`]] satisfies Facts) : []),
     ...report.warnings.map((warning): [string, string] => ['warning', warning]),
   ])

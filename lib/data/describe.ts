@@ -1,6 +1,7 @@
 // What `inspect data` shows: shapes, lengths in tokens, what would be cut, and one row with what it teaches.
 import { contextOf, Collected, type PrepareDatasetOptions } from './pipeline.js'
 import { findDataFiles } from './loaders/index.js'
+import { planEpoch } from './plan.js'
 import { chooseTemplate, openRenderer } from './templates/choose.js'
 import type { TextTokenizer } from './tokenizer/index.js'
 import { ignoreLabel, placeText, type DatasetReport, type EncodedRow } from './types.js'
@@ -9,6 +10,9 @@ export type DescribeOptions = Pick<PrepareDatasetOptions, 'paths' | 'tokenizer' 
   /** Which row to show, from 0. Default 0. */
   exampleRow?: number
 }
+
+/** Of training.seed. */
+const defaultSeed = 42
 
 export interface LengthStatistics {
   mean: number
@@ -35,7 +39,17 @@ export interface DatasetDescription {
   truncatedShare: number
   /** Share of the tokens with loss that truncation takes. */
   lostShare: number
+  /** What packing would make of all rows, after truncation. */
+  packing: PackingReport
   example: { place: string; shape: string; tokens: number; parts: ExamplePart[] } | null
+}
+
+export interface PackingReport {
+  /** Of maxSeqLength tokens each. */
+  windows: number
+  /** Share of the windows' tokens that rows fill. */
+  fill: number
+  rowsPerWindow: number
 }
 
 /** Reports what prepareDataset would refuse (truncation, no labels) instead of refusing it. Errors: those of files and rows. */
@@ -64,8 +78,18 @@ export async function describeDataset(options: DescribeOptions): Promise<Dataset
     maxSeqLength: options.maxSeqLength,
     truncatedShare: report.rows === 0 ? 0 : report.truncatedRows / report.rows,
     lostShare: report.lostSupervisedTokens / Math.max(1, collected.store.supervisedBefore),
+    packing: packingOf(collected.store.rows, options.maxSeqLength),
     example,
   }
+}
+
+function packingOf(rows: readonly EncodedRow[], windowLength: number): PackingReport {
+  const lengths = rows.map((row) => row.inputIds.length)
+  // As a run with the default seed would; another seed, or held-out rows, change the count by little.
+  const { steps } = planEpoch({ rows: rows.length, batchSize: 1, accumulation: 1, shuffle: true, seed: defaultSeed, epoch: 0, packing: { lengths, windowLength } })
+  const windows = steps.length
+  const tokens = lengths.reduce((sum, length) => sum + length, 0)
+  return { windows, fill: windows === 0 ? 0 : tokens / (windows * windowLength), rowsPerWindow: windows === 0 ? 0 : rows.length / windows }
 }
 
 async function showRow(tokenizer: TextTokenizer, { row, place, shape }: { row: EncodedRow; place: string; shape: string }): Promise<DatasetDescription['example']> {

@@ -4,7 +4,7 @@ export { describeDataset, describeRow, type DatasetDescription, type DescribeOpt
 export { formats, type ParsedRow, type RowFormat } from './formats/index.js'
 export { DatasetLoaderRegistry, registerLoader, type DatasetLoader, type LoadOptions } from './loaders/index.js'
 export { prepareDataset, type PreparedDataset, type PrepareDatasetOptions } from './pipeline.js'
-export { planEpoch, toBatch, type EpochOptions, type EpochPlan } from './plan.js'
+export { planEpoch, toBatch, type EpochOptions, type EpochPlan, type PackingOptions } from './plan.js'
 export { quickLoad } from './quick-load.js'
 export type { Message } from './templates/chat.js'
 export { ChatRenderer, type RendererOptions } from './templates/renderer.js'

@@ -1,13 +1,14 @@
 // Which rows make up each optimizer step of an epoch, and micro-batches for the engine.
 import { fail } from '../core/errors/index.js'
 import type { NativeBatch } from '../native/binding.js'
+import { packWindows } from './packing.js'
 import { randomStream, shuffled } from './random.js'
 import type { EncodedRow } from './types.js'
 
 export interface EpochOptions {
   /** How many there are. */
   rows: number
-  /** Rows of a micro-batch. */
+  /** Rows of a micro-batch; windows, with packing. */
   batchSize: number
   /** Micro-batches of a step. */
   accumulation: number
@@ -15,6 +16,15 @@ export interface EpochOptions {
   shuffle: boolean
   seed: number
   epoch: number
+  /** Rows share windows: see packWindows. */
+  packing?: PackingOptions
+}
+
+export interface PackingOptions {
+  /** Tokens of each row. */
+  lengths: ArrayLike<number>
+  /** Tokens that a window holds. */
+  windowLength: number
 }
 
 export interface EpochPlan {
@@ -24,24 +34,50 @@ export interface EpochPlan {
 
 const orderKey = 1
 const splitKey = 2
+const packingKey = 3
 
 /**
  * A pure function of its options: a run resumes at (epoch, step) without what came before. The last micro-batch
- * and the last step may be smaller: ceil(ceil(rows / batchSize) / accumulation) steps. The rows of a step do not
- * depend on how batchSize × accumulation is split.
+ * and the last step may be smaller: ceil(ceil(units / batchSize) / accumulation) steps, where a unit is a row, or a
+ * window with packing. The rows of a step do not depend on how batchSize × accumulation is split.
  */
-export function planEpoch({ rows, batchSize, accumulation, shuffle, seed, epoch }: EpochOptions): EpochPlan {
+export function planEpoch(options: EpochOptions): EpochPlan {
+  const { batchSize, accumulation, shuffle, seed, epoch } = options
   if (!Number.isInteger(batchSize) || batchSize < 1 || !Number.isInteger(accumulation) || accumulation < 1) {
     fail('FT_INVALID_ARGUMENT', `batch size ${batchSize} × accumulation ${accumulation}: both must be integers of 1 or more`)
   }
-  const order = shuffle ? shuffled(rows, randomStream(seed, orderKey, epoch)) : Array.from({ length: rows }, (_, i) => i)
+  const windows = options.packing === undefined ? null : planWindows({ ...options, packing: options.packing })
+  const units = windows === null ? options.rows : windows.length
+  const order = shuffle ? shuffled(units, randomStream(seed, orderKey, epoch)) : inOrder(units)
   const steps: number[][][] = []
-  for (let start = 0; start < rows; ) {
+  for (let start = 0; start < units; ) {
     const step: number[][] = []
-    for (let micro = 0; micro < accumulation && start < rows; micro++, start += batchSize) step.push(order.slice(start, start + batchSize))
+    for (let micro = 0; micro < accumulation && start < units; micro++, start += batchSize) {
+      const taken = order.slice(start, start + batchSize)
+      step.push(windows === null ? taken : taken.flatMap((window) => windows[window] ?? []))
+    }
     steps.push(step)
   }
   return { steps }
+}
+
+/**
+ * The rows of every window. They depend on the seed and not on the epoch: all epochs then have the same number of
+ * steps, so that a step's place in the data is a division and not a walk through earlier epochs. What changes by the
+ * epoch is which windows meet in a step.
+ */
+function planWindows({ rows, shuffle, seed, packing }: Pick<EpochOptions, 'rows' | 'shuffle' | 'seed'> & { packing: PackingOptions }): number[][] {
+  const { lengths, windowLength } = packing
+  if (lengths.length !== rows) fail('FT_INVALID_ARGUMENT', `packing needs a length for each of the ${rows} rows, got ${lengths.length}`)
+  for (let row = 0; row < rows; row++) {
+    const length = lengths[row] as number
+    if (length > windowLength) fail('FT_INVALID_ARGUMENT', `row ${row} has ${length} tokens, a window holds ${windowLength}`)
+  }
+  return packWindows(shuffle ? shuffled(rows, randomStream(seed, packingKey)) : inOrder(rows), lengths, windowLength)
+}
+
+function inOrder(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i)
 }
 
 /** `count` of the candidates, chosen by the seed, in ascending order. */

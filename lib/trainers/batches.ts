@@ -1,31 +1,58 @@
 // The micro-batches of each optimizer step: a pure function of rows, seed and step number, so that a run can begin
 // anywhere. Plans of at most two epochs are kept.
-import type { EncodedRow, EpochOptions } from '../data/index.js'
+import type { EncodedRow, EpochOptions, PackingOptions } from '../data/index.js'
 import type { Batch, TrainingBackend } from './engine.js'
-import { cursorAt, type RunPlan } from './run-plan.js'
+import { cursorAt } from './run-plan.js'
+
+type DataBackend = Pick<TrainingBackend, 'planEpoch' | 'toBatch'>
+
+export interface BatchOptions extends Omit<EpochOptions, 'epoch' | 'rows' | 'packing'> {
+  /** Tokens of a window that rows share; absent: a micro-batch is batchSize rows. */
+  packedWindow?: number
+}
 
 export class StepBatches {
-  readonly #backend: Pick<TrainingBackend, 'planEpoch' | 'toBatch'>
+  /** The same in every epoch. */
+  readonly stepsPerEpoch: number
+  readonly #backend: DataBackend
   readonly #rows: readonly EncodedRow[]
   readonly #options: Omit<EpochOptions, 'epoch'>
-  readonly #plan: RunPlan
   readonly #epochs = new Map<number, number[][][]>()
 
-  constructor(backend: Pick<TrainingBackend, 'planEpoch' | 'toBatch'>, rows: readonly EncodedRow[], options: Omit<EpochOptions, 'epoch' | 'rows'>, plan: RunPlan) {
+  constructor(backend: DataBackend, rows: readonly EncodedRow[], { packedWindow, ...options }: BatchOptions) {
     this.#backend = backend
     this.#rows = rows
-    this.#options = { ...options, rows: rows.length }
-    this.#plan = plan
+    this.#options = { ...options, rows: rows.length, packing: packingOf(rows, packedWindow) }
+    this.stepsPerEpoch = this.#epoch(0).length
   }
 
   /** Micro-batches of the step that follows `globalStep` done ones. */
   at(globalStep: number): Batch[] {
-    const { epoch, stepInEpoch } = cursorAt(globalStep, this.#plan)
+    const { epoch, stepInEpoch } = cursorAt(globalStep, this)
     const microBatches = this.#epoch(epoch)[stepInEpoch] ?? []
     // A row's key is its place in the step whatever the split into micro-batches: dropout must not depend on it.
     const order = microBatches.flat().sort((a, b) => a - b)
     const place = new Map(order.map((row, index) => [row, index]))
-    return microBatches.map((rows) => this.#backend.toBatch(rows.map((row) => this.#row(row)), rows.map((row) => place.get(row) ?? 0)))
+    return microBatches.map((rows) => this.#backend.toBatch(rows.map((row) => rowAt(this.#rows, row)), rows.map((row) => place.get(row) ?? 0)))
+  }
+
+  /** The heaviest micro-batch that any shuffle can make: the longest rows, or the fullest windows, together. */
+  longest(): Batch {
+    const rows = this.#longest().map((row) => rowAt(this.#rows, row))
+    return this.#backend.toBatch(rows, rows.map((_row, index) => index))
+  }
+
+  longestTokens(): number {
+    return this.#longest().reduce((sum, row) => sum + rowAt(this.#rows, row).inputIds.length, 0)
+  }
+
+  #longest(): number[] {
+    // Steps of one unit each are the rows, or the windows.
+    const units = this.#backend.planEpoch({ ...this.#options, batchSize: 1, accumulation: 1, epoch: 0 }).map((step) => {
+      const rows = step.flat()
+      return { rows, tokens: rows.reduce((sum, row) => sum + rowAt(this.#rows, row).inputIds.length, 0) }
+    })
+    return units.sort((a, b) => b.tokens - a.tokens).slice(0, this.#options.batchSize).flatMap((unit) => unit.rows)
   }
 
   #epoch(epoch: number): number[][][] {
@@ -36,29 +63,23 @@ export class StepBatches {
     this.#epochs.set(epoch, planned)
     return planned
   }
-
-  #row(index: number): EncodedRow {
-    const row = this.#rows[index]
-    if (row === undefined) throw new RangeError(`row ${index} of ${this.#rows.length}`)
-    return row
-  }
 }
 
-/** The rows in order, `batchSize` at a time. */
-export function* evaluationBatches(backend: Pick<TrainingBackend, 'toBatch'>, rows: readonly EncodedRow[], batchSize: number): Generator<Batch> {
-  for (let start = 0; start < rows.length; start += batchSize) {
-    const part = rows.slice(start, start + batchSize)
+function packingOf(rows: readonly EncodedRow[], windowLength: number | undefined): PackingOptions | undefined {
+  return windowLength === undefined ? undefined : { windowLength, lengths: rows.map((row) => row.inputIds.length) }
+}
+
+function rowAt(rows: readonly EncodedRow[], index: number): EncodedRow {
+  const row = rows[index]
+  if (row === undefined) throw new RangeError(`row ${index} of ${rows.length}`)
+  return row
+}
+
+/** The rows in order, `batchSize` rows or windows at a time. */
+export function* evaluationBatches(backend: DataBackend, rows: readonly EncodedRow[], { batchSize, packedWindow }: Pick<BatchOptions, 'batchSize' | 'packedWindow'>): Generator<Batch> {
+  const steps = backend.planEpoch({ rows: rows.length, batchSize, accumulation: 1, shuffle: false, seed: 0, epoch: 0, packing: packingOf(rows, packedWindow) })
+  for (const micro of steps.flat()) {
+    const part = micro.map((row) => rowAt(rows, row))
     yield backend.toBatch(part, part.map((_row, index) => index))
   }
-}
-
-/** The heaviest micro-batch that any shuffle can make: the longest rows together. */
-export function longestBatch(backend: Pick<TrainingBackend, 'toBatch'>, rows: readonly EncodedRow[], batchSize: number): Batch {
-  const longest = [...rows].sort((a, b) => b.inputIds.length - a.inputIds.length).slice(0, batchSize)
-  return backend.toBatch(longest, longest.map((_row, index) => index))
-}
-
-export function longestBatchTokens(rows: readonly EncodedRow[], batchSize: number): number {
-  const lengths = rows.map((row) => row.inputIds.length).sort((a, b) => b - a)
-  return lengths.slice(0, batchSize).reduce((sum, length) => sum + length, 0)
 }

@@ -6,7 +6,6 @@ import path from 'node:path'
 import { fail } from '../core/errors/index.js'
 import { getLogger } from '../utils/logging.js'
 import { formatBytes, formatSeconds } from '../utils/terminal.js'
-import { longestBatch } from './batches.js'
 import { readManifest, verifyManifest } from './checkpoints/manifest.js'
 import { CheckpointStore } from './checkpoints/store.js'
 import type { EndEvent, TrainingObserver } from './events.js'
@@ -60,11 +59,11 @@ async function act(run: PreparedRun, options: DryRunOptions, move: (by: Training
   return { ...end, dry_run: true, estimated_seconds: estimate }
 }
 
-/** One optimizer step on the longest rows at the full learning rate, so that the weights do change. */
+/** One optimizer step on the longest micro-batch at the full learning rate, so that the weights do change. */
 async function rehearseStep(run: PreparedRun, options: DryRunOptions, clock: StepClock): Promise<number> {
-  const { batchSize, learningRate, maxGradNorm, seed } = run.config.training
+  const { learningRate, maxGradNorm, seed } = run.config.training
   const { progress } = run
-  const batch = longestBatch(run.backend, run.data.train, batchSize)
+  const batch = run.batches.longest()
   const settings = { learningRate, maxGradNorm, seed, step: progress.globalStep, gradientCheckpointing: run.gradientCheckpointing }
   const outcome: StepOutcome = await run.recipe.objective.step(run.model, run.optimizer, [batch], settings)
   const seconds = clock.step()

@@ -14,16 +14,16 @@ export interface EvaluationResult {
 
 /** null when the signal ended it: half an evaluation is none. Errors: FT_EVALUATION without any supervised token. */
 export async function evaluateRows(
-  backend: Pick<TrainingBackend, 'toBatch'>,
+  backend: Pick<TrainingBackend, 'planEpoch' | 'toBatch'>,
   model: EngineModel,
   rows: readonly EncodedRow[],
-  options: { batchSize: number; signal?: AbortSignal },
+  options: { batchSize: number; packedWindow?: number; signal?: AbortSignal },
 ): Promise<EvaluationResult | null> {
   const start = performance.now()
   let lossSum = 0
   let supervisedTokens = 0
   let batches = 0
-  for (const batch of evaluationBatches(backend, rows, options.batchSize)) {
+  for (const batch of evaluationBatches(backend, rows, options)) {
     if (options.signal?.aborted) return null
     const result = await model.evaluate(batch)
     lossSum += result.lossSum

@@ -5,7 +5,7 @@ import { fail, makeError } from '../core/errors/index.js'
 import type { PreparedDataset, TextTokenizer } from '../data/index.js'
 import { addLogFile, getLogger, logDatasetInfo, logModelInfo, LogProgress } from '../utils/logging.js'
 import { formatBytes } from '../utils/terminal.js'
-import { longestBatchTokens, StepBatches } from './batches.js'
+import { StepBatches } from './batches.js'
 import { refuseWithoutValidation, secureBest } from './best.js'
 import { fingerprintModel } from './checkpoints/fingerprint.js'
 import type { RunInputs } from './checkpoints/inputs.js'
@@ -79,7 +79,8 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   const { tokenizer, data } = await prepareData(options, source, resumed)
   refuseWithoutValidation(options.config.training.loadBestModelAtEnd, data.validation.length)
   const config = withValidation(options.config, data)
-  const plan = planRun({ rows: data.train.length, ...config.training })
+  const batches = batchesOf(config, backend, data)
+  const plan = planRun({ stepsPerEpoch: batches.stepsPerEpoch, ...config.training })
   const inputs = runInputs({
     config, source, objective: recipe.objective.name, methodInputs: method.inputs, dataFingerprint: data.fingerprint,
     modelFingerprint: await fingerprintModel(source.folder, { weights: config.model.init === 'pretrained' }),
@@ -87,7 +88,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   const environment = backend.environment(source, config)
   if (resumed !== null) checkResume({ point: resumed, inputs, environment, plan, force: config.training.force })
   if (resumed !== null && folder !== null && config.training.loadBestModelAtEnd) await secureBest(resumed, folder.store)
-  await refuseTooLarge(options, source, data)
+  await refuseTooLarge(options, source, batches)
   stopIfAborted(signal)
 
   const model = await LogProgress.run(`loading ${source.name}`, () => backend.loadModel(source, config, signal))
@@ -97,16 +98,15 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   cleanup.push(() => optimizer.dispose())
   logModelInfo({ ...model.info, trainableParameters: optimizer.numTrainableParameters })
   if (resumed !== null) await restore(resumed, weights, optimizer)
-  const gradientCheckpointing = decideCheckpointing(options, source, data, model, resumed)
+  const gradientCheckpointing = decideCheckpointing(options, source, batches, model, resumed)
   // Only now, when nothing but the training itself can fail any more, does an earlier run go.
   if (folder !== null && config.training.overwrite) await removeRun(output)
   if (folder !== null) for (const checkpoint of later) await folder.store.delete(checkpoint)
 
-  const { batchSize, gradientAccumulationSteps: accumulation, seed, saveSteps, evalSteps, loggingSteps } = config.training
+  const { saveSteps, evalSteps, loggingSteps } = config.training
   return {
-    config, recipe, backend, signal, source, output, folder, tokenizer, data, plan, method, model, weights, optimizer,
+    config, recipe, backend, signal, source, output, folder, tokenizer, data, batches, plan, method, model, weights, optimizer,
     gradientCheckpointing, inputs, environment, resumed,
-    batches: new StepBatches(backend, data.train, { batchSize, accumulation, shuffle: config.dataset.shuffle, seed }, plan),
     cadence: { saveSteps, evalSteps, loggingSteps },
     learningRate: rateOf(config, plan, resumed),
     progress: resumed === null ? newProgress() : structuredClone(resumed.state.progress),
@@ -145,6 +145,16 @@ async function prepareData({ config, backend, signal, cleanup }: PrepareOptions,
   return { tokenizer, data }
 }
 
+function batchesOf(config: ResolvedConfig, backend: TrainingBackend, data: PreparedDataset): StepBatches {
+  const { batchSize, gradientAccumulationSteps: accumulation, seed } = config.training
+  return new StepBatches(backend, data.train, { batchSize, accumulation, shuffle: config.dataset.shuffle, seed, packedWindow: packedWindowOf(config) })
+}
+
+/** Tokens of the windows that rows share; undefined: they share none. */
+export function packedWindowOf({ tokenization }: ResolvedConfig): number | undefined {
+  return tokenization.packing ? tokenization.maxSeqLength : undefined
+}
+
 /** The default share of validation rows depends on the rows: what it came to is what the run says and remembers. */
 function withValidation(config: ResolvedConfig, data: PreparedDataset): ResolvedConfig {
   if (isExplicit(config, 'dataset.validation_ratio') || (data.validation.length > 0 && config.dataset.validationPath === undefined)) return config
@@ -152,27 +162,27 @@ function withValidation(config: ResolvedConfig, data: PreparedDataset): Resolved
 }
 
 /** Errors: FT_OUT_OF_MEMORY when the run cannot fit whatever is recomputed. From headers; random weights have none. */
-async function refuseTooLarge({ config, backend, recipe }: PrepareOptions, source: ModelSource, data: PreparedDataset): Promise<void> {
+async function refuseTooLarge({ config, backend, recipe }: PrepareOptions, source: ModelSource, batches: StepBatches): Promise<void> {
   const { force, gradientCheckpointing } = config.training
   if (config.model.init === 'random' || force) return
   const info = await backend.inspectModel(source)
   const available = backend.memoryAvailable(source.device)
-  const shape = shapeOf(config, source, data)
+  const shape = shapeOf(source, batches)
   const state = recipe.method.produces === 'model' ? trainableBytes(info.numParameters, 'weights') : 0
   const least = info.numParameters * shape.valueBytes + state + activationBytes(info, shape, gradientCheckpointing !== false)
   if (least > available) throw tooLarge(info, least, available)
 }
 
-function shapeOf(config: ResolvedConfig, source: ModelSource, data: PreparedDataset): StepShape {
-  return { tokens: longestBatchTokens(data.train, config.training.batchSize), valueBytes: source.dtype === 'fp32' ? 4 : 2 }
+function shapeOf(source: ModelSource, batches: StepBatches): StepShape {
+  return { tokens: batches.longestTokens(), valueBytes: source.dtype === 'fp32' ? 4 : 2 }
 }
 
 /** gradient_checkpointing, decided: a resumed run keeps what it began with unless it is told otherwise. */
-function decideCheckpointing({ config, backend }: PrepareOptions, source: ModelSource, data: PreparedDataset, model: EngineModel, resumed: ResumePoint | null): boolean {
+function decideCheckpointing({ config, backend }: PrepareOptions, source: ModelSource, batches: StepBatches, model: EngineModel, resumed: ResumePoint | null): boolean {
   const asked = config.training.gradientCheckpointing
   if (asked !== 'auto') return asked
   if (resumed !== null) return resumed.state.gradientCheckpointing
-  const choice = chooseCheckpointing(model.info, shapeOf(config, source, data), backend.memoryAvailable(source.device))
+  const choice = chooseCheckpointing(model.info, shapeOf(source, batches), backend.memoryAvailable(source.device))
   getLogger().info(
     `gradient checkpointing ${choice.on ? 'on' : 'off'} (auto): activations of the longest batch would take ${formatBytes(choice.bytes)}, ${formatBytes(choice.availableBytes)} are free`,
   )

@@ -1,4 +1,4 @@
-// How long a run is and what is due after each step: arithmetic on row counts, nothing else.
+// How long a run is and what is due after each step: arithmetic on step counts, nothing else.
 
 export interface RunPlan {
   stepsPerEpoch: number
@@ -9,16 +9,13 @@ export interface RunPlan {
 }
 
 export interface RunLength {
-  rows: number
-  batchSize: number
-  gradientAccumulationSteps: number
+  stepsPerEpoch: number
   numEpochs: number
   /** Wins over numEpochs. */
   maxSteps?: number
 }
 
-export function planRun({ rows, batchSize, gradientAccumulationSteps, numEpochs, maxSteps }: RunLength): RunPlan {
-  const stepsPerEpoch = Math.ceil(rows / (batchSize * gradientAccumulationSteps))
+export function planRun({ stepsPerEpoch, numEpochs, maxSteps }: RunLength): RunPlan {
   const steps = maxSteps ?? Math.ceil(numEpochs * stepsPerEpoch)
   return { stepsPerEpoch, maxSteps: steps, numEpochs: Math.ceil(steps / stepsPerEpoch) }
 }
@@ -29,7 +26,7 @@ export interface Cursor {
 }
 
 /** Where the next step is after `globalStep` steps. */
-export function cursorAt(globalStep: number, plan: RunPlan): Cursor {
+export function cursorAt(globalStep: number, plan: Pick<RunPlan, 'stepsPerEpoch'>): Cursor {
   return { epoch: Math.floor(globalStep / plan.stepsPerEpoch), stepInEpoch: globalStep % plan.stepsPerEpoch }
 }
 

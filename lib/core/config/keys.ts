@@ -74,6 +74,11 @@ const tokenization = {
     schema: (z) => z.int().min(2).max(16_777_216), expects: 'an integer of at least 2',
     describe: 'Longest row in tokens; the rest of a longer one is cut off.',
   }),
+  packing: key({
+    kind: 'boolean', flag: 'packing', default: false, aka: ['sample_packing', 'pack_sequences'],
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Rows share windows of max_seq_length tokens, each attending to itself alone; batch_size counts windows.',
+  }),
   train_on_prompt: key({
     kind: 'boolean', flag: 'train-on-prompt', default: false, aka: ['train_on_inputs', 'mask_prompt'],
     schema: (z) => z.boolean(), expects: 'true or false',
@@ -115,7 +120,7 @@ const training = {
   batch_size: key({
     kind: 'integer', flag: 'batch-size', default: 4, aka: ['per_device_train_batch_size', 'micro_batch_size', 'train_batch_size'],
     schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
-    describe: 'Rows in a micro-batch.',
+    describe: 'Rows in a micro-batch; with packing, windows.',
   }),
   gradient_accumulation_steps: key({
     kind: 'integer', flag: 'gradient-accumulation-steps', default: 1, aka: ['grad_accum', 'gradient_accumulation', 'accumulation_steps'],
@@ -288,7 +293,7 @@ const evaluation = {
   batch_size: optionalKey({
     kind: 'integer', flag: 'eval-batch-size', defaultText: 'training.batch_size', aka: ['per_device_eval_batch_size', 'eval_batch_size'],
     schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
-    describe: 'Rows in a batch of an evaluation.',
+    describe: 'Rows in a batch of an evaluation; with packing, windows.',
   }),
 } satisfies SectionRows
 

@@ -47,6 +47,7 @@ function trainingFacts(run: PreparedRun): Record<string, unknown> {
     batch_size: training.batchSize,
     gradient_accumulation_steps: training.gradientAccumulationSteps,
     max_seq_length: tokenization.maxSeqLength,
+    packing: tokenization.packing,
     learning_rate: training.learningRate,
     scheduler: training.scheduler,
     warmup: training.warmupSteps === undefined ? `ratio ${training.warmupRatio}` : `${training.warmupSteps} steps`,

@@ -96,6 +96,10 @@ describe('inspect data', function () {
     const { truncated_share: share, truncated_rows: rows, rows: all } = cut as Record<string, number>
     expect(share).to.be.greaterThan(0)
     expect(share).to.be.closeTo(Number(rows) / Number(all), 1e-12)
+    const packing = cut.packing as Record<string, number>
+    expect(packing.windows).to.be.at.least(Number(cut.tokens) / 40)
+    expect(packing.fill_share).to.be.closeTo(Number(cut.tokens) / (40 * Number(packing.windows)), 1e-12)
+    expect(packing.rows_per_window).to.be.closeTo(Number(all) / Number(packing.windows), 1e-12)
     expect(cut.lengths).to.include.keys('mean', 'p50', 'p90', 'p99', 'max')
   })
 

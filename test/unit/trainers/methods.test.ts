@@ -4,7 +4,7 @@ import fs from 'node:fs/promises'
 import os from 'node:os'
 import { ConfigBuilder } from '../../../lib/core/config/index.js'
 import { defineTrainer, fromLogprobs, train, TrainerFactory, type LogprobLoss } from '../../../lib/trainers/index.js'
-import { longestBatch, StepBatches } from '../../../lib/trainers/batches.js'
+import { StepBatches } from '../../../lib/trainers/batches.js'
 import { activationBytes, chooseCheckpointing } from '../../../lib/trainers/memory.js'
 import { countSupervised } from '../../../lib/trainers/objectives/index.js'
 import { cursorAt, dueAfter, epochAt, planRun } from '../../../lib/trainers/run-plan.js'
@@ -131,7 +131,7 @@ describe('the dry run', () => {
 
   it('uses the longest rows', async () => {
     const rows = tinyRows(30, 'x')
-    const longest = longestBatch({ toBatch: tinyBatch }, rows, 4)
+    const longest = new StepBatches({ planEpoch: tinyPlan, toBatch: tinyBatch }, rows, { batchSize: 4, accumulation: 1, shuffle: true, seed: 3 }).longest()
     const lengths = rows.map((row) => row.inputIds.length).sort((a, b) => b - a)
     expect(longest.inputIds.length).to.equal(lengths.slice(0, 4).reduce((sum, length) => sum + length, 0))
   })
@@ -163,10 +163,12 @@ describe('the dry run', () => {
 
 describe('the plan of a run', () => {
   it('counts steps as epochs of whole and partial batches', () => {
-    expect(planRun({ rows: 10, batchSize: 2, gradientAccumulationSteps: 1, numEpochs: 3 })).to.deep.equal({ stepsPerEpoch: 5, maxSteps: 15, numEpochs: 3 })
-    expect(planRun({ rows: 11, batchSize: 2, gradientAccumulationSteps: 4, numEpochs: 1 })).to.deep.equal({ stepsPerEpoch: 2, maxSteps: 2, numEpochs: 1 })
-    expect(planRun({ rows: 1, batchSize: 8, gradientAccumulationSteps: 1, numEpochs: 2 })).to.deep.equal({ stepsPerEpoch: 1, maxSteps: 2, numEpochs: 2 })
-    expect(planRun({ rows: 10, batchSize: 2, gradientAccumulationSteps: 1, numEpochs: 3, maxSteps: 7 })).to.deep.equal({ stepsPerEpoch: 5, maxSteps: 7, numEpochs: 2 })
+    const stepsPerEpoch = (count: number, batchSize: number, accumulation: number): number =>
+      new StepBatches({ planEpoch: tinyPlan, toBatch: tinyBatch }, tinyRows(count, 'x'), { batchSize, accumulation, shuffle: true, seed: 3 }).stepsPerEpoch
+    expect([stepsPerEpoch(10, 2, 1), stepsPerEpoch(11, 2, 4), stepsPerEpoch(1, 8, 1)]).to.deep.equal([5, 2, 1])
+    expect(planRun({ stepsPerEpoch: 5, numEpochs: 3 })).to.deep.equal({ stepsPerEpoch: 5, maxSteps: 15, numEpochs: 3 })
+    expect(planRun({ stepsPerEpoch: 1, numEpochs: 2 })).to.deep.equal({ stepsPerEpoch: 1, maxSteps: 2, numEpochs: 2 })
+    expect(planRun({ stepsPerEpoch: 5, numEpochs: 3, maxSteps: 7 })).to.deep.equal({ stepsPerEpoch: 5, maxSteps: 7, numEpochs: 2 })
   })
 
   it('knows what is due', () => {
@@ -183,9 +185,8 @@ describe('the plan of a run', () => {
   it('every epoch has every row once, and a row keeps its place in the step whatever the micro-batches', () => {
     const rows = tinyRows(11, 'plan')
     const seen = (batchSize: number, accumulation: number) => {
-      const plan = planRun({ rows: 11, batchSize, gradientAccumulationSteps: accumulation, numEpochs: 2 })
-      const batches = new StepBatches({ planEpoch: tinyPlan, toBatch: tinyBatch }, rows, { batchSize, accumulation, shuffle: true, seed: 3 }, plan)
-      return Array.from({ length: plan.maxSteps }, (_, step) => {
+      const batches = new StepBatches({ planEpoch: tinyPlan, toBatch: tinyBatch }, rows, { batchSize, accumulation, shuffle: true, seed: 3 })
+      return Array.from({ length: 2 * batches.stepsPerEpoch }, (_, step) => {
         const step0 = batches.at(step)
         const pairs = step0.flatMap((batch) =>
           Array.from(batch.rowIds ?? [], (id, row) => `${id}:${[...batch.inputIds.slice(batch.cuSeqlens[row], batch.cuSeqlens[row + 1])].join()}`))

@@ -42,6 +42,26 @@ describe('a training run', () => {
     expect(evals.at(-1)?.eval_loss).to.be.lessThan((evals[0]?.eval_loss ?? 0) - 0.1)
   })
 
+  it('makes the batches of the next step while the engine works, with the event loop free', async () => {
+    const order: string[] = []
+    const backend = tinyBackend({
+      step: async ({ step }) => {
+        order.push(`step ${step} begins`)
+        await new Promise((resolve) => setImmediate(() => resolve(order.push(`event loop turns in step ${step}`))))
+        order.push(`step ${step} ends`)
+        return {}
+      },
+    })
+    const { toBatch } = backend
+    backend.toBatch = (...args) => {
+      order.push('batch')
+      return toBatch(...args)
+    }
+    await train(space.config('out', { maxSteps: 3 }), { backend })
+    const of = (step: number): string[] => [`step ${step} begins`, ...(step < 2 ? ['batch'] : []), `event loop turns in step ${step}`, `step ${step} ends`]
+    expect(order).to.deep.equal(['batch', ...of(0), ...of(1), ...of(2)])
+  })
+
   it('walks through the states in order', async () => {
     const seen = new Recorder()
     await train(space.config('out', { numEpochs: 1 }), { ...seen, backend: tinyBackend({ validation: 4 }) })

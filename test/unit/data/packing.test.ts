@@ -1,0 +1,85 @@
+// Rows that share windows: every row once an epoch, no window over its length, the same plan from the same keys.
+import { expect } from 'chai'
+import { planEpoch, type EpochOptions } from '../../../lib/data/index.js'
+import { packWindows } from '../../../lib/data/packing.js'
+import { randomStream } from '../../../lib/data/random.js'
+import { failure } from './helpers.js'
+
+const windowLength = 64
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
+
+function lengthsOf(rows: number, seed: number): number[] {
+  const next = randomStream(seed)
+  return range(rows).map(() => 1 + (next() % windowLength))
+}
+
+function options(rows: number, changed: Partial<EpochOptions> = {}): EpochOptions {
+  return { rows, batchSize: 2, accumulation: 2, shuffle: true, seed: 42, epoch: 0, packing: { lengths: lengthsOf(rows, 7), windowLength }, ...changed }
+}
+
+describe('packing', () => {
+  it('puts each row into the first window that has room', () => {
+    expect(packWindows([0, 1, 2, 3, 4], [6, 5, 4, 5, 10], 10)).to.deep.equal([[0, 2], [1, 3], [4]])
+    expect(packWindows([4, 3, 2, 1, 0], [6, 5, 4, 5, 10], 10)).to.deep.equal([[4], [3, 2], [1], [0]])
+    expect(packWindows([], [], 10)).to.deep.equal([])
+  })
+
+  it('closes the fullest window where too many are open', () => {
+    // 256 windows: the first has room for 2, the others for 3. The row of 9 needs a new one, and the first closes.
+    const lengths = [8, ...range(255).map(() => 7), 9, 2, 1]
+    const windows = packWindows(range(lengths.length), lengths, 10)
+    expect(windows).to.have.length(257)
+    expect(windows.slice(0, 2)).to.deep.equal([[0], [1, 257, 258]])
+    expect(windows[256]).to.deep.equal([256])
+  })
+
+  it('takes every row once an epoch, and fills no window beyond its length', () => {
+    for (const rows of [1, 2, 5, 40, 700]) {
+      const { lengths } = options(rows).packing ?? { lengths: [] }
+      for (const [batchSize, accumulation] of [[1, 1], [2, 2], [8, 1]] as const) {
+        for (const epoch of [0, 1, 5]) {
+          const { steps } = planEpoch(options(rows, { batchSize, accumulation, epoch }))
+          expect(steps.flat(2).toSorted((a, b) => a - b)).to.deep.equal(range(rows))
+          for (const micro of steps.flat()) expect(micro.reduce((sum, row) => sum + (lengths[row] ?? 0), 0)).to.be.at.most(batchSize * windowLength)
+        }
+      }
+      for (const micro of planEpoch(options(rows, { batchSize: 1 })).steps.flat()) {
+        expect(micro.reduce((sum, row) => sum + (lengths[row] ?? 0), 0)).to.be.within(1, windowLength)
+      }
+    }
+  })
+
+  it('fills short rows tightly', () => {
+    const lengths = lengthsOf(5000, 3).map((length) => Math.ceil(length / 8))
+    const windows = planEpoch(options(5000, { packing: { lengths, windowLength }, batchSize: 1, accumulation: 1 })).steps.length
+    expect(lengths.reduce((sum, length) => sum + length, 0) / (windows * windowLength)).to.be.greaterThan(0.98)
+  })
+
+  it('has the same number of steps in every epoch, in another order', () => {
+    const plans = range(6).map((epoch) => planEpoch(options(300, { epoch })).steps)
+    expect(new Set(plans.map((steps) => steps.length)).size).to.equal(1)
+    expect(new Set(plans.map((steps) => JSON.stringify(steps))).size).to.equal(6)
+  })
+
+  it('repeats for the same keys, and changes with the seed; without shuffling it keeps the order of the files', () => {
+    expect(planEpoch(options(50, { epoch: 3 }))).to.deep.equal(planEpoch(options(50, { epoch: 3 })))
+    expect(planEpoch(options(50, { seed: 43 }))).not.to.deep.equal(planEpoch(options(50)))
+    const inOrder = planEpoch(options(50, { shuffle: false, batchSize: 1, accumulation: 1 })).steps.map((step) => step.flat())
+    expect(inOrder).to.deep.equal(packWindows(range(50), lengthsOf(50, 7), windowLength))
+    // Written down: a resumed run repeats it, in every version.
+    const packing = { lengths: [10, 50, 20, 30, 40, 14, 24, 60], windowLength }
+    expect(planEpoch(options(8, { batchSize: 1, accumulation: 1, packing })).steps.map((step) => step.flat())).to.deep.equal([[7], [1], [6, 0, 3], [4, 5], [2]])
+  })
+
+  it('gives a step the same rows however it is split', () => {
+    const rows = (batchSize: number, accumulation: number): number[][] => planEpoch(options(200, { batchSize, accumulation })).steps.map((step) => step.flat())
+    expect(rows(1, 8)).to.deep.equal(rows(8, 1))
+    expect(rows(2, 4)).to.deep.equal(rows(8, 1))
+  })
+
+  it('refuses rows that no window holds, and lengths of other rows', async () => {
+    const tooLong = await failure(() => planEpoch(options(2, { packing: { lengths: [3, windowLength + 1], windowLength } })), 'FT_INVALID_ARGUMENT')
+    expect(tooLong.message).to.include('row 1 has 65 tokens')
+    await failure(() => planEpoch(options(3, { packing: { lengths: [1], windowLength } })), 'FT_INVALID_ARGUMENT')
+  })
+})
