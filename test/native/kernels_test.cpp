@@ -6,6 +6,7 @@
 
 #include "core/kernels/attention.h"
 #include "core/kernels/cpu/attention_bf16.h"
+#include "core/kernels/cross_entropy.h"
 #include "core/kernels/dropout.h"
 #include "core/kernels/gate.h"
 #include "core/kernels/norm.h"
@@ -111,6 +112,31 @@ TEST(kernels_attention_in_tiles_keeps_nan_inside_its_row) {
   const auto [dq, dk, dv] = kernels::cpu_bf16::AttentionBackward(k, q, k, k, forward, offsets, {0.125, 0});
   EXPECT(dk[3].isnan().any().item<bool>() && dv[3].isnan().any().item<bool>());
   EXPECT(!dk.narrow(0, 40, 60).isnan().any().item<bool>());
+}
+
+TEST(kernels_cross_entropy_matches_float64) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (const auto& [rows, vocab] : {std::pair<int64_t, int64_t>{1, 1}, {3, 7}, {5, 1031}}) {
+      at::Tensor logits = (at::randn({rows, vocab}) * 8).to(dtype);
+      const at::Tensor targets = at::arange(rows, at::kLong).remainder(vocab), row_scale = at::randn({rows});
+      const at::Tensor x = logits.to(at::kDouble), lse = at::logsumexp(x, {1}), picked = x.gather(1, targets.unsqueeze(1)).squeeze(1);
+      const auto plain = kernels::CrossEntropy(logits, targets, nullptr);
+      EXPECT(at::equal(x, logits.to(at::kDouble)));  // untouched
+      EXPECT((plain.loss.to(at::kDouble) - (lse - picked)).abs().max().item<double>() < 1e-5);
+      const kernels::CrossEntropyGradient gradient{0.37, row_scale};
+      const auto rows_of = kernels::CrossEntropy(logits, targets, &gradient);
+      EXPECT((rows_of.lse.to(at::kDouble) - lse).abs().max().item<double>() < 1e-5 && at::equal(rows_of.loss, plain.loss));
+      at::Tensor d = (x - lse.unsqueeze(1)).exp();
+      d.scatter_add_(1, targets.unsqueeze(1), at::full({rows, 1}, -1.0, d.options()));
+      EXPECT(RelativeError(logits, d * row_scale.unsqueeze(1) * 0.37) < (dtype == at::kFloat ? 2e-6 : 5e-3) || vocab == 1);
+    }
+  }
+  for (const float bad : {std::nanf(""), INFINITY}) {
+    at::Tensor logits = at::zeros({2, 40}, at::kBFloat16);
+    logits[1][30] = bad;
+    const auto rows = kernels::CrossEntropy(logits, at::zeros({2}, at::kLong), nullptr);
+    EXPECT(std::isfinite(rows.loss[0].item<float>()) && !std::isfinite(rows.loss[1].item<float>()));
+  }
 }
 
 TEST(kernels_norm_matches_float64) {

@@ -7,13 +7,15 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/kernels/cross_entropy.h"
+
 namespace ft {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// fp32 logits of a chunk stay near 64 MB.
+// The logits of a chunk stay near 32 MB in bf16: enough rows for the products to run at full rate.
 int64_t ChunkRows(int64_t vocab_size) { return std::clamp<int64_t>((16 << 20) / std::max<int64_t>(vocab_size, 1), 64, 4096); }
 
 // The supervised rows of a batch with what their products are keyed by.
@@ -27,32 +29,24 @@ struct Supervised {
   TokenKeys KeysOf(int64_t begin, int64_t rows) const { return {keys.row_keys.narrow(0, begin, rows), keys.positions.narrow(0, begin, rows)}; }
 };
 
+// Rows [begin, begin + rows) of x [supervised, hidden], after the final norm, through the head.
 struct Chunk {
   int64_t begin, rows;
-  at::Tensor x;                   // [rows, hidden] after the final norm
-  at::Tensor targets;             // [rows, 1]
-  at::Tensor logits;              // fp32 [rows, vocab]
-  at::Tensor log_sum_exp;         // fp32 [rows, 1]
+  at::Tensor x;
+  at::Tensor targets;             // [rows]
+  at::Tensor logits;              // [rows, vocab] in the compute dtype
   std::vector<at::Tensor> saved;  // of the head's product
 };
 
 Chunk MakeChunk(const at::Tensor& x, const Supervised& rows, int64_t begin, int64_t count, LinearGroup& head, const ForwardContext& context) {
-  Chunk chunk{begin, count, x.narrow(0, begin, count), rows.targets.narrow(0, begin, count).unsqueeze(1), {}, {}, {}};
-  chunk.logits = head.Product(chunk.x, rows.KeysOf(begin, count), context, &chunk.saved).to(at::kFloat);
-  chunk.log_sum_exp = at::logsumexp(chunk.logits, {1}, /*keepdim=*/true);
+  Chunk chunk{begin, count, x.narrow(0, begin, count), rows.targets.narrow(0, begin, count), {}, {}};
+  chunk.logits = head.Product(chunk.x, rows.KeysOf(begin, count), context, &chunk.saved);
   return chunk;
 }
 
-at::Tensor TargetLogProbs(const Chunk& chunk) { return (chunk.logits.gather(1, chunk.targets) - chunk.log_sum_exp).squeeze(1); }
-
-// Turns the chunk's logits into softmax − onehot, scaled row by row ([rows, 1]) or by one number, and runs the head's backward.
-at::Tensor ChunkBackward(Chunk& chunk, const at::Tensor& row_scale, double scale, const Supervised& rows, LinearGroup& head,
-                         uint64_t seed, uint64_t step, bool need_dx) {
-  at::Tensor d = chunk.logits.sub_(chunk.log_sum_exp).exp_();
-  d.scatter_add_(1, chunk.targets, at::full({chunk.rows, 1}, -1.0, d.options()));
-  if (row_scale.defined()) d.mul_(row_scale);
-  if (scale != 1.0) d.mul_(scale);
-  return head.ProductBackward(chunk.x, d.to(chunk.x.scalar_type()), chunk.saved, rows.KeysOf(chunk.begin, chunk.rows), seed, step, need_dx);
+// REQUIRES: chunk.logits hold their gradient.
+at::Tensor ChunkBackward(const Chunk& chunk, const Supervised& rows, LinearGroup& head, const ForwardContext& context, bool need_dx) {
+  return head.ProductBackward(chunk.x, chunk.logits, chunk.saved, rows.KeysOf(chunk.begin, chunk.rows), context.seed, context.step, need_dx);
 }
 
 // Gathered rows through the final norm, with what its backward needs.
@@ -87,8 +81,9 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
       ThrowIfCancelled(context->cancel);
       const int64_t count = std::min(step_rows, batch.supervised - begin);
       Chunk chunk = MakeChunk(input.x, rows, begin, count, head, *context);
-      token_loss->narrow(0, begin, count).copy_(TargetLogProbs(chunk).neg_());
-      const at::Tensor dchunk = ChunkBackward(chunk, {}, context->grad_scale, rows, head, context->seed, context->step, need_dx);
+      const kernels::CrossEntropyGradient gradient{context->grad_scale, {}};
+      token_loss->narrow(0, begin, count).copy_(kernels::CrossEntropy(chunk.logits, chunk.targets, &gradient).loss);
+      const at::Tensor dchunk = ChunkBackward(chunk, rows, head, *context, need_dx);
       if (need_dx) dx.narrow(0, begin, count).copy_(dchunk);
     }
     ctx->save_for_backward({need_dx ? ScatterBack(dx, input, batch.loss_source, norm, hidden.size(0), need_dhidden) : at::Tensor()});
@@ -119,7 +114,8 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       ThrowIfCancelled(context.cancel);
       const int64_t count = std::min(step_rows, batch.supervised - begin);
-      values.narrow(0, begin, count).copy_(TargetLogProbs(MakeChunk(input.x, rows, begin, count, decoder.lm_head(), context)));
+      Chunk chunk = MakeChunk(input.x, rows, begin, count, decoder.lm_head(), context);
+      values.narrow(0, begin, count).copy_(kernels::CrossEntropy(chunk.logits, chunk.targets, nullptr).loss.neg_());
     }
     return values;
   }
@@ -137,9 +133,9 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       const int64_t count = std::min(step_rows, batch.supervised - begin);
       Chunk chunk = MakeChunk(input.x, rows, begin, count, decoder.lm_head(), context);
-      // d log p = onehot − softmax, hence the sign.
-      const at::Tensor scale = grads[0].narrow(0, begin, count).neg().unsqueeze(1);
-      const at::Tensor dchunk = ChunkBackward(chunk, scale, 1.0, rows, decoder.lm_head(), context.seed, context.step, need_dx);
+      const kernels::CrossEntropyGradient gradient{-1.0, grads[0].narrow(0, begin, count)};  // d log p = onehot − softmax
+      kernels::CrossEntropy(chunk.logits, chunk.targets, &gradient);
+      const at::Tensor dchunk = ChunkBackward(chunk, rows, decoder.lm_head(), context, need_dx);
       if (need_dx) dx.narrow(0, begin, count).copy_(dchunk);
     }
     const at::Tensor dhidden = need_dx ? ScatterBack(dx, input, batch.loss_source, decoder.norm(), hidden.size(0), need_dhidden) : at::Tensor();

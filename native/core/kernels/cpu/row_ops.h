@@ -34,6 +34,10 @@ struct RowOps {
   /// y [rows, n] = silu(gate) · up of gate_up [rows, 2n].
   void (*silu_gate)(const T* gate_up, int64_t rows, int64_t n, T* y);
   void (*silu_gate_backward)(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up);
+  /// log Σ e^x over n > 0 values; not finite where an x is NaN or +∞.
+  float (*log_sum_exp)(const T* x, int64_t n);
+  /// Returns lse − x[target]. With `scale`, x becomes (e^(x − lse) − onehot) · scale.
+  float (*cross_entropy)(T* x, int64_t n, int64_t target, float lse, const double* scale);
 };
 
 /// The best version this CPU runs.

@@ -131,7 +131,34 @@ void SiluGateBackward(const T* dy, const T* gate_up, int64_t rows, int64_t n, T*
 }
 
 template <typename T>
-constexpr RowOps<T> kTable = {RmsRstd<T>, RmsApply<T>, RmsBackward<T>, RotateTokens<T>, SiluGate<T>, SiluGateBackward<T>};
+float LogSumExp(const T* x, int64_t n) {
+  float maximum = -__builtin_inff();
+#pragma omp simd reduction(max : maximum)
+  for (int64_t i = 0; i < n; ++i) {
+    const float value = Load(x[i]);
+    maximum = maximum < value ? value : maximum;
+  }
+  if (maximum == -__builtin_inff()) maximum = 0.0f;  // all of them −∞, or NaN, which the sum keeps
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += Exp(Load(x[i]) - maximum);
+  return maximum + std::log(sum);
+}
+
+template <typename T>
+float CrossEntropy(T* x, int64_t n, int64_t target, float lse, const double* scale) {
+  const float score = Load(x[target]);
+  if (scale == nullptr) return lse - score;
+  const auto factor = static_cast<float>(*scale);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) Store(x[i], Exp(Load(x[i]) - lse) * factor);
+  Store(x[target], (Exp(score - lse) - 1.0f) * factor);
+  return lse - score;
+}
+
+template <typename T>
+constexpr RowOps<T> kTable = {RmsRstd<T>,  RmsApply<T>,         RmsBackward<T>, RotateTokens<T>,
+                              SiluGate<T>, SiluGateBackward<T>, LogSumExp<T>,   CrossEntropy<T>};
 
 }  // namespace
 
