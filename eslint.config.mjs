@@ -38,6 +38,14 @@ export default tseslint.config(
     },
   },
   { files: ['lib/**/*.ts'], ignores: ['lib/cli/**'], rules: { 'no-console': 'error' } },
+  {
+    files: ['lib/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': ['error', {
+        paths: [{ name: 'zod', allowTypeImports: true, message: 'Use lazily() of core/zod.ts: an import costs every start, and a second copy.' }],
+      }],
+    },
+  },
   { files: ['test/**/*.ts'], rules: { 'no-console': 'off', '@typescript-eslint/no-unused-expressions': 'off' } },
   {
     files: ['**/*.mjs', '**/*.js'],

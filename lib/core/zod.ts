@@ -11,3 +11,9 @@ export function zod(): Zod {
   loaded ??= (createRequire(import.meta.url)('zod') as { z: Zod }).z
   return loaded
 }
+
+/** Schemas that are made with their first use. */
+export function lazily<T>(make: (z: Zod) => T): () => T {
+  let made: T | undefined
+  return () => (made ??= make(zod()))
+}

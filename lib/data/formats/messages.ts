@@ -1,25 +1,29 @@
 // {messages: [{role, content}], tools?}: a conversation, rendered by the model's chat template.
-import { z } from 'zod'
+import type { z } from 'zod'
+import { lazily } from '../../core/zod.js'
 import { describeIssue, findBrokenText, isDeeperThan, type RowFormat } from './format.js'
 
 const maxDepth = 64
 
-const part = z.looseObject({ type: z.literal('text', 'only parts of type "text" can be trained on'), text: z.string('expected a text') })
-const content = z.union([z.string(), z.array(part), z.null()], {
-  error: (issue) => deepestMessage(issue) ?? 'expected a text, a list of {type: "text", text} or null',
-})
-const message = z.looseObject({
-  role: z.string('expected a text').min(1, 'expected a role, this is empty'),
-  content: content.optional(),
-  tool_calls: z.array(z.looseObject({}, 'expected an object'), 'expected a list').nullish(),
-}).superRefine((value, context) => {
-  const says = typeof value.content === 'string' || Array.isArray(value.content) || (value.tool_calls?.length ?? 0) > 0 || 'function_call' in value
-  if (!says) context.addIssue({ code: 'custom', path: ['content'], message: 'expected a text, this is missing or null' })
-})
-const toolList = z.array(z.looseObject({}, 'expected an object'), 'expected a list')
-const schema = z.looseObject({
-  messages: z.array(message, 'expected a list of {role, content}').min(1, 'expected at least one message, this is empty'),
-  tools: z.union([toolList, z.string()], 'expected a list of objects').nullish(),
+const schemas = lazily((z) => {
+  const part = z.looseObject({ type: z.literal('text', 'only parts of type "text" can be trained on'), text: z.string('expected a text') })
+  const content = z.union([z.string(), z.array(part), z.null()], {
+    error: (issue) => deepestMessage(issue) ?? 'expected a text, a list of {type: "text", text} or null',
+  })
+  const message = z.looseObject({
+    role: z.string('expected a text').min(1, 'expected a role, this is empty'),
+    content: content.optional(),
+    tool_calls: z.array(z.looseObject({}, 'expected an object'), 'expected a list').nullish(),
+  }).superRefine((value, context) => {
+    const says = typeof value.content === 'string' || Array.isArray(value.content) || (value.tool_calls?.length ?? 0) > 0 || 'function_call' in value
+    if (!says) context.addIssue({ code: 'custom', path: ['content'], message: 'expected a text, this is missing or null' })
+  })
+  const toolList = z.array(z.looseObject({}, 'expected an object'), 'expected a list')
+  const row = z.looseObject({
+    messages: z.array(message, 'expected a list of {role, content}').min(1, 'expected at least one message, this is empty'),
+    tools: z.union([toolList, z.string()], 'expected a list of objects').nullish(),
+  })
+  return { row, toolList }
 })
 
 export const messagesFormat: RowFormat = {
@@ -29,7 +33,7 @@ export const messagesFormat: RowFormat = {
   parse(row) {
     const given = { messages: row.messages, tools: row.tools }
     if (isDeeperThan(given, maxDepth)) return { problem: `messages: nested more than ${maxDepth} deep` }
-    const result = schema.safeParse(given)
+    const result = schemas().row.safeParse(given)
     if (!result.success) return { problem: describeIssue(result.error, given) }
     const tools = readTools(result.data.tools)
     if (tools === 'broken') return { problem: 'tools: expected a list of objects, this text is not one in JSON' }
@@ -48,7 +52,7 @@ function readTools(given: readonly unknown[] | string | null | undefined): reado
     } catch {
       return 'broken'
     }
-    const result = toolList.nullable().safeParse(tools)
+    const result = schemas().toolList.nullable().safeParse(tools)
     if (!result.success || isDeeperThan(tools, maxDepth)) return 'broken'
   }
   return Array.isArray(tools) && tools.length > 0 ? tools : null

@@ -1,8 +1,8 @@
 // {prompt, completion}: what is given, and what the model should answer.
-import { z } from 'zod'
+import { lazily } from '../../core/zod.js'
 import { describeIssue, findBrokenText, type RowFormat } from './format.js'
 
-const schema = z.looseObject({ prompt: z.string('expected a text'), completion: z.string('expected a text') })
+const schema = lazily((z) => z.looseObject({ prompt: z.string('expected a text'), completion: z.string('expected a text') }))
 
 export const promptCompletionFormat: RowFormat = {
   name: 'prompt_completion',
@@ -11,7 +11,7 @@ export const promptCompletionFormat: RowFormat = {
   // With a label a completion may be a bad example: not something to imitate.
   unless: ['label'],
   parse(row) {
-    const result = schema.safeParse(row)
+    const result = schema().safeParse(row)
     if (!result.success) return { problem: describeIssue(result.error, row) }
     const { prompt, completion } = result.data
     const broken = findBrokenText(prompt, 'prompt') ?? findBrokenText(completion, 'completion')

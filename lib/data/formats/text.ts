@@ -1,15 +1,15 @@
 // {text}: plain text, all of it with loss.
-import { z } from 'zod'
+import { lazily } from '../../core/zod.js'
 import { describeIssue, findBrokenText, type RowFormat } from './format.js'
 
-const schema = z.looseObject({ text: z.string('expected a text') })
+const schema = lazily((z) => z.looseObject({ text: z.string('expected a text') }))
 
 export const textFormat: RowFormat = {
   name: 'text',
   shape: '{text}',
   columns: ['text'],
   parse(row) {
-    const result = schema.safeParse(row)
+    const result = schema().safeParse(row)
     if (!result.success) return { problem: describeIssue(result.error, row) }
     const { text } = result.data
     const broken = findBrokenText(text, 'text')

@@ -2,8 +2,9 @@
 // added tokens, chat templates. The vocabulary itself is read by hf.ts or sentencepiece.ts.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { fail } from '../../core/errors/index.js'
+import { lazily } from '../../core/zod.js'
 
 /** A token that is matched in text before the model sees it. Flags as in tokenizers' AddedToken. */
 export interface AddedToken {
@@ -57,35 +58,44 @@ const savedFiles = [
 const sentencepieceNames = ['tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model'] as const
 const maxFileBytes = 1 << 29
 
-const tokenObject = z.looseObject({
-  content: z.string(),
-  special: z.boolean().optional(),
-  lstrip: z.boolean().optional(),
-  rstrip: z.boolean().optional(),
-  single_word: z.boolean().optional(),
-  normalized: z.boolean().optional(),
-})
-const tokenValue = z.union([z.string(), tokenObject]).nullish()
-const tokenList = z.union([z.array(z.union([z.string(), tokenObject])), z.record(z.string(), z.union([z.string(), tokenObject]))]).nullish()
-const namedShape = Object.fromEntries(namedTokens.map((name) => [name, tokenValue])) as Record<NamedToken, typeof tokenValue>
-const namedTemplate = z.looseObject({ name: z.string(), template: z.string() })
+const schemas = lazily((z) => {
+  const tokenObject = z.looseObject({
+    content: z.string(),
+    special: z.boolean().optional(),
+    lstrip: z.boolean().optional(),
+    rstrip: z.boolean().optional(),
+    single_word: z.boolean().optional(),
+    normalized: z.boolean().optional(),
+  })
+  const tokenValue = z.union([z.string(), tokenObject]).nullish()
+  const tokenList = z.union([z.array(z.union([z.string(), tokenObject])), z.record(z.string(), z.union([z.string(), tokenObject]))]).nullish()
+  const namedShape = Object.fromEntries(namedTokens.map((name) => [name, tokenValue])) as Record<NamedToken, typeof tokenValue>
+  const namedTemplate = z.looseObject({ name: z.string(), template: z.string() })
 
-const configSchema = z.looseObject({
-  ...namedShape,
-  additional_special_tokens: tokenList,
-  extra_special_tokens: tokenList,
-  added_tokens_decoder: z.record(z.string().regex(/^\d{1,9}$/), tokenObject).nullish(),
-  add_bos_token: z.boolean().nullish(),
-  add_eos_token: z.boolean().nullish(),
-  legacy: z.boolean().nullish(),
-  chat_template: z.union([z.string(), z.array(namedTemplate), z.record(z.string(), z.string())]).nullish(),
+  const config = z.looseObject({
+    ...namedShape,
+    additional_special_tokens: tokenList,
+    extra_special_tokens: tokenList,
+    added_tokens_decoder: z.record(z.string().regex(/^\d{1,9}$/), tokenObject).nullish(),
+    add_bos_token: z.boolean().nullish(),
+    add_eos_token: z.boolean().nullish(),
+    legacy: z.boolean().nullish(),
+    chat_template: z.union([z.string(), z.array(namedTemplate), z.record(z.string(), z.string())]).nullish(),
+  })
+  const specialMap = z.looseObject({ ...namedShape, additional_special_tokens: tokenList })
+  const addedTokens = z.record(z.string(), z.int().nonnegative())
+  const tokenIds = z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]).nullish()
+  const generation = z.looseObject({ eos_token_id: tokenIds })
+  const model = z.looseObject({ eos_token_id: tokenIds, vocab_size: z.int().positive().nullish() })
+  const templateFile = z.looseObject({ chat_template: z.string() })
+  return { tokenObject, tokenValue, config, specialMap, addedTokens, generation, model, templateFile }
 })
-const specialMapSchema = z.looseObject({ ...namedShape, additional_special_tokens: tokenList })
-const addedTokensSchema = z.record(z.string(), z.int().nonnegative())
-const tokenIds = z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]).nullish()
-const generationSchema = z.looseObject({ eos_token_id: tokenIds })
-const modelSchema = z.looseObject({ eos_token_id: tokenIds, vocab_size: z.int().positive().nullish() })
-const templateFileSchema = z.looseObject({ chat_template: z.string() })
+
+type Read<Name extends keyof ReturnType<typeof schemas>> = z.infer<ReturnType<typeof schemas>[Name]>
+type TokenLike = Read<'tokenValue'>
+type TokenObject = Read<'tokenObject'>
+type Config = Read<'config'>
+type SpecialMap = Read<'specialMap'>
 
 /** Errors: FT_TOKENIZER. */
 export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
@@ -98,10 +108,10 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
     const file = at(name)
     return file === undefined ? undefined : parseJson(file, await readText(file), schema)
   }
-  const config = (await read('tokenizer_config.json', configSchema)) ?? {}
-  const special = (await read('special_tokens_map.json', specialMapSchema)) ?? {}
-  const addedIds = (await read('added_tokens.json', addedTokensSchema)) ?? {}
-  const generation = await read('generation_config.json', generationSchema)
+  const config = (await read('tokenizer_config.json', schemas().config)) ?? {}
+  const special = (await read('special_tokens_map.json', schemas().specialMap)) ?? {}
+  const addedIds = (await read('added_tokens.json', schemas().addedTokens)) ?? {}
+  const generation = await read('generation_config.json', schemas().generation)
   const model = await readModelConfig(at('config.json'))
   const named = readNamed(config, special)
   return {
@@ -122,10 +132,10 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
 }
 
 /** What is wrong with config.json is the model loader's to say. */
-async function readModelConfig(file: string | undefined): Promise<z.infer<typeof modelSchema> | undefined> {
+async function readModelConfig(file: string | undefined): Promise<Read<'model'> | undefined> {
   if (file === undefined) return undefined
   try {
-    return parseJson(file, await readText(file), modelSchema)
+    return parseJson(file, await readText(file), schemas().model)
   } catch {
     return undefined
   }
@@ -170,10 +180,6 @@ export function parseJson<T>(file: string, text: string, schema: z.ZodType<T>): 
   })
 }
 
-type TokenLike = z.infer<typeof tokenValue>
-type Config = z.infer<typeof configSchema>
-type SpecialMap = z.infer<typeof specialMapSchema>
-
 function contentOf(token: TokenLike): string | undefined {
   const content = typeof token === 'string' ? token : token?.content
   return content === undefined || content === '' ? undefined : content
@@ -189,8 +195,8 @@ function readNamed(config: Config, special: SpecialMap): Partial<Record<NamedTok
   return named
 }
 
-function toAdded(token: string | z.infer<typeof tokenObject>, special: boolean): AddedToken {
-  const flags: Partial<z.infer<typeof tokenObject>> = typeof token === 'string' ? {} : token
+function toAdded(token: string | TokenObject, special: boolean): AddedToken {
+  const flags: Partial<TokenObject> = typeof token === 'string' ? {} : token
   return {
     content: typeof token === 'string' ? token : token.content,
     special,
@@ -227,7 +233,7 @@ async function readTemplates(inConfig: Config['chat_template'], at: (name: strin
   const jinja = at('chat_template.jinja')
   if (jinja !== undefined) return { default: await readText(jinja) }
   const json = at('chat_template.json')
-  if (json !== undefined) return { default: parseJson(json, await readText(json), templateFileSchema).chat_template }
+  if (json !== undefined) return { default: parseJson(json, await readText(json), schemas().templateFile).chat_template }
   if (typeof inConfig === 'string') return { default: inConfig }
   const byName = new Map(Array.isArray(inConfig) ? inConfig.map((entry) => [entry.name, entry.template]) : Object.entries(inConfig ?? {}))
   const only = byName.size === 1 ? [...byName.values()][0] : undefined

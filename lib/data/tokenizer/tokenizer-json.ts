@@ -1,18 +1,17 @@
 // A tokenizer.json, checked before the Rust library sees it. That library ends the process (a panic in a
 // worker thread) for some files that its own reader accepts, so what it would stumble over is refused here.
 // Format: https://huggingface.co/docs/tokenizers, version 1.0.
-import { z } from 'zod'
+import type { z } from 'zod'
 import { fail } from '../../core/errors/index.js'
-import { findCharsmapFault } from './charsmap.js'
 import type { AddedToken } from './files.js'
 import { checkPattern } from './pattern-check.js'
+import { tokenizerJsonSchemas } from './tokenizer-json-schema.js'
 
 export interface TokenizerJson extends Record<string, unknown> {
   added_tokens: { id: number; content: string; special: boolean; lstrip: boolean; rstrip: boolean; single_word: boolean; normalized: boolean }[]
   post_processor: Component | null
   model: ModelJson
 }
-
 
 export interface Component extends Record<string, unknown> {
   type: string
@@ -25,99 +24,6 @@ export interface ModelJson extends Record<string, unknown> {
 }
 
 const maxNesting = 16
-const flag = z.boolean().nullish()
-const smallCount = z.int().min(0).max(1_000_000)
-const pattern = z.union([
-  z.strictObject({ String: z.string().min(1) }),
-  z.strictObject({
-    Regex: z.string().min(1).superRefine((source, context) => {
-      const { problem } = checkPattern(source)
-      if (problem !== undefined) context.addIssue({ code: 'custom', message: `the pattern is refused: ${problem}` })
-    }),
-  }),
-])
-const charsmap = z.base64().superRefine((base64, context) => {
-  const fault = findCharsmapFault(base64)
-  if (fault !== null) context.addIssue({ code: 'custom', message: `the map is refused: ${fault}` })
-})
-const character = z.string().refine((text) => [...text].length === 1, 'expected one character')
-const behavior = z.enum(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'])
-const prependScheme = z.enum(['always', 'never', 'first']).optional()
-const metaspace = { type: z.literal('Metaspace'), replacement: character, prepend_scheme: prependScheme, split: flag, add_prefix_space: flag, str_rep: z.string().optional() }
-const byteLevel = { type: z.literal('ByteLevel'), add_prefix_space: flag, trim_offsets: flag, use_regex: flag }
-const tokenAndId = z.tuple([z.string(), z.int().nonnegative()])
-const empty = (type: string): z.ZodObject => z.object({ type: z.literal(type) })
-
-const normalizer: z.ZodType = z.lazy(() => z.discriminatedUnion('type', [
-  z.object({ type: z.literal('BertNormalizer'), clean_text: z.boolean(), handle_chinese_chars: z.boolean(), strip_accents: flag, lowercase: z.boolean() }),
-  z.object({ type: z.literal('Strip'), strip_left: z.boolean(), strip_right: z.boolean() }),
-  empty('StripAccents'), empty('NFC'), empty('NFD'), empty('NFKC'), empty('NFKD'), empty('Lowercase'), empty('Nmt'),
-  z.object({ type: z.literal('ByteLevel') }),
-  z.object({ type: z.literal('Precompiled'), precompiled_charsmap: charsmap }),
-  z.object({ type: z.literal('Replace'), pattern, content: z.string() }),
-  z.object({ type: z.literal('Prepend'), prepend: z.string() }),
-  z.object({ type: z.literal('Sequence'), normalizers: z.array(normalizer) }),
-]))
-
-const preTokenizer: z.ZodType = z.lazy(() => z.discriminatedUnion('type', [
-  empty('BertPreTokenizer'), empty('Whitespace'), empty('WhitespaceSplit'), empty('UnicodeScripts'),
-  z.object(byteLevel), z.object(metaspace),
-  z.object({ type: z.literal('CharDelimiterSplit'), delimiter: character }),
-  z.object({ type: z.literal('Punctuation'), behavior: behavior.optional() }),
-  z.object({ type: z.literal('Split'), pattern, behavior, invert: z.boolean() }),
-  z.object({ type: z.literal('Digits'), individual_digits: z.boolean() }),
-  z.object({ type: z.literal('FixedLength'), length: z.int().min(1).max(1_000_000) }),
-  z.object({ type: z.literal('Sequence'), pretokenizers: z.array(preTokenizer) }),
-]))
-
-const templatePiece = z.union([
-  z.strictObject({ SpecialToken: z.object({ id: z.string(), type_id: smallCount }) }),
-  z.strictObject({ Sequence: z.object({ id: z.enum(['A', 'B']), type_id: smallCount }) }),
-])
-const template = z.object({
-  type: z.literal('TemplateProcessing'),
-  single: z.array(templatePiece),
-  pair: z.array(templatePiece),
-  special_tokens: z.record(z.string(), z.object({ id: z.string(), ids: z.array(z.int().nonnegative()).min(1), tokens: z.array(z.string()).min(1) })),
-}).superRefine(({ single, pair, special_tokens: known }, context) => {
-  const missing = [...single, ...pair].find((piece) => 'SpecialToken' in piece && !Object.values(known).some((token) => token.id === piece.SpecialToken.id))
-  if (missing !== undefined) context.addIssue({ code: 'custom', message: 'the template names a token that special_tokens does not have' })
-  const uneven = Object.entries(known).some(([name, token]) => token.ids.length !== token.tokens.length || token.id !== name)
-  if (uneven) context.addIssue({ code: 'custom', message: 'special_tokens does not have one name an id' })
-  if (!single.some((piece) => 'Sequence' in piece && piece.Sequence.id === 'A')) context.addIssue({ code: 'custom', message: 'the template leaves the text out' })
-})
-
-const postProcessor: z.ZodType = z.lazy(() => z.union([
-  z.object({ type: z.literal('RobertaProcessing'), sep: tokenAndId, cls: tokenAndId, trim_offsets: flag, add_prefix_space: flag }),
-  z.object({ type: z.literal('BertProcessing'), sep: tokenAndId, cls: tokenAndId }),
-  z.object(byteLevel), template,
-  z.object({ type: z.literal('Sequence'), processors: z.array(postProcessor) }),
-]))
-
-const decoder: z.ZodType = z.lazy(() => z.discriminatedUnion('type', [
-  z.object(byteLevel), z.object(metaspace), empty('Fuse'), empty('ByteFallback'),
-  z.object({ type: z.literal('BPEDecoder'), suffix: z.string() }),
-  z.object({ type: z.literal('WordPiece'), prefix: z.string(), cleanup: z.boolean() }),
-  z.object({ type: z.literal('CTC'), pad_token: z.string(), word_delimiter_token: z.string(), cleanup: z.boolean() }),
-  z.object({ type: z.literal('Replace'), pattern, content: z.string() }),
-  // Characters cut from the end of a token that is shorter are more than it has: the library ends the process.
-  z.object({ type: z.literal('Strip'), content: character, start: smallCount, stop: z.literal(0) }),
-  z.object({ type: z.literal('Sequence'), decoders: z.array(decoder) }),
-]))
-
-const addedToken = z.object({
-  id: z.int().min(0).max(0xffff_ffff), content: z.string().min(1), special: z.boolean().default(false),
-  lstrip: z.boolean().default(false), rstrip: z.boolean().default(false), single_word: z.boolean().default(false), normalized: z.boolean().default(true),
-})
-
-const file = z.looseObject({
-  version: z.literal('1.0').optional(),
-  added_tokens: z.array(addedToken).default([]),
-  normalizer: normalizer.nullish(),
-  pre_tokenizer: preTokenizer.nullish(),
-  post_processor: postProcessor.nullish(),
-  decoder: decoder.nullish(),
-})
 
 /** Errors: FT_TOKENIZER naming the field. */
 export function readTokenizerJson(path: string, text: string): TokenizerJson {
@@ -131,7 +37,7 @@ export function readTokenizerJson(path: string, text: string): TokenizerJson {
   // The vocabulary is checked by hand: it has too many entries for a schema.
   const { model: rawModel, ...head } = value as Record<string, unknown>
   if (depthOf(head, maxNesting + 1) > maxNesting) refuse(path, '', 'it is nested too deeply')
-  const result = file.safeParse(head)
+  const result = tokenizerJsonSchemas().file.safeParse(head)
   if (!result.success) {
     const issue = deepest(result.error.issues)
     refuse(path, issue.path.join('.'), issue.message)
@@ -175,18 +81,6 @@ function depthOf(value: unknown, limit: number): number {
 }
 
 const modelTypes = new Set(['BPE', 'WordPiece', 'WordLevel', 'Unigram'])
-const text = z.string().nullish()
-const modelFields = z.looseObject({
-  dropout: z.number().min(0).max(1).nullish(),
-  unk_token: text,
-  unk_id: smallCount.nullish(),
-  continuing_subword_prefix: text,
-  end_of_word_suffix: text,
-  fuse_unk: flag,
-  byte_fallback: flag,
-  ignore_merges: flag,
-  max_input_chars_per_word: smallCount.nullish(),
-})
 
 function checkModel(path: string, raw: unknown): ModelJson {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) refuse(path, 'model', 'expected an object')
@@ -194,7 +88,7 @@ function checkModel(path: string, raw: unknown): ModelJson {
   const model = { ...small, vocab, merges }
   const type = small.type ?? guessType(raw)
   if (typeof type !== 'string' || !modelTypes.has(type)) refuse(path, 'model.type', 'expected BPE, WordPiece, WordLevel or Unigram')
-  const fields = modelFields.safeParse(small)
+  const fields = tokenizerJsonSchemas().modelFields.safeParse(small)
   if (!fields.success) {
     const issue = deepest(fields.error.issues)
     refuse(path, ['model', ...issue.path].join('.'), issue.message)

@@ -4,12 +4,12 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import type { z } from 'zod'
+import { lazily } from '../../core/zod.js'
 import { errnoOf, fsyncFile, sha256File, writeFileSynced } from '../../utils/fs.js'
-import { zod, type Zod } from './zod.js'
 
 export const manifestFile = 'manifest.json'
 
-const manifestSchema = (z: Zod) =>
+const manifestSchema = lazily((z) =>
   z.strictObject({
     format: z.literal('ft-native-checkpoint'),
     version: z.literal(1),
@@ -17,7 +17,8 @@ const manifestSchema = (z: Zod) =>
     files: z.record(z.string().regex(/^[^/\\\0]{1,255}$/), z.strictObject({ size: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
     /** SHA-256 of this file's own content without this field. */
     sha256: z.string(),
-  })
+  }),
+)
 
 export type Manifest = z.infer<ReturnType<typeof manifestSchema>>
 
@@ -40,7 +41,7 @@ export async function writeManifest(folder: string, step: number): Promise<Manif
   }
   const text = serialize({ format: 'ft-native-checkpoint', version: 1, step, files })
   await writeFileSynced(path.join(folder, manifestFile), text)
-  return manifestSchema(zod()).parse(JSON.parse(text))
+  return manifestSchema().parse(JSON.parse(text))
 }
 
 /** Reads every byte of the folder's files against its manifest. Never throws: an unreadable file is a reason. */
@@ -79,7 +80,7 @@ export async function readManifest(folder: string): Promise<Verdict> {
   } catch {
     return { usable: false, reason: `${manifestFile} is not JSON` }
   }
-  const parsed = manifestSchema(zod()).safeParse(json)
+  const parsed = manifestSchema().safeParse(json)
   // Written in one way only: any other byte means damage, also where JSON would not mind.
   if (!parsed.success || serialize(parsed.data) !== text) return { usable: false, reason: `${manifestFile} is damaged` }
   return { usable: true, manifest: parsed.data }

@@ -4,16 +4,16 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import type { z } from 'zod'
 import { makeError } from '../../core/errors/index.js'
+import { lazily, zod } from '../../core/zod.js'
 import { writeFileSynced } from '../../utils/fs.js'
 import type { RunProgress } from '../progress.js'
 import { cursorAt, epochAt, type Cadence, type RunPlan } from '../run-plan.js'
 import type { RunInputs } from './inputs.js'
-import { zod, type Zod } from './zod.js'
 
 export const trainerStateFile = 'trainer_state.json'
 export const resumeStateFile = 'ft_state.json'
 
-function resumeStateSchema(z: Zod) {
+const resumeStateSchema = lazily((z) => {
   const count = z.number().int().nonnegative()
   const inputValue = z.union([z.string(), z.number(), z.boolean(), z.null()])
   return z.strictObject({
@@ -52,7 +52,7 @@ function resumeStateSchema(z: Zod) {
       logHistory: z.array(z.record(z.string(), z.number().nullable())),
     }),
   })
-}
+})
 
 export type ResumeState = z.infer<ReturnType<typeof resumeStateSchema>>
 
@@ -92,7 +92,7 @@ export async function writeStateFiles(folder: string, parts: StateParts): Promis
 export async function readResumeState(folder: string): Promise<ResumeState> {
   const file = path.join(folder, resumeStateFile)
   try {
-    return resumeStateSchema(zod()).parse(JSON.parse(await fs.readFile(file, 'utf8')))
+    return resumeStateSchema().parse(JSON.parse(await fs.readFile(file, 'utf8')))
   } catch (error) {
     throw makeError('FT_CHECKPOINT', `${file} cannot be read as the state of a run: ${firstProblem(error)}`, {
       remedy: 'resume from another checkpoint with --resume <folder>, or start again with --overwrite',

@@ -17,7 +17,7 @@ const contract = [
 ]
 
 /** Packages that may be loaded by an import of ft-native; the others wait until they are needed. */
-const light = ['tokenizers', 're2js', 'picocolors', '@huggingface/jinja', 'zod']
+const light = ['tokenizers', 're2js', 'picocolors', '@huggingface/jinja']
 
 /** Compiled, never called: the example of the documentation, typed. */
 export async function documentedUse(): Promise<void> {
@@ -64,7 +64,7 @@ describe('the public surface', () => {
     })
     after(() => rmSync(path.resolve(path.dirname(cliMain({ packages: false })), '../../node_modules'), { recursive: true }))
 
-    it('import works, and loads neither the addon nor winston, yaml or cli-progress', async () => {
+    it('import works, and loads neither the addon nor zod, winston, yaml or cli-progress', async () => {
       const { stdout, stderr, code } = await run('a.mjs', `
         import { createRequire } from 'node:module'
         import { ConfigBuilder } from 'ft-native'
