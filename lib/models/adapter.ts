@@ -60,11 +60,7 @@ export class Adapter {
   /** Reads weights of the same shapes from an adapter folder or a .safetensors file. Errors: FT_ADAPTER_MISMATCH. */
   async load(source: string): Promise<void> {
     const file = (await pathKind(source)) === 'folder' ? path.join(source, adapterWeightsFile) : source
-    try {
-      await this.#native.load(file)
-    } catch (error) {
-      throw await namingBases(error, path.dirname(file), this.#facts.baseModelName)
-    }
+    await namingBases(path.dirname(file), this.#facts.baseModelName, () => this.#native.load(file))
   }
 
   /** Frees the adapter; the model computes without it. Idempotent; resolves when the memory is free. */
@@ -83,9 +79,17 @@ export class Adapter {
   }
 }
 
-/** A mismatch says which base the adapter was made for, and which one it met. */
-export async function namingBases(error: unknown, folder: string, baseModelName: string): Promise<unknown> {
-  if (!(error instanceof FineTuneError) || (error.code !== 'FT_ADAPTER_MISMATCH' && error.code !== 'FT_UNKNOWN_TARGET_MODULE')) return error
+/** Runs `work`; a mismatch then says which base the adapter of `folder` was made for, and which one it met. */
+export async function namingBases<T>(folder: string, baseModelName: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof FineTuneError) || (error.code !== 'FT_ADAPTER_MISMATCH' && error.code !== 'FT_UNKNOWN_TARGET_MODULE')) throw error
+    throw await mismatch(error, folder, baseModelName)
+  }
+}
+
+async function mismatch(error: FineTuneError, folder: string, baseModelName: string): Promise<FineTuneError> {
   const made = await readAdapterConfig(folder).then((config) => config.baseModelNameOrPath, () => '')
   const from = made === '' ? 'another base' : `the base ${JSON.stringify(made)}`
   return makeError('FT_ADAPTER_MISMATCH', `the adapter ${folder} was made for ${from} and does not fit ${JSON.stringify(baseModelName)}: ${error.message}`, {

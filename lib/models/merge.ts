@@ -42,7 +42,7 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
   await refuseSameFolder(folder, options.output)
   await refuseSameFolder(options.adapter, options.output)
   const info = await native().inspectModel(folder)
-  try {
+  return await namingBases(options.adapter, model, async () => {
     const targets = loraTargets(info, withLoraDefaults(config), { strict: false, place: { code: 'FT_ADAPTER' } })
     await prepareOutput(options.output)
     const { device = 'cpu', dtype, onProgress } = options
@@ -51,9 +51,7 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
     )
     await writeCompanions(folder, options.output, { dtype, modelType: info.modelType, tieWordEmbeddings: info.tieWordEmbeddings })
     return { output: options.output, model, adapter: options.adapter, mergedModules: targets.length }
-  } catch (error) {
-    throw await namingBases(error, options.adapter, model)
-  }
+  })
 }
 
 async function prepareOutput(output: string): Promise<void> {

@@ -139,15 +139,18 @@ export class Model {
   async loadAdapter(folder: string, options: { loraDropout?: number } = {}): Promise<Adapter> {
     const config = await readAdapterConfig(folder)
     const resolved = withLoraDefaults({ ...config, loraDropout: options.loraDropout ?? config.loraDropout })
-    let adapter: Adapter | undefined
-    try {
+    const before = this.activeAdapter
+    const adapter = await namingBases(folder, this.name, async () => {
       const targets = loraTargets(this.info, resolved, { strict: false, place: { code: 'FT_ADAPTER' } })
-      adapter = await this.#attach(resolved, targets, { init: config.initLoraWeights === 'gaussian' ? 'gaussian' : 'kaiming' })
+      return await this.#attach(resolved, targets, { init: config.initLoraWeights === 'gaussian' ? 'gaussian' : 'kaiming' })
+    })
+    try {
       await adapter.load(folder)
       return adapter
     } catch (error) {
-      await adapter?.dispose()
-      throw await namingBases(error, folder, this.name)
+      await adapter.dispose()
+      if (before !== null) await this.setActiveAdapter(before)
+      throw error
     }
   }
 

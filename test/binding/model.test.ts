@@ -241,8 +241,13 @@ describe('Model', () => {
       await failsWith('FT_INVALID_ARGUMENT', () => model.addAdapter({ r: 0 }))
       const foreign = fs.readdirSync(path.join(fixtures, 'golden')).map((name) => path.join(fixtures, 'golden', name, 'adapter'))
       const adapter = foreign.find((candidate) => fs.existsSync(candidate)) as string
+      const own = await model.addAdapter({ targetModules: ['q_proj'] })
       const error = await failsWith('FT_ADAPTER_MISMATCH', () => model.loadAdapter(adapter))
       expect(error.message).to.contain((await readAdapterConfig(adapter)).baseModelNameOrPath).and.contain(folder)
+      expect(error.message.match(/was made for/g)).to.have.length(1)
+      expect(model.activeAdapter).to.equal(own)
+      expect((await createOptimizer(model)).numTrainableParameters).to.equal(own.numParameters)
+      await own.dispose()
       expect((await model.forward([[1, 2]])).shape).to.deep.equal([1, 2, vocabSize])
     })
   })
