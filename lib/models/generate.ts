@@ -1,6 +1,6 @@
 // Generation over one or several prompts: token by token from the engine, text piece by piece through the tokenizer,
 // stop strings, cancellation. Half characters and possible beginnings of stop strings are held back.
-import { makeError } from '../core/errors/index.js'
+import { FineTuneError, makeError } from '../core/errors/index.js'
 import type { StreamDecoder, TextTokenizer } from '../data/index.js'
 import type { NativeGeneration, NativeModel } from '../native/binding.js'
 import { withCancel } from './cancel.js'
@@ -36,7 +36,7 @@ export interface GenerateOptions {
 export type FinishReason = 'length' | 'stop_token' | 'stop_string'
 
 export interface GeneratedRow {
-  /** Without the stop token or stop string. */
+  /** Without the stop token or stop string; "" where the model has no tokenizer. */
   text: string
   /** Every token that was produced, a stop token included. */
   tokens: number[]
@@ -109,14 +109,14 @@ class RowText {
   finishReason: FinishReason = 'length'
   readonly #stops: StopStrings
   readonly #stopIds: ReadonlySet<number>
-  readonly #decoder: StreamDecoder
+  readonly #decoder: StreamDecoder | undefined
   #over = false
 
-  constructor(tokenizer: TextTokenizer, prompt: Int32Array, ids: ReadonlySet<number>, options: GenerateOptions) {
+  constructor(tokenizer: TextTokenizer | null, prompt: Int32Array, ids: ReadonlySet<number>, options: GenerateOptions) {
     const { stop } = options
     this.#stops = new StopStrings(stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop)
     this.#stopIds = ids
-    this.#decoder = tokenizer.streamDecoder({ before: prompt })
+    this.#decoder = tokenizer?.streamDecoder({ before: prompt })
   }
 
   get over(): boolean {
@@ -130,12 +130,12 @@ class RowText {
       this.finishReason = 'stop_token'
       return await this.end()
     }
-    return this.#find(await this.#decoder.push(token))
+    return this.#find((await this.#decoder?.push(token)) ?? '')
   }
 
   async end(): Promise<string> {
     if (this.#over) return ''
-    const found = this.#find(await this.#decoder.end())
+    const found = this.#find((await this.#decoder?.end()) ?? '')
     this.#over = true
     return this.finishReason === 'stop_string' ? found : found + this.#stops.end()
   }
@@ -171,12 +171,25 @@ export interface GenerateBatchOptions extends GenerateOptions {
   onPiece?: (row: number, piece: string) => void
 }
 
-/** All prompts at once. Token prompts need a tokenizer only for `text`. */
+/** The tokenizer, or null where there is none and nobody asked for text. Errors: FT_TOKENIZER, FT_TOKENIZER_MISSING. */
+async function tokenizerFor(model: GenerationModel, prompts: readonly (string | TokenRow)[], { stop, onPiece }: GenerateBatchOptions): Promise<TextTokenizer | null> {
+  const needed = stop !== undefined || onPiece !== undefined || prompts.some((prompt) => typeof prompt === 'string')
+  try {
+    return await model.tokenizer()
+  } catch (error) {
+    if (!needed && error instanceof FineTuneError && error.code === 'FT_TOKENIZER_MISSING') return null
+    throw error
+  }
+}
+
+/** All prompts at once. Where all are token ids a model without tokenizer will do: `text` is then empty. */
 export async function generateBatch(model: GenerationModel, prompts: readonly (string | TokenRow)[], options: GenerateBatchOptions = {}): Promise<GeneratedRow[]> {
   if (prompts.length === 0) return []
-  const tokenizer = await model.tokenizer()
-  const encode = async (prompt: string | TokenRow): Promise<Int32Array> =>
-    typeof prompt === 'string' ? await tokenizer.encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true }) : toTokenRow(prompt)
+  const tokenizer = await tokenizerFor(model, prompts, options)
+  const encode = async (prompt: string | TokenRow): Promise<Int32Array> => {
+    if (typeof prompt !== 'string') return toTokenRow(prompt)
+    return await (tokenizer ?? (await model.tokenizer())).encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true })
+  }
   const ids = await Promise.all(prompts.map(encode))
   const stops = stopIds(model, options)
   const rows = ids.map((prompt) => ({ row: new RowText(tokenizer, prompt, stops, options), text: '' }))

@@ -149,7 +149,17 @@ describe('Model', () => {
       const bare = temporaryFolder()
       fs.writeFileSync(path.join(bare, 'config.json'), JSON.stringify(tinyConfig))
       const other = await loadModel({ ...options, name: bare })
-      expect(await collect(other.generate([1, 2, 3], { maxNewTokens: 3, ignoreEos: true }))).to.have.length(3)
+      const few = { maxNewTokens: 3, ignoreEos: true }
+      const tokens = await collect(other.generate([1, 2, 3], few))
+      expect(tokens).to.have.length(3)
+      const rows = await other.generateBatch([[1, 2, 3], Int32Array.of(4)], few)
+      expect(rows[0]).to.deep.equal({ text: '', tokens, finishReason: 'length' })
+      expect(rows[1]?.tokens).to.have.length(3)
+      const first = tokens[0] as number
+      expect(await other.generateBatch([[1, 2, 3]], { ...few, stopTokenIds: [first] })).to.deep.equal([{ text: '', tokens: [first], finishReason: 'stop_token' }])
+      await failsWith('FT_TOKENIZER_MISSING', () => other.generateBatch([[1, 2], 'text'], few))
+      await failsWith('FT_TOKENIZER_MISSING', () => other.generateBatch([[1, 2]], { ...few, stop: 'x' }))
+      await failsWith('FT_TOKENIZER_MISSING', () => other.generateBatch([[1, 2]], { ...few, onPiece: () => undefined }))
       await failsWith('FT_TOKENIZER_MISSING', () => collect(other.generate('text')))
       await failsWith('FT_TOKENIZER_MISSING', () => loadModelAndTokenizer({ ...options, name: bare }))
       await other.dispose()
