@@ -66,7 +66,7 @@ describe('an unknown key', () => {
     ['training:\n  load_in_4bit: true', 'c.yaml:6', 'training.load_in_4bit', ''],
     ['trainig:\n  seed: 1', 'c.yaml:5', 'trainig', 'did you mean "training"?'],
     ['learning_rate: 1', 'c.yaml:5', 'learning_rate', 'did you mean "training.learning_rate"?'],
-    ['tokenization:\n  packing: true', 'c.yaml:6', 'tokenization.packing', ''],
+    ['tokenization:\n  padding_side: left', 'c.yaml:6', 'tokenization.padding_side', ''],
     ['upload:\n  repo: x', 'c.yaml:5', 'upload', ''],
     ['lora:\n  __proto__: 1', 'c.yaml:6', 'lora.__proto__', ''],
   ]

@@ -33,7 +33,7 @@ describe('defaults', () => {
     expect(config).to.deep.equal({
       model: { name: './model', dtype: 'auto', device: 'auto', attention: 'auto', init: 'pretrained' },
       dataset: { path: './data.jsonl', shuffle: true, validationRatio: 0.1, onBadRow: 'stop' },
-      tokenization: { maxSeqLength: 1024, trainOnPrompt: false, allowTruncation: false },
+      tokenization: { maxSeqLength: 1024, packing: false, trainOnPrompt: false, allowTruncation: false },
       training: {
         method: 'lora', outputDir: './output', numEpochs: 3, batchSize: 4, gradientAccumulationSteps: 1, learningRate: 2e-4, scheduler: 'cosine',
         warmupRatio: 0.03, weightDecay: 0, maxGradNorm: 1, optimizer: 'adamw', adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8,
