@@ -3,6 +3,9 @@
 import { makeError } from '../core/errors/index.js'
 import type { NativeBatch } from '../native/binding.js'
 
+/** Rows of tokens laid end to end, as the engine takes them. */
+export type PackedBatch = NativeBatch
+
 export type TokenRow = readonly number[] | Int32Array
 
 /** labels: -100 carries no loss; the same length as the row. */

@@ -1,5 +1,5 @@
 // An optimizer over what is trainable in a model: full steps, or their halves for own objectives.
-import { native, type NativeOptimizer, type NativeStepResult } from '../native/binding.js'
+import { native, type NativeOptimizer, type NativeStepOptions, type NativeStepResult } from '../native/binding.js'
 import { packMicroBatches, type BatchInput } from './batch.js'
 import { withCancel } from './cancel.js'
 import type { Model } from './model.js'
@@ -33,6 +33,8 @@ export interface StepOptions {
 }
 
 export type StepResult = NativeStepResult
+/** A step's options with nothing left out. */
+export type EngineStepOptions = NativeStepOptions
 
 export class Optimizer {
   readonly #native: NativeOptimizer

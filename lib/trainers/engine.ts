@@ -2,53 +2,25 @@
 // TypeScript, and a program may bring its own. backend.ts is the real one.
 import type { EncodedRow, EpochOptions, PreparedDataset, TextTokenizer } from '../data/index.js'
 import type { ResolvedConfig } from '../core/config/index.js'
+import type { EngineStepOptions, ModelInfo, PackedBatch, StepResult } from '../models/index.js'
 import type { RunInputs } from './checkpoints/inputs.js'
 
-/** Rows of tokens laid end to end, without padding; row r holds tokens cuSeqlens[r] … cuSeqlens[r + 1] - 1. */
-export interface Batch {
-  inputIds: Int32Array
-  labels?: Int32Array
-  cuSeqlens: Int32Array
-  /** [rows]; key of each row's dropout within its optimizer step. */
-  rowIds?: Int32Array
-}
+/** Rows of tokens laid end to end, without padding. */
+export type Batch = PackedBatch
 
-export interface StepSettings {
-  learningRate: number
-  /** 0: no clipping. */
-  maxGradNorm: number
-  seed: number
-  /** Optimizer steps done before this one. */
-  step: number
-  gradientCheckpointing: boolean
-}
+export type StepSettings = EngineStepOptions
 
-export type SkipReason = 'loss_not_finite' | 'gradient_not_finite' | 'loss_scale_overflow'
+export type StepOutcome = Pick<StepResult, 'loss' | 'gradNorm' | 'tokens' | 'supervisedTokens' | 'applied' | 'skipped' | 'lossScale'>
 
-export interface StepOutcome {
-  loss: number
-  gradNorm: number
-  tokens: number
-  supervisedTokens: number
-  applied: boolean
-  skipped: SkipReason | null
-  lossScale: number
-}
+export type SkipReason = NonNullable<StepOutcome['skipped']>
 
-export interface EngineModelInfo {
-  modelType: string
-  vocabSize: number
-  hiddenSize: number
-  intermediateSize: number
-  numHiddenLayers: number
-  numAttentionHeads: number
-  numKeyValueHeads: number
-  headDim: number
-  numParameters: number
-  weightBytes: number
-  dtype: string
-  device: string
-}
+export type EngineModelInfo = Readonly<
+  Pick<
+    ModelInfo,
+    | 'modelType' | 'vocabSize' | 'hiddenSize' | 'intermediateSize' | 'numHiddenLayers' | 'numAttentionHeads' | 'numKeyValueHeads' | 'headDim'
+    | 'numParameters' | 'weightBytes'
+  >
+> & { readonly dtype: string; readonly device: string }
 
 export interface EnginePass {
   /** [tokens]: log p(label | row before it), 0 where there is no label. */

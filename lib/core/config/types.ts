@@ -3,28 +3,23 @@ import type { Sections } from './keys.js'
 import type { Origin } from './layers.js'
 import type { ResolvedSection, SectionInput } from './row.js'
 
-export type ModelConfig = ResolvedSection<Sections['model']>
-export type DatasetConfig = ResolvedSection<Sections['dataset']>
-export type TokenizationConfig = ResolvedSection<Sections['tokenization']>
-export type TrainingConfig = ResolvedSection<Sections['training']>
-export type LoraConfig = ResolvedSection<Sections['lora']>
-export type EvaluationConfig = ResolvedSection<Sections['evaluation']>
-export type LoggingConfig = ResolvedSection<Sections['logging']>
-
 /** By dotted snake_case key: "training.batch_size". */
 export type ConfigOrigins = Readonly<Record<string, Origin>>
 
+type ResolvedSections = { readonly [Section in keyof Sections]: ResolvedSection<Sections[Section]> }
+
 /** Complete, checked, deeply frozen. */
-export interface ResolvedConfig {
-  readonly model: ModelConfig
-  readonly dataset: DatasetConfig
-  readonly tokenization: TokenizationConfig
-  readonly training: TrainingConfig
-  readonly lora: LoraConfig
-  readonly evaluation: EvaluationConfig
-  readonly logging: LoggingConfig
+export interface ResolvedConfig extends ResolvedSections {
   readonly origins: ConfigOrigins
 }
+
+export type ModelConfig = ResolvedConfig['model']
+export type DatasetConfig = ResolvedConfig['dataset']
+export type TokenizationConfig = ResolvedConfig['tokenization']
+export type TrainingConfig = ResolvedConfig['training']
+export type LoraConfig = ResolvedConfig['lora']
+export type EvaluationConfig = ResolvedConfig['evaluation']
+export type LoggingConfig = ResolvedConfig['logging']
 
 export type ModelInput = SectionInput<Sections['model']>
 export type DatasetInput = SectionInput<Sections['dataset']>

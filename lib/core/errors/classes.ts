@@ -12,7 +12,6 @@ export interface ErrorOptions {
 }
 
 export class FineTuneError extends Error {
-  static readonly defaultCode: ErrorCode = 'FT_INTERNAL'
   readonly code: ErrorCode
   readonly remedy: string
   readonly details: Readonly<Record<string, unknown>>
@@ -20,7 +19,7 @@ export class FineTuneError extends Error {
   constructor(message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = new.target.name
-    this.code = options.code ?? new.target.defaultCode
+    this.code = options.code ?? defaultCodeOf(new.target)
     this.remedy = options.remedy ?? ''
     this.details = Object.freeze({ ...options.details })
   }
@@ -35,63 +34,59 @@ export class FineTuneError extends Error {
   }
 }
 
-export class ConfigurationError extends FineTuneError {
-  static override readonly defaultCode: ErrorCode = 'FT_INVALID_ARGUMENT'
-}
-export class InvalidConfigError extends ConfigurationError {
-  static override readonly defaultCode: ErrorCode = 'FT_INVALID_CONFIG'
-}
-export class MissingConfigError extends ConfigurationError {
-  static override readonly defaultCode: ErrorCode = 'FT_MISSING_CONFIG'
-}
-export class IncompatibleConfigError extends ConfigurationError {
-  static override readonly defaultCode: ErrorCode = 'FT_INCOMPATIBLE_CONFIG'
-}
+export class ConfigurationError extends FineTuneError {}
+export class InvalidConfigError extends ConfigurationError {}
+export class MissingConfigError extends ConfigurationError {}
+export class IncompatibleConfigError extends ConfigurationError {}
 
-export class ModelError extends FineTuneError {
-  static override readonly defaultCode: ErrorCode = 'FT_MODEL_CONFIG'
-}
+export class ModelError extends FineTuneError {}
 export class ModelLoadError extends ModelError {}
-export class ModelNotFoundError extends ModelError {
-  static override readonly defaultCode: ErrorCode = 'FT_MODEL_NOT_FOUND'
-}
-export class UnsupportedModelError extends ModelError {
-  static override readonly defaultCode: ErrorCode = 'FT_UNSUPPORTED_MODEL'
-}
+export class ModelNotFoundError extends ModelError {}
+export class UnsupportedModelError extends ModelError {}
 
-export class DatasetError extends FineTuneError {
-  static override readonly defaultCode: ErrorCode = 'FT_DATASET'
-}
+export class DatasetError extends FineTuneError {}
 export class DatasetLoadError extends DatasetError {}
-export class NoTextColumnsError extends DatasetError {
-  static override readonly defaultCode: ErrorCode = 'FT_NO_TEXT_COLUMNS'
-}
-export class EmptyDatasetError extends DatasetError {
-  static override readonly defaultCode: ErrorCode = 'FT_EMPTY_DATASET'
-}
+export class NoTextColumnsError extends DatasetError {}
+export class EmptyDatasetError extends DatasetError {}
 
-export class TrainingError extends FineTuneError {
-  static override readonly defaultCode: ErrorCode = 'FT_TRAINING'
-}
-export class OutOfMemoryError extends TrainingError {
-  static override readonly defaultCode: ErrorCode = 'FT_OUT_OF_MEMORY'
-}
-export class NaNLossError extends TrainingError {
-  static override readonly defaultCode: ErrorCode = 'FT_NOT_FINITE'
-}
-export class CheckpointError extends TrainingError {
-  static override readonly defaultCode: ErrorCode = 'FT_CHECKPOINT'
-}
+export class TrainingError extends FineTuneError {}
+export class OutOfMemoryError extends TrainingError {}
+export class NaNLossError extends TrainingError {}
+export class CheckpointError extends TrainingError {}
 
-export class EvaluationError extends FineTuneError {
-  static override readonly defaultCode: ErrorCode = 'FT_EVALUATION'
-}
-export class MetricComputationError extends EvaluationError {
-  static override readonly defaultCode: ErrorCode = 'FT_METRIC'
-}
+export class EvaluationError extends FineTuneError {}
+export class MetricComputationError extends EvaluationError {}
 
-export class HubError extends FineTuneError {
-  static override readonly defaultCode: ErrorCode = 'FT_HUB'
+export class HubError extends FineTuneError {}
+
+/** The code of an error that is made without one; a class without a row has that of its parent. */
+const defaultCodes = new Map<unknown, ErrorCode>([
+  [FineTuneError, 'FT_INTERNAL'],
+  [ConfigurationError, 'FT_INVALID_ARGUMENT'],
+  [InvalidConfigError, 'FT_INVALID_CONFIG'],
+  [MissingConfigError, 'FT_MISSING_CONFIG'],
+  [IncompatibleConfigError, 'FT_INCOMPATIBLE_CONFIG'],
+  [ModelError, 'FT_MODEL_CONFIG'],
+  [ModelNotFoundError, 'FT_MODEL_NOT_FOUND'],
+  [UnsupportedModelError, 'FT_UNSUPPORTED_MODEL'],
+  [DatasetError, 'FT_DATASET'],
+  [NoTextColumnsError, 'FT_NO_TEXT_COLUMNS'],
+  [EmptyDatasetError, 'FT_EMPTY_DATASET'],
+  [TrainingError, 'FT_TRAINING'],
+  [OutOfMemoryError, 'FT_OUT_OF_MEMORY'],
+  [NaNLossError, 'FT_NOT_FINITE'],
+  [CheckpointError, 'FT_CHECKPOINT'],
+  [EvaluationError, 'FT_EVALUATION'],
+  [MetricComputationError, 'FT_METRIC'],
+  [HubError, 'FT_HUB'],
+])
+
+function defaultCodeOf(type: unknown): ErrorCode {
+  for (let current = type; typeof current === 'function'; current = Object.getPrototypeOf(current)) {
+    const code = defaultCodes.get(current)
+    if (code !== undefined) return code
+  }
+  return 'FT_INTERNAL'
 }
 
 /** The class of every name in error_codes.def; the compiler refuses a table that misses one. */

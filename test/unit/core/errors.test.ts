@@ -48,6 +48,15 @@ describe('error codes', () => {
   })
 })
 
+describe('an error that is made without a code', () => {
+  it('has the one of its class, or of the nearest that has one', () => {
+    class OwnError extends CheckpointError {}
+    const cases = [[FineTuneError, 'FT_INTERNAL'], [InvalidConfigError, 'FT_INVALID_CONFIG'], [ModelLoadError, 'FT_MODEL_CONFIG'], [NaNLossError, 'FT_NOT_FINITE'], [OwnError, 'FT_CHECKPOINT']] as const
+    for (const [type, code] of cases) expect(new type('x')).to.include({ code, name: type.name })
+    expect(new OwnError('x', { code: 'FT_STORAGE' }).code).to.equal('FT_STORAGE')
+  })
+})
+
 describe('fail', () => {
   it('throws with a stack that begins at the caller', () => {
     try {
