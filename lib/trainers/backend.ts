@@ -38,7 +38,7 @@ export const nativeBackend: TrainingBackend = {
     return { name, folder, device, dtype: resolveDtype(config.model.dtype, device) }
   },
 
-  inspectModel: async (source) => await inspectModel(source.name),
+  inspectModel: async (source, options) => await inspectModel(source.name, {}, options),
 
   async resolveTargets(source, targets) {
     return new TargetModuleDetector(await inspectModel(source.name)).resolve(targets)

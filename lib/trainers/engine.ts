@@ -10,7 +10,9 @@ export type Batch = PackedBatch
 
 export type StepSettings = EngineStepOptions
 
-export type StepOutcome = Pick<StepResult, 'loss' | 'gradNorm' | 'tokens' | 'supervisedTokens' | 'applied' | 'skipped' | 'lossScale'>
+export type StepOutcome = Pick<StepResult, 'loss' | 'gradNorm' | 'tokens' | 'supervisedTokens' | 'applied' | 'skipped' | 'lossScale'> &
+  // By phase, where the step is one call of the engine.
+  Partial<Pick<StepResult, 'forwardSeconds' | 'backwardSeconds' | 'optimizerSeconds'>>
 
 export type SkipReason = NonNullable<StepOutcome['skipped']>
 
@@ -95,8 +97,8 @@ export interface TrainingBackend {
   memoryAvailable(device: string): number
   /** Errors: FT_MODEL_NOT_FOUND, FT_DEVICE_UNAVAILABLE … */
   resolveModel(config: ResolvedConfig): Promise<ModelSource>
-  /** From headers alone. */
-  inspectModel(source: ModelSource): Promise<Omit<EngineModelInfo, 'dtype' | 'device'>>
+  /** From headers alone; init random: from config.json alone. */
+  inspectModel(source: ModelSource, options?: { init: 'pretrained' | 'random' }): Promise<Omit<EngineModelInfo, 'dtype' | 'device'>>
   /** Module paths that target modules name. Errors: FT_UNKNOWN_TARGET_MODULE. */
   resolveTargets(source: ModelSource, targets: string | readonly string[]): Promise<string[]>
   loadTokenizer(folder: string): Promise<TextTokenizer>

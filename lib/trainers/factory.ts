@@ -1,6 +1,8 @@
 // Trainers by the name that `training.method` has. Built in: lora and full; plugins register more under their own names.
 import type { ResolvedConfig } from '../core/config/index.js'
+import { fail } from '../core/errors/index.js'
 import { names, Registry } from '../core/registry.js'
+import { benchmarkTraining, type BenchmarkOptions, type BenchmarkReport } from './benchmark/index.js'
 import { rehearse } from './dry-run.js'
 import type { TrainingBackend } from './engine.js'
 import type { EndEvent, TrainingObserver } from './events.js'
@@ -43,6 +45,8 @@ export interface TrainingResult {
 
 export interface Trainer {
   train(): Promise<TrainingResult>
+  /** Trainers made with defineTrainer have it. */
+  benchmark?(options: BenchmarkOptions): Promise<BenchmarkReport>
 }
 
 export type TrainerConstructor = new (config: ResolvedConfig, options?: TrainOptions) => Trainer
@@ -88,6 +92,11 @@ export function defineTrainer({ name, method = lora, objective = objectives.sft 
       const settings = { ...options, config: this.#config, recipe: { name, method, objective }, backend: backend ?? (await import('./backend.js')).nativeBackend }
       return resultOf(await (dryRun === true ? rehearse(settings) : runTraining(settings)))
     }
+
+    async benchmark(options: BenchmarkOptions): Promise<BenchmarkReport> {
+      const backend = this.#options.backend ?? (await import('./backend.js')).nativeBackend
+      return await benchmarkTraining(this.#config, { name, method, objective }, backend, options)
+    }
   }
 }
 
@@ -99,6 +108,15 @@ TrainerFactory.register('full', FullFineTuner)
 /** Trains as the configuration says. Errors: FineTuneError; the run's folder then holds its last good checkpoint. */
 export async function train(config: ResolvedConfig, options: TrainOptions = {}): Promise<TrainingResult> {
   return await TrainerFactory.create(config, options).train()
+}
+
+/** How fast the configured training goes here. Errors: FT_INCOMPATIBLE_CONFIG for a trainer that cannot be measured; those of a run. */
+export async function benchmark(config: ResolvedConfig, options: BenchmarkOptions & Pick<TrainOptions, 'backend'>): Promise<BenchmarkReport> {
+  const { backend, ...measuring } = options
+  const trainer = TrainerFactory.create(config, { backend })
+  return trainer.benchmark === undefined
+    ? fail('FT_INCOMPATIBLE_CONFIG', `the trainer "${config.training.method}" cannot be measured`, { remedy: 'make it with defineTrainer, or measure --method lora' })
+    : await trainer.benchmark(measuring)
 }
 
 function resultOf(end: EndEvent): TrainingResult {

@@ -1,5 +1,6 @@
 // Training: the run and its parts, as the library offers them.
-export { defineTrainer, FullFineTuner, LoRATrainer, train, TrainerFactory, type Trainer, type TrainerConstructor, type TrainerParts, type TrainingResult, type TrainOptions } from './factory.js'
+export { benchmark, defineTrainer, FullFineTuner, LoRATrainer, train, TrainerFactory, type Trainer, type TrainerConstructor, type TrainerParts, type TrainingResult, type TrainOptions } from './factory.js'
+export { type BenchmarkOptions, type BenchmarkReport } from './benchmark/index.js'
 export { type Batch, type EngineModel, type EngineOptimizer, type EnginePass, type StepOutcome, type StepSettings, type TrainingBackend } from './engine.js'
 export { type CheckpointEvent, type EndEvent, type EvalEvent, type StartEvent, type StepEvent, type TrainingEvent } from './events.js'
 export { full as fullMethod, lora as loraMethod, type TrainingMethod as TrainingMethodDefinition } from './methods/index.js'

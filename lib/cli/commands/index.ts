@@ -7,6 +7,7 @@ export const commands: readonly CommandRow[] = [
   { name: 'generate', usage: '', describe: 'Continue prompts, or answer them through the chat template.', load: async () => (await import('./generate.js')).generate },
   { name: 'chat', usage: '', describe: 'Talk to a model.', load: async () => (await import('./chat.js')).chat },
   { name: 'inspect', usage: '[model|adapter|data] <path>', describe: 'What a model, an adapter or a data file holds.', load: async () => (await import('./inspect.js')).inspect },
+  { name: 'benchmark', usage: '[config.yaml]', describe: 'How fast this machine trains a model, where the time goes, and the largest batch that fits.', load: async () => (await import('./benchmark.js')).benchmark },
   { name: 'merge', usage: '', describe: 'Fold an adapter into its base model.', load: async () => (await import('./merge.js')).merge },
   { name: 'demo', usage: '', describe: 'Fine-tune the small model that comes with the package, and compare before and after.', load: async () => (await import('./demo.js')).demo },
   { name: 'config', usage: '<validate|show|schema> [config.yaml]', describe: 'Check a configuration, show where every value comes from, or print the JSON Schema.', load: async () => (await import('./config.js')).config },

@@ -12,6 +12,8 @@ export const quick = ['--threads', '1', '--dtype', 'fp32', '--device', 'cpu']
 export interface ModelCliOptions {
   /** What standard input holds. Default: nothing. */
   input?: string
+  /** Default: the repository. */
+  cwd?: string
   onStart?: (child: ChildProcess) => void
 }
 
@@ -19,7 +21,7 @@ export function runModelCli(args: readonly string[], options: ModelCliOptions = 
   const addon = process.env.FT_NATIVE_ADDON ?? path.join(root, 'build', 'Release', 'ft_native.node')
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, FT_NATIVE_ADDON: addon }
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [cliMain(), ...args], { cwd: root, env, stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [cliMain(), ...args], { cwd: options.cwd ?? root, env, stdio: ['pipe', 'pipe', 'pipe'] })
     const result: CliResult = { code: null, signal: null, stdout: '', stderr: '' }
     child.stdout.on('data', (chunk: Buffer) => (result.stdout += chunk.toString()))
     child.stderr.on('data', (chunk: Buffer) => (result.stderr += chunk.toString()))
