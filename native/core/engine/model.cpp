@@ -32,6 +32,7 @@ void CheckAttention(const std::string& attention, const at::Device& device) {
 }  // namespace
 
 std::shared_ptr<Model> Model::Load(const LoadOptions& options, const ProgressFn& progress, const CancelToken* cancel) {
+  UseTensorArena();
   const at::ScalarType dtype = ParseDtype(options.dtype);
   const at::Device device = ParseDevice(options.device);
   CheckAttention(options.attention, device);
@@ -47,6 +48,7 @@ std::shared_ptr<Model> Model::Load(const LoadOptions& options, const ProgressFn&
     model->decoder_ = std::make_unique<Decoder>(spec, dtype, device);
     LoadWeightsInto(*model->decoder_, tensors, progress, cancel);
   }
+  TrimTensorArena();
   if (options.attention == "eager") model->decoder_->UseEagerAttention();
   return model;
 }

@@ -11,6 +11,7 @@
 
 #include "core/adapters/adapter_method.h"
 #include "core/base/cancel.h"
+#include "core/engine/host_memory.h"
 #include "core/nn/batch.h"
 #include "core/nn/decoder.h"
 
@@ -70,6 +71,7 @@ class Model : public std::enable_shared_from_this<Model> {
   bool pass_live = false;  // one Pass a model
 
  private:
+  TrimAfter trim_;
   std::unique_ptr<Decoder> decoder_;
   std::vector<ParameterBlock> weight_blocks_;
   Adapter* active_adapter_ = nullptr;

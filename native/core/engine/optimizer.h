@@ -70,6 +70,7 @@ class Optimizer {
   double GradientNorm();
   void CheckUsable() const;
 
+  TrimAfter trim_;
   std::shared_ptr<Model> model_;
   std::shared_ptr<Adapter> adapter_;  // keeps the blocks alive; null in full fine-tuning
   std::vector<ParameterBlock>* blocks_ = nullptr;
