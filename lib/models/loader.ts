@@ -1,4 +1,5 @@
 // Loading models: name → folder → engine.
+import { makeError } from '../core/errors/index.js'
 import { loadTokenizer, type TextTokenizer } from '../data/index.js'
 import { native } from '../native/binding.js'
 import { withCancel } from './cancel.js'
@@ -33,11 +34,11 @@ export interface LoadModelOptions {
  * FT_SAFETENSORS, FT_PICKLE_REFUSED, FT_DEVICE_UNAVAILABLE, FT_OUT_OF_MEMORY, FT_CANCELLED.
  */
 export async function loadModel(options: LoadModelOptions | string): Promise<Model> {
-  return (await load(typeof options === 'string' ? { name: options } : options)).model
+  return (await load(named(options))).model
 }
 
 export async function loadModelAndTokenizer(options: LoadModelOptions | string): Promise<{ model: Model; tokenizer: TextTokenizer }> {
-  const given = typeof options === 'string' ? { name: options } : options
+  const given = named(options)
   const tokenizer = await loadTokenizer(await resolveModelFolder(given.name))
   try {
     const { model } = await load(given, tokenizer)
@@ -46,6 +47,14 @@ export async function loadModelAndTokenizer(options: LoadModelOptions | string):
     tokenizer.dispose()
     throw error
   }
+}
+
+function named(options: LoadModelOptions | string): LoadModelOptions {
+  if (typeof options === 'string') return { name: options }
+  if (typeof options === 'object' && options !== null) return options
+  throw makeError('FT_INVALID_ARGUMENT', `a model is loaded by its name or by options, got ${options === null ? 'null' : typeof options}`, {
+    remedy: "pass a folder, or { name: './model', … }",
+  })
 }
 
 async function load(options: LoadModelOptions, tokenizer?: TextTokenizer): Promise<{ model: Model }> {

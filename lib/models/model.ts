@@ -8,7 +8,7 @@ import { packBatch, padRows, type BatchInput, type TokenRow } from './batch.js'
 import { withCancel } from './cancel.js'
 import { generateBatch, generateText, generateTokens, type GenerateBatchOptions, type GeneratedRow, type GenerateOptions } from './generate.js'
 import { loraTargets, withLoraDefaults, type LoraOptions, type ResolvedLoraOptions } from './lora.js'
-import type { Optimizer, StepOptions, StepResult } from './optimizer.js'
+import { Optimizer, type StepOptions, type StepResult } from './optimizer.js'
 import { Pass } from './pass.js'
 import { readAdapterConfig } from './peft/config.js'
 import { saveModelFolder, type SaveModelOptions } from './save.js'
@@ -169,6 +169,9 @@ export class Model {
 
   /** Which adapter forward passes use; null: the base alone. Errors: FT_HANDLE_MISUSE for an adapter of another model. */
   async setActiveAdapter(adapter: Adapter | null): Promise<void> {
+    if (adapter !== null && !(adapter instanceof Adapter)) {
+      throw makeError('FT_INVALID_ARGUMENT', `the active adapter is an Adapter or null, got ${typeof adapter}`, { remedy: 'pass what addAdapter or loadAdapter resolved to' })
+    }
     await this.#native.setActiveAdapter(adapter === null ? null : adapter.native)
     this.#activeAdapter = adapter
   }
@@ -180,6 +183,9 @@ export class Model {
 
   /** One optimizer step over micro-batches; see Optimizer.step. */
   async step(batches: BatchInput | readonly BatchInput[], optimizer: Optimizer, options: StepOptions = {}): Promise<StepResult> {
+    if (!(optimizer instanceof Optimizer)) {
+      throw makeError('FT_INVALID_ARGUMENT', `step needs an Optimizer, got ${optimizer === null ? 'null' : typeof optimizer}`, { remedy: 'pass what createOptimizer resolved to' })
+    }
     return await optimizer.step(batches, options)
   }
 

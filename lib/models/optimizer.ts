@@ -1,4 +1,5 @@
 // An optimizer over what is trainable in a model: full steps, or their halves for own objectives.
+import { makeError } from '../core/errors/index.js'
 import { native, type NativeOptimizer, type NativeStepOptions, type NativeStepResult } from '../native/binding.js'
 import { packMicroBatches, type BatchInput } from './batch.js'
 import { withCancel } from './cancel.js'
@@ -133,7 +134,9 @@ export class Optimizer {
  * Errors: FT_HANDLE_MISUSE when nothing is; FT_INVALID_ARGUMENT.
  */
 export async function createOptimizer(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
-  const handle = await native().createOptimizer(model.native, {
+  const target = (model as Model | null | undefined)?.native
+  if (target === undefined) throw makeError('FT_INVALID_ARGUMENT', 'createOptimizer needs the model whose parameters it updates', { remedy: 'pass what loadModel resolved to' })
+  const handle = await native().createOptimizer(target, {
     type: options.type ?? 'adamw',
     beta1: options.beta1 ?? 0.9,
     beta2: options.beta2 ?? 0.999,

@@ -60,12 +60,21 @@ export const TrainerFactory = {
   },
   /** The trainer of `config.training.method`. Errors: FT_INVALID_CONFIG for a name nobody registered. */
   create(config: ResolvedConfig, options: TrainOptions = {}): Trainer {
+    checkResolved(config)
     return new (registry.get(config.training.method))(config, options)
   },
   names(): string[] {
     return registry.names()
   },
 } as const
+
+/** JavaScript callers: a plain object has neither defaults nor checks. Errors: FT_INVALID_CONFIG. */
+function checkResolved(config: ResolvedConfig | null | undefined): void {
+  if (config?.origins !== undefined) return
+  fail('FT_INVALID_CONFIG', 'training needs a complete configuration, not an object with some of its keys', {
+    remedy: 'make it with new ConfigBuilder()….build(), or with loadConfig(…).config',
+  })
+}
 
 export interface TrainerParts {
   /** In the configuration and in model cards. */
@@ -83,6 +92,7 @@ export function defineTrainer({ name, method = lora, objective = objectives.sft 
     readonly #options: TrainOptions
 
     constructor(config: ResolvedConfig, options: TrainOptions = {}) {
+      checkResolved(config)
       this.#config = config
       this.#options = options
     }

@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { createRequire } from 'node:module'
 import type winston from 'winston'
+import { fail } from '../core/errors/index.js'
 import { isSecretKey, redact, redactDeep } from '../core/redact.js'
 import { aroundBar } from './bar.js'
 import { consoleLine, jsonLine, plainLine, type LogEntry } from './log-format.js'
@@ -79,6 +80,11 @@ function reset(): void {
   root = undefined
 }
 
+function checkLevel(level: LogLevel | undefined): void {
+  if (level === undefined || logLevels.includes(level)) return
+  fail('FT_INVALID_ARGUMENT', `unknown log level ${JSON.stringify(level)}`, { remedy: `use one of ${logLevels.join(', ')}` })
+}
+
 function cleanFields(info: winston.Logform.TransformableInfo): winston.Logform.TransformableInfo {
   for (const [key, value] of Object.entries(info)) {
     if (key !== 'level') info[key] = isSecretKey(key) ? '[redacted]' : redactDeep(value instanceof Error ? `${value.name}: ${value.message}` : value)
@@ -97,6 +103,8 @@ function consoleTo(level: LogLevel, color: boolean | undefined): Output {
 
 /** Sets levels, console and file of the one logger; can be called again. Errors: FT_STORAGE when the file cannot be opened. */
 export function setupLogger(options: LoggerOptions = {}): Logger {
+  checkLevel(options.level)
+  checkLevel(options.fileLevel)
   const level = options.level ?? 'info'
   consoleOutput = options.console === false ? null : consoleTo(level, options.color)
   // A quiet console is no reason for a run to leave no trace.
@@ -113,6 +121,7 @@ export function setupLogger(options: LoggerOptions = {}): Logger {
  * of setupLogger, else info, or debug where the console has it.
  */
 export function addLogFile(file: string, options: { json?: boolean; level?: LogLevel } = {}): LogFile {
+  checkLevel(options.level)
   const sink = new FileSink(file)
   const output: Output = { level: options.level ?? addedLevel, stream: sink, render: options.json ? jsonLine : plainLine }
   files.add(output)

@@ -262,6 +262,15 @@ describe('Model', () => {
     })
   })
 
+  it('refuses what is not its model, optimizer or adapter', async () => {
+    for (const wrong of [undefined, null, {}, 'model', 3]) {
+      await failsWith('FT_INVALID_ARGUMENT', () => createOptimizer(wrong as Model))
+      await failsWith('FT_INVALID_ARGUMENT', () => model.step([[1, 2]], wrong as never))
+      if (wrong !== null) await failsWith('FT_INVALID_ARGUMENT', () => model.setActiveAdapter(wrong as never))
+      if (typeof wrong !== 'string') await failsWith(wrong !== null && typeof wrong === 'object' ? 'FT_MODEL_NOT_FOUND' : 'FT_INVALID_ARGUMENT', () => loadModel(wrong as never))
+    }
+  })
+
   it('inspects from headers, and says what is wrong', async () => {
     const saved = path.join(temporaryFolder(), 'base')
     await model.save(saved)

@@ -1,6 +1,7 @@
 // The error classes a caller can catch. Each error says what went wrong and where (message), what to do
 // (remedy), and carries a stable code; the code decides the exit code of the command line.
 import { errorCodes, type ErrorClassName, type ErrorCode } from './codes.generated.js'
+import { generalRemedy } from './remedies.js'
 
 export interface ErrorOptions {
   code?: ErrorCode
@@ -20,7 +21,7 @@ export class FineTuneError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = new.target.name
     this.code = options.code ?? defaultCodeOf(new.target)
-    this.remedy = options.remedy ?? ''
+    this.remedy = options.remedy === undefined || options.remedy === '' ? generalRemedy(this.code) : options.remedy
     this.details = Object.freeze({ ...options.details })
   }
 

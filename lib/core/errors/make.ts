@@ -48,10 +48,7 @@ export function toFineTuneError(error: unknown): FineTuneError {
   if (typeof code === 'string' && storageErrnos.has(code)) {
     return makeError('FT_STORAGE', error.message, { remedy: 'free space or choose another folder, then run again', cause: error })
   }
-  return makeError('FT_INTERNAL', error.message || error.name, {
-    remedy: 'this is a defect: run again with --verbose and report what it prints',
-    cause: error,
-  })
+  return makeError('FT_INTERNAL', error.message || error.name, { cause: error })
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

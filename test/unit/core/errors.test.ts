@@ -57,6 +57,16 @@ describe('an error that is made without a code', () => {
   })
 })
 
+describe('a remedy', () => {
+  it('is general where the place of the error has none, as in most checks of the engine', () => {
+    for (const remedy of [undefined, '']) {
+      expect(fromNative(Object.assign(new Error('r must be positive'), { code: 'FT_INVALID_ARGUMENT', remedy })).remedy).to.include('the argument that the message names')
+    }
+    expect(makeError('FT_HANDLE_DISPOSED', 'x', { remedy: 'mine' }).remedy).to.equal('mine')
+    expect(toFineTuneError(new TypeError('odd')).remedy).to.include('defect')
+  })
+})
+
 describe('fail', () => {
   it('throws with a stack that begins at the caller', () => {
     try {

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import { ConfigBuilder } from '../../../lib/core/config/index.js'
-import { defineTrainer, fromLogprobs, train, TrainerFactory, type LogprobLoss } from '../../../lib/trainers/index.js'
+import { defineTrainer, fromLogprobs, LoRATrainer, train, TrainerFactory, type LogprobLoss } from '../../../lib/trainers/index.js'
 import { StepBatches } from '../../../lib/trainers/batches.js'
 import { activationBytes, chooseCheckpointing } from '../../../lib/trainers/memory.js'
 import { countSupervised } from '../../../lib/trainers/objectives/index.js'
@@ -87,6 +87,14 @@ describe('training methods', () => {
     await failsWith('FT_NOT_FINITE', 7, new nan(space.config('a'), { backend: tinyBackend() }).train())
     const short = defineTrainer({ name: 'lora', objective: fromLogprobs('short', () => ({ loss: 1, gradient: new Float32Array(1) })) })
     await failsWith('FT_TRAINING', 1, new short(space.config('b'), { backend: tinyBackend() }).train())
+  })
+
+  it('a trainer takes a complete configuration only', async () => {
+    for (const config of [undefined, null, {}, { training: { method: 'lora' } }]) {
+      const error = await failsWith('FT_INVALID_CONFIG', 2, (async () => await train(config as never))())
+      expect(error.remedy).to.include('ConfigBuilder')
+      await failsWith('FT_INVALID_CONFIG', 2, (async () => await new LoRATrainer(config as never).train())())
+    }
   })
 
   it('a registered trainer is valid in the configuration and is used', async () => {

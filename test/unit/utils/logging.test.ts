@@ -91,6 +91,16 @@ describe('setupLogger', () => {
     expect(lines().map((line) => line.split('  ')[1])).to.deep.equal(['one', 'two'])
   })
 
+  it('refuses levels that do not exist', () => {
+    for (const level of ['loud', 'trace', null, 3]) {
+      for (const options of [{ level }, { fileLevel: level }]) {
+        expect(caught(() => setupLogger(options as Parameters<typeof setupLogger>[0]))).to.include({ code: 'FT_INVALID_ARGUMENT' })
+      }
+      expect(caught(() => addLogFile(file, { level } as Parameters<typeof addLogFile>[1])).remedy).to.include('error, warn, info, debug')
+    }
+    expect(existsSync(file)).to.equal(false)
+  })
+
   it('with a file that cannot be opened is FT_STORAGE', () => {
     expect(caught(() => setupLogger({ file: path.join(folder, 'none', 'x.log'), console: false }))).to.include({ code: 'FT_STORAGE', exitCode: 5 })
   })
