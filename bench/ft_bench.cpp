@@ -1,18 +1,23 @@
 // The engine's benchmark harness, without Node. One command a question; each prints JSON lines.
 //   ft_bench matmul  --shapes 2048x576x1536,… --dtype bf16 --device cpu     TFLOP/s of x[m, k] · w[n, k]ᵀ
 //   ft_bench kernels --tokens 2048 --hidden 576 --ffn 1536 --heads 9 --kv-heads 3 --length 512 --dtype bf16
-//   ft_bench step    --model <folder> --dtype bf16 --batch-size 4 --length 512 --method lora --r 16 --steps 5
+//   ft_bench step    --model <folder> --dtype bf16 --batch-size 4 --length 512 --method lora --r 16 --steps 5 --profile true
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/record_function.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/base/memory.h"
 #include "core/engine/device.h"
@@ -161,6 +166,62 @@ HostBatch RandomRows(int64_t rows, int64_t length, int64_t vocab, int64_t seed) 
   return batch;
 }
 
+// Wall time of every ATen operation that is called directly, by name and input sizes.
+class OperatorProfile {
+ public:
+  OperatorProfile() {
+    Current() = this;
+    handle_ = at::addGlobalCallback(at::RecordFunctionCallback(&Begin, &End).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
+  }
+  ~OperatorProfile() { at::removeCallback(handle_); }
+  OperatorProfile(const OperatorProfile&) = delete;
+  OperatorProfile& operator=(const OperatorProfile&) = delete;
+
+  void Print() const {
+    std::vector<std::pair<std::string, Total>> rows(totals_.begin(), totals_.end());
+    std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+    for (const auto& [name, total] : rows) {
+      fmt::print("{{\"event\":\"operator\",\"name\":\"{}\",\"calls\":{},\"milliseconds\":{:.2f}}}\n", name, total.calls, 1e3 * total.seconds);
+    }
+  }
+
+ private:
+  struct Total {
+    int64_t calls = 0;
+    double seconds = 0;
+  };
+  struct Call : at::ObserverContext {
+    std::string name;  // empty for calls made by other operations; made at the start, as the inputs may be gone at the end
+    std::chrono::steady_clock::time_point start;
+  };
+  static OperatorProfile*& Current() {
+    static OperatorProfile* current = nullptr;
+    return current;
+  }
+  static std::unique_ptr<at::ObserverContext> Begin(const at::RecordFunction& function) {
+    if (std::string_view(function.name()).starts_with("autograd::")) return nullptr;  // frames around the operations of a backward pass
+    if (Current()->depth_++ > 0) return std::make_unique<Call>();
+    auto call = std::make_unique<Call>();
+    call->name = function.name();
+    for (const c10::IValue& input : function.inputs()) {
+      if (input.isTensor() && input.toTensor().defined()) call->name += fmt::format(" {}", fmt::join(input.toTensor().sizes().vec(), "x"));
+    }
+    call->start = std::chrono::steady_clock::now();
+    return call;
+  }
+  static void End(const at::RecordFunction&, at::ObserverContext* context) {
+    const auto* call = static_cast<Call*>(context);
+    if (call == nullptr || --Current()->depth_ > 0) return;
+    Total& total = Current()->totals_[call->name];
+    ++total.calls;
+    total.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - call->start).count();
+  }
+
+  at::CallbackHandle handle_ = 0;
+  int depth_ = 0;
+  std::map<std::string, Total> totals_;
+};
+
 int Step(const Arguments& arguments) {
   LoadOptions load;
   load.path = arguments.Text("model", ".");
@@ -189,7 +250,9 @@ int Step(const Arguments& arguments) {
   options.learning_rate = 1e-4;
   options.max_grad_norm = 1.0;
   options.gradient_checkpointing = arguments.Text("gradient-checkpointing", "false") == "true";
+  std::optional<OperatorProfile> profile;
   for (int64_t i = 0; i < arguments.Number("steps", 5); ++i) {
+    if (i == 1 && arguments.Text("profile", "false") == "true") profile.emplace();
     options.step = static_cast<uint64_t>(i);
     StepResult result;
     const double seconds = SecondsOf(model->decoder().device(), [&] {
@@ -201,6 +264,7 @@ int Step(const Arguments& arguments) {
                result.backward_seconds, result.optimizer_seconds, PeakResidentBytes());
     std::fflush(stdout);
   }
+  if (profile) profile->Print();
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "core/kernels/adamw.h"
 #include "core/kernels/attention.h"
 #include "core/kernels/cpu/attention_bf16.h"
 #include "core/kernels/cross_entropy.h"
@@ -137,6 +138,30 @@ TEST(kernels_cross_entropy_matches_float64) {
     const auto rows = kernels::CrossEntropy(logits, at::zeros({2}, at::kLong), nullptr);
     EXPECT(std::isfinite(rows.loss[0].item<float>()) && !std::isfinite(rows.loss[1].item<float>()));
   }
+}
+
+TEST(kernels_adamw_matches_composite) {
+  for (const auto& [grad_type, compute_type] : {std::pair{at::kFloat, at::kFloat}, {at::kFloat, at::kBFloat16}, {at::kBFloat16, at::kBFloat16}, {at::kHalf, at::kHalf}}) {
+    for (const int64_t n : {1, 17, 40000}) {
+      at::Tensor master = at::randn({n}), m = at::zeros({n}), v = at::zeros({n});
+      at::Tensor compute = compute_type == at::kFloat ? master : master.to(compute_type);
+      at::Tensor plain = master.clone(), plain_m = m.clone(), plain_v = v.clone();
+      at::Tensor plain_compute = compute_type == at::kFloat ? plain : compute.clone();
+      for (int64_t count = 1; count <= 3; ++count) {
+        at::Tensor grad = at::randn({n}).to(grad_type), plain_grad = grad.clone();
+        const kernels::AdamWStep step{.learning_rate = 1e-2, .weight_decay = 0.1, .count = count, .grad_scale = 0.7};
+        kernels::AdamW(master, compute, grad, m, v, step);
+        kernels::composite::AdamW(plain, plain_compute, plain_grad, plain_m, plain_v, step);
+        EXPECT(grad.count_nonzero().item<int64_t>() == 0);
+      }
+      EXPECT(RelativeError(master, plain) < 1e-6 && RelativeError(m, plain_m) < 1e-6 && RelativeError(v, plain_v) < 1e-6);
+      EXPECT(at::equal(compute, compute_type == at::kFloat ? master : master.to(compute_type)));
+    }
+  }
+  const at::Tensor x = at::randn({50001}).to(at::kBFloat16);
+  const double squares = x.to(at::kDouble).square().sum().item<double>();
+  EXPECT_CLOSE(kernels::SumOfSquares(x) / squares, 1.0, 1e-6);
+  EXPECT_CLOSE(kernels::composite::SumOfSquares(x) / squares, 1.0, 1e-5);
 }
 
 TEST(kernels_norm_matches_float64) {

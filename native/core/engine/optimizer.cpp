@@ -11,6 +11,7 @@
 
 #include "core/engine/weights.h"
 #include "core/io/safetensors.h"
+#include "core/kernels/adamw.h"
 #include "core/objectives/linear_cross_entropy.h"
 
 namespace ft {
@@ -142,12 +143,9 @@ StepResult Optimizer::Step(const std::vector<HostBatch>& batches, const StepOpti
 }
 
 double Optimizer::GradientNorm() {
-  at::Tensor squares = at::zeros({}, at::TensorOptions(at::kFloat).device(model_->decoder().device()));
-  for (const ParameterBlock& block : *blocks_) {
-    const at::Tensor norm = at::linalg_vector_norm(block.grad, 2, std::nullopt, false, at::kFloat);
-    squares.add_(norm.square());
-  }
-  return std::sqrt(squares.item<double>()) / loss_scale_;
+  double squares = 0;
+  for (const ParameterBlock& block : *blocks_) squares += kernels::SumOfSquares(block.grad);
+  return std::sqrt(squares) / loss_scale_;
 }
 
 Optimizer::Applied Optimizer::Apply(double learning_rate, double max_grad_norm) {
@@ -164,11 +162,7 @@ Optimizer::Applied Optimizer::Apply(double learning_rate, double max_grad_norm) 
   // As torch.nn.utils.clip_grad_norm_.
   const double clip = max_grad_norm > 0 ? std::min(1.0, max_grad_norm / (applied.grad_norm + 1e-6)) : 1.0;
   method_->Update(*blocks_, learning_rate, clip / loss_scale_);
-  for (ParameterBlock& block : *blocks_) {
-    if (!block.compute.is_same(block.master)) block.compute.copy_(block.master);
-  }
   if (scaling_ && ++good_steps_ >= kGrowthInterval) loss_scale_ = std::min(kMaxLossScale, loss_scale_ * 2), good_steps_ = 0;
-  ZeroGradients();
   applied.applied = true;
   return applied;
 }

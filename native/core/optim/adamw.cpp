@@ -1,12 +1,12 @@
 #include "core/optim/adamw.h"
 
 #include <ATen/ATen.h>
-#include <ATen/ops/_fused_adamw.h>
 #include <fmt/format.h>
 
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/kernels/adamw.h"
 
 namespace ft {
 namespace {
@@ -24,14 +24,14 @@ class AdamW : public OptimizerMethod {
     ++step_count_;
     for (size_t i = 0; i < blocks.size(); ++i) {
       ParameterBlock& block = blocks[i];
-      // The fused kernel wants gradients in the parameter's dtype: block by block, one fp32 copy at a time.
-      at::Tensor grad = block.grad;
-      if (grad.scalar_type() != at::kFloat) grad = grad.to(at::kFloat);
-      if (grad_scale != 1.0) grad.mul_(grad_scale);
-      at::Tensor master = block.master;
-      const at::Tensor step = at::full({}, static_cast<double>(step_count_), master.options());
-      at::_fused_adamw_({master}, {grad}, {exp_avg_[i]}, {exp_avg_sq_[i]}, {}, {step}, learning_rate, options_.beta1, options_.beta2,
-                        block.decay ? options_.weight_decay : 0.0, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
+      kernels::AdamW(block.master, block.compute, block.grad, exp_avg_[i], exp_avg_sq_[i],
+                     {.learning_rate = learning_rate,
+                      .beta1 = options_.beta1,
+                      .beta2 = options_.beta2,
+                      .eps = options_.eps,
+                      .weight_decay = block.decay ? options_.weight_decay : 0.0,
+                      .count = step_count_,
+                      .grad_scale = grad_scale});
     }
   }
 

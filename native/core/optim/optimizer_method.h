@@ -24,7 +24,7 @@ struct OptimizerOptions {
 class OptimizerMethod {
  public:
   virtual ~OptimizerMethod() = default;
-  /// Updates every block's master from `grad · grad_scale`. The caller refreshes compute copies.
+  /// Updates every block's master from `grad · grad_scale`, refreshes its compute copy and clears its gradient.
   virtual void Update(std::vector<ParameterBlock>& blocks, double learning_rate, double grad_scale) = 0;
   /// Named state, in a fixed order; loading copies into these tensors.
   virtual std::vector<std::pair<std::string, at::Tensor>> State() = 0;

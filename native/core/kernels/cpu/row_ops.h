@@ -18,6 +18,17 @@ struct HeadView {
   int64_t head_stride;
 };
 
+/// AdamW with everything that is one number a step worked out.
+struct AdamWFactors {
+  float decay;         // 1 − lr · weight_decay
+  float one_minus_b1;  // of the first moment
+  float b2, one_minus_b2;
+  float step_size;     // lr / (1 − b1^t)
+  float v_scale;       // 1 / sqrt(1 − b2^t)
+  float eps;
+  float grad_scale;
+};
+
 template <typename T>
 struct RowOps {
   /// rstd[r] = 1 / sqrt(mean(x²) + eps); x row r starts at x + r · x_stride.
@@ -38,6 +49,9 @@ struct RowOps {
   float (*log_sum_exp)(const T* x, int64_t n);
   /// Returns lse − x[target]. With `scale`, x becomes (e^(x − lse) − onehot) · scale.
   float (*cross_entropy)(T* x, int64_t n, int64_t target, float lse, const double* scale);
+  float (*sum_of_squares)(const T* x, int64_t n);
+  /// One update of n parameters; the gradient becomes 0, `rounded` (or null) the new parameter.
+  void (*adamw)(float* parameter, Bf16* rounded, T* gradient, float* first, float* second, int64_t n, const AdamWFactors& factors);
 };
 
 /// The best version this CPU runs.

@@ -157,8 +157,39 @@ float CrossEntropy(T* x, int64_t n, int64_t target, float lse, const double* sca
 }
 
 template <typename T>
-constexpr RowOps<T> kTable = {RmsRstd<T>,  RmsApply<T>,         RmsBackward<T>, RotateTokens<T>,
-                              SiluGate<T>, SiluGateBackward<T>, LogSumExp<T>,   CrossEntropy<T>};
+float SumOfSquares(const T* x, int64_t n) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += Load(x[i]) * Load(x[i]);
+  return sum;
+}
+
+template <bool kRounded, typename T>
+void AdamWOf(float* parameter, Bf16* rounded, T* gradient, float* first, float* second, int64_t n, const AdamWFactors& factors) {
+  const AdamWFactors f = factors;  // a copy: stores cannot alias it
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = Load(gradient[i]) * f.grad_scale;
+    const float m = first[i] + f.one_minus_b1 * (g - first[i]);
+    const float v = f.b2 * second[i] + f.one_minus_b2 * g * g;
+    const float p = parameter[i] * f.decay - f.step_size * m / (std::sqrt(v) * f.v_scale + f.eps);
+    first[i] = m;
+    second[i] = v;
+    parameter[i] = p;
+    if constexpr (kRounded) Store(rounded[i], p);
+    Store(gradient[i], 0.0f);
+  }
+}
+
+template <typename T>
+void AdamW(float* parameter, Bf16* rounded, T* gradient, float* first, float* second, int64_t n, const AdamWFactors& factors) {
+  const auto run = rounded != nullptr ? AdamWOf<true, T> : AdamWOf<false, T>;
+  run(parameter, rounded, gradient, first, second, n, factors);
+}
+
+template <typename T>
+constexpr RowOps<T> kTable = {RmsRstd<T>,          RmsApply<T>,  RmsBackward<T>,  RotateTokens<T>, SiluGate<T>,
+                              SiluGateBackward<T>, LogSumExp<T>, CrossEntropy<T>, SumOfSquares<T>, AdamW<T>};
 
 }  // namespace
 

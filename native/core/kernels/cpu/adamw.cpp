@@ -1,0 +1,64 @@
+#include "core/kernels/adamw.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "core/kernels/cpu/row_ops_tensor.h"
+
+namespace ft::kernels {
+namespace {
+
+constexpr int64_t kPiece = 16384;  // elements of one task and of one partial sum
+
+cpu::AdamWFactors FactorsOf(const AdamWStep& step) {
+  const auto count = static_cast<double>(step.count);
+  const double bias1 = 1.0 - std::pow(step.beta1, count), bias2 = 1.0 - std::pow(step.beta2, count);
+  return {static_cast<float>(1.0 - step.learning_rate * step.weight_decay),
+          static_cast<float>(1.0 - step.beta1),
+          static_cast<float>(step.beta2),
+          static_cast<float>(1.0 - step.beta2),
+          static_cast<float>(step.learning_rate / bias1),
+          static_cast<float>(1.0 / std::sqrt(bias2)),
+          static_cast<float>(step.eps),
+          static_cast<float>(step.grad_scale)};
+}
+
+}  // namespace
+
+void AdamW(at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor& exp_avg, at::Tensor& exp_avg_sq, const AdamWStep& step) {
+  const bool shared = compute.is_same(master);
+  if (!cpu::HasRowOps(grad) || !(shared || compute.scalar_type() == at::kBFloat16)) {
+    return composite::AdamW(master, compute, grad, exp_avg, exp_avg_sq, step);
+  }
+  const cpu::AdamWFactors factors = FactorsOf(step);
+  cpu::ForElementType(grad, [&]<typename T>() {
+    const cpu::RowOps<T>& ops = cpu::RowOpsFor<T>();
+    auto *parameter = cpu::Out<float>(master), *first = cpu::Out<float>(exp_avg), *second = cpu::Out<float>(exp_avg_sq);
+    auto* rounded = shared ? nullptr : cpu::Out<cpu::Bf16>(compute);
+    T* gradient = cpu::Out<T>(grad);
+    at::parallel_for(0, master.numel(), kPiece, [&](int64_t begin, int64_t end) {
+      ops.adamw(parameter + begin, rounded == nullptr ? nullptr : rounded + begin, gradient + begin, first + begin, second + begin, end - begin, factors);
+    });
+  });
+}
+
+double SumOfSquares(const at::Tensor& x) {
+  if (!cpu::HasRowOps(x)) return composite::SumOfSquares(x);
+  const int64_t n = x.numel(), pieces = (n + kPiece - 1) / kPiece;
+  std::vector<double> partial(static_cast<size_t>(pieces));
+  cpu::ForElementType(x, [&]<typename T>() {
+    const cpu::RowOps<T>& ops = cpu::RowOpsFor<T>();
+    const T* data = cpu::In<T>(x);
+    at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) partial[static_cast<size_t>(i)] = ops.sum_of_squares(data + i * kPiece, std::min(kPiece, n - i * kPiece));
+    });
+  });
+  return std::accumulate(partial.begin(), partial.end(), 0.0);
+}
+
+}  // namespace ft::kernels
