@@ -71,7 +71,7 @@ const dataset = {
 const tokenization = {
   max_seq_length: key({
     kind: 'integer', flag: 'max-seq-length', default: 1024, aka: ['max_length', 'sequence_len', 'cutoff_len', 'block_size'],
-    schema: (z) => z.int().min(2).max(16_777_216), expects: 'an integer of at least 2',
+    schema: (z) => z.int().min(2).max(16_777_216), expects: 'an integer of at least 2, at most 16777216',
     describe: 'Longest row in tokens; the rest of a longer one is cut off.',
   }),
   packing: key({
@@ -130,7 +130,7 @@ const training = {
   learning_rate: key({
     kind: 'number', flag: 'learning-rate', defaultText: '2e-4 (full: 2e-5)', aka: ['lr'],
     default: (read) => (read('training.method') === 'full' ? 2e-5 : 2e-4),
-    schema: (z) => z.number().positive().max(1000), expects: 'a number above 0',
+    schema: (z) => z.number().positive().max(1000), expects: 'a number above 0, at most 1000',
     describe: 'Highest learning rate of the schedule.',
   }),
   scheduler: key({
@@ -151,7 +151,7 @@ const training = {
   }),
   weight_decay: key({
     kind: 'number', flag: 'weight-decay', default: 0, aka: ['decay'],
-    schema: (z) => z.number().min(0).max(100), expects: 'a number of at least 0',
+    schema: (z) => z.number().min(0).max(100), expects: 'a number of at least 0, at most 100',
     describe: 'Decoupled weight decay; biases and norm weights are exempt.',
   }),
   max_grad_norm: key({
@@ -249,12 +249,12 @@ const training = {
 const lora = {
   r: key({
     kind: 'integer', flag: 'lora-r', default: 16, aka: ['lora_r', 'lora_rank', 'rank'],
-    schema: (z) => z.int().min(1).max(65_536), expects: 'an integer of at least 1',
+    schema: (z) => z.int().min(1).max(65_536), expects: 'an integer of at least 1, at most 65536',
     describe: 'Rank of the adapter.',
   }),
   lora_alpha: key({
     kind: 'number', flag: 'lora-alpha', default: 32, aka: ['alpha'],
-    schema: (z) => z.number().positive().max(1e6), expects: 'a number above 0',
+    schema: (z) => z.number().positive().max(1e6), expects: 'a number above 0, at most 1000000',
     describe: 'Scale of the adapter: alpha / r.',
   }),
   lora_dropout: key({
