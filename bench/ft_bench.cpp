@@ -24,6 +24,7 @@
 #include "core/engine/optimizer.h"
 #include "core/kernels/attention.h"
 #include "core/kernels/gate.h"
+#include "core/kernels/linear.h"
 #include "core/kernels/norm.h"
 #include "core/kernels/rope.h"
 
@@ -143,6 +144,11 @@ int Kernels(const Arguments& arguments) {
   const kernels::AttentionOptions attention{1.0 / 8, 0};
   const auto rstd = std::get<1>(kernels::RmsNorm(x, w, 1e-6));
   const auto forward = kernels::Attention(q, k, v, offsets, attention);
+  const at::Tensor up = at::randn({2 * ffn, hidden}, options), grad_up = at::randn({tokens, 2 * ffn}, options);
+  report("product_aten", [&] { at::mm(x, up.t()); });
+  report("product", [&] { kernels::SumOfProducts({{x, up}}, {}, {}); });
+  report("product_by_rows_aten", [&] { at::mm(grad_up, up); });
+  report("product_by_rows", [&] { kernels::SumOfProducts({{grad_up, up, true}}, {}, {}); });
   report("rms_norm", [&] { kernels::RmsNorm(x, w, 1e-6); });
   report("rms_norm_backward", [&] { kernels::RmsNormBackward(x, x, rstd, w, {}); });
   report("rotate", [&] { kernels::Rotate(q, angle, angle, false); });

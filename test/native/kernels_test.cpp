@@ -10,6 +10,7 @@
 #include "core/kernels/cross_entropy.h"
 #include "core/kernels/dropout.h"
 #include "core/kernels/gate.h"
+#include "core/kernels/linear.h"
 #include "core/kernels/norm.h"
 #include "core/kernels/rope.h"
 #include "nn_reference.h"
@@ -137,6 +138,24 @@ TEST(kernels_cross_entropy_matches_float64) {
     logits[1][30] = bad;
     const auto rows = kernels::CrossEntropy(logits, at::zeros({2}, at::kLong), nullptr);
     EXPECT(std::isfinite(rows.loss[0].item<float>()) && !std::isfinite(rows.loss[1].item<float>()));
+  }
+}
+
+TEST(kernels_sum_of_products_matches_float64) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (const auto& [m, k, n] : {std::array<int64_t, 3>{1, 8, 5}, {24, 2, 64}, {65, 34, 130}, {200, 31, 63}, {130, 576, 65}, {600, 96, 192}}) {
+      // Strided operands: columns of something wider.
+      const at::Tensor x = at::randn({m, k + 3}).to(dtype).narrow(1, 1, k), w = at::randn({n, k + 1}).to(dtype).narrow(1, 0, k);
+      const at::Tensor left = at::randn({m, 6}).to(dtype), right = at::randn({6, n}).to(dtype);
+      const at::Tensor bias = at::randn({n}).to(dtype), residual = at::randn({m, n}).to(dtype);
+      const auto wide = [](const at::Tensor& t) { return t.to(at::kDouble); };
+      const double tolerance = dtype == at::kFloat ? 1e-5 : 1e-2;
+      EXPECT(RelativeError(kernels::SumOfProducts({{x, w}}, {}, {}), at::mm(wide(x), wide(w).t())) < tolerance);
+      EXPECT(RelativeError(kernels::SumOfProducts({{x, w}, {left, right, true}}, bias, residual),
+                           at::mm(wide(x), wide(w).t()) + at::mm(wide(left), wide(right)) + wide(bias) + wide(residual)) < tolerance);
+      const at::Tensor dy = at::randn({m, n}).to(dtype);
+      if (n % 2 == 0) EXPECT(RelativeError(kernels::SumOfProducts({{dy, w, true}}, {}, {}), at::mm(wide(dy), wide(w))) < tolerance);
+    }
   }
 }
 

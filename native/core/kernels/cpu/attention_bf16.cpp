@@ -2,50 +2,30 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/native/CPUBlas.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
 #include <vector>
 
-#include "core/kernels/cpu/attention_tiles.h"
+#include "core/kernels/cpu/bf16_products.h"
+#include "core/kernels/cpu/bf16_tiles.h"
 
 namespace ft::kernels::cpu_bf16 {
 namespace {
 
-using cpu::AttentionTiles;
+using cpu::Bf16Tiles;
+using cpu::Data;
 using cpu::kTile;
+using cpu::Multiply;
+using cpu::Pieces;
+using cpu::RunTasks;
 using cpu::ScoreOptions;
 
 constexpr int64_t kChunkTiles = 8;  // keys between two updates of the running maximum: 512
 constexpr int64_t kWidthStep = 32;  // head sizes are padded to a multiple
 
-// c [m, n] fp32 (+)= a [m, k] · b, b as pairs. Row strides in values; few different shapes, because each is compiled once.
-void Multiply(int64_t m, int64_t n, int64_t k, const uint16_t* a, int64_t a_stride, const uint16_t* b, float* c, int64_t c_stride, bool add) {
-  at::native::cpublas::brgemm(m, n, k, a_stride, n, c_stride, add, reinterpret_cast<const at::BFloat16*>(a),
-                              reinterpret_cast<const at::BFloat16*>(b), c);
-}
-
-bool ProductsWork() {
-  alignas(64) uint16_t zeros[32 * 32] = {};
-  alignas(64) float out[16 * 16];
-  try {
-    Multiply(16, 16, 32, zeros, 32, zeros, out, 16, false);
-    at::native::cpublas::brgemm_release();
-    return true;
-  } catch (const c10::Error&) {  // oneDNN off, or told to use less than this CPU has
-    return false;
-  }
-}
-
 int64_t TilesIn(int64_t tokens) { return (tokens + kTile - 1) / kTile; }
-
-template <typename T>
-T* Data(const at::Tensor& x) {
-  return static_cast<T*>(x.data_ptr());
-}
 
 // A tensor [tokens, heads, d] as raw memory.
 struct HeadMatrix {
@@ -59,7 +39,7 @@ at::Tensor DenseHeads(const at::Tensor& x) { return x.stride(2) == 1 ? x : x.con
 
 // The batch seen as tiles of its rows.
 struct Plan {
-  const AttentionTiles& tiles = *cpu::BestAttentionTiles();
+  const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
   int64_t q_heads, kv_heads, group, d, width, window;
   ScoreOptions score;
   std::vector<int64_t> offsets;
@@ -101,40 +81,6 @@ std::vector<TileTask> TasksOf(const Plan& plan, int64_t heads, bool by_tile) {
   }
   return tasks;
 }
-
-// Every task once, on all threads, each thread with `bytes` of scratch. Tasks write disjoint memory, so order is free.
-template <typename Body>  // body(task, scratch)
-void RunTasks(const std::vector<TileTask>& tasks, int64_t bytes, const Body& body) {
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), static_cast<int64_t>(tasks.size()));
-  if (threads == 0) return;
-  const int64_t stride = (bytes + 63) / 64 * 64;
-  const at::Tensor scratch = at::empty({threads * stride + 64}, at::kByte);
-  auto* base = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(scratch.data_ptr()) + 63) / 64 * 64);
-  std::atomic<size_t> next{0};
-  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t thread = begin; thread < end; ++thread) {
-      for (size_t i = next++; i < tasks.size(); i = next++) body(tasks[i], base + thread * stride);
-    }
-    at::native::cpublas::brgemm_release();
-  });
-}
-
-// Hands out aligned pieces of a thread's scratch; with null as base it only counts.
-class Pieces {
- public:
-  explicit Pieces(char* base) : base_(base) {}
-  template <typename T>
-  T* Take(int64_t count) {
-    T* piece = reinterpret_cast<T*>(base_ + used_);
-    used_ += (count * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
-    return piece;
-  }
-  int64_t used() const { return used_; }
-
- private:
-  char* base_;
-  int64_t used_ = 0;
-};
 
 // ---- forward ----
 
@@ -287,8 +233,7 @@ void StoreSum(const Plan& plan, const at::Tensor& partial, int64_t splits, const
 }  // namespace
 
 bool Supports(const at::Tensor& q) {
-  static const bool supported = cpu::BestAttentionTiles() != nullptr && ProductsWork();
-  return supported && q.device().is_cpu() && q.scalar_type() == at::kBFloat16 && q.size(2) <= 256;
+  return cpu::HasBf16Products() && q.device().is_cpu() && q.scalar_type() == at::kBFloat16 && q.size(2) <= 256;
 }
 
 AttentionResult Attention(const at::Tensor& q_in, const at::Tensor& k_in, const at::Tensor& v_in, const std::vector<int64_t>& offsets,

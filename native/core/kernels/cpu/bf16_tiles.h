@@ -1,6 +1,7 @@
-// What blocked attention does between its matrix products, over raw memory, for CPUs with AVX512 and its bf16
-// instructions. Free of LibTorch. Tiles are kTile tokens square; "pairs" is the layout that bf16 matrix products want of
-// their right operand [k, n]: 32-bit words [k / 2, n], each two values that follow each other in k.
+// What lies around the small matrix products that bf16 kernels are made of (bf16_products.h), over raw memory, for CPUs
+// with AVX512 and its bf16 instructions. Free of LibTorch. Tiles are kTile rows or columns wide; "pairs" is the layout
+// that these products want of their right operand [k, n]: 32-bit words [k / 2, n], each two values that follow each
+// other in k.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,15 @@ struct ScoreOptions {
   float softcap;  // 0: none; else scores become softcap · tanh(score · scale / softcap)
 };
 
-struct AttentionTiles {
+struct Bf16Tiles {
+  /// Columns [0, columns) of up to kTile rows (row stride `stride`), transposed, as pairs: words [columns / 2, kTile].
+  /// columns even. What is missing of kTile rows becomes 0.
+  void (*pack_columns)(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, uint16_t* out);
+  /// Up to kTile columns of `rows` rows as pairs over rows: words [ceil(rows / 2), kTile]; what is missing becomes 0.
+  void (*pack_rows)(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, uint16_t* out);
+  /// out = c + residual + bias, in bf16: rows × columns of c [.., kTile] fp32. residual (row stride as out's) and bias may be null.
+  void (*store_tile)(const float* c, int64_t rows, int64_t columns, const uint16_t* residual, const uint16_t* bias, uint16_t* out, int64_t stride);
+
   /// Copies `rows` rows of n values (row stride `stride`) to [kTile, width]; what is missing becomes 0. width >= n.
   void (*copy_rows)(const uint16_t* x, int64_t stride, int64_t rows, int64_t n, int64_t width, uint16_t* out);
   /// x [kTile, width] -> pairs over tokens: words [kTile / 2, width].
@@ -53,6 +62,6 @@ struct AttentionTiles {
 };
 
 /// Null where this CPU lacks the instructions.
-const AttentionTiles* BestAttentionTiles();
+const Bf16Tiles* BestBf16Tiles();
 
 }  // namespace ft::kernels::cpu

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <limits>
 
-#include "core/kernels/cpu/attention_tiles.h"
+#include "core/kernels/cpu/bf16_tiles.h"
 
 namespace ft::kernels::cpu {
 namespace {
@@ -68,6 +68,49 @@ inline void TransposeWords(const uint32_t* x, int64_t stride, uint32_t* out, int
     _mm512_storeu_si512(out + (i + 4) * out_stride, _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88));
     _mm512_storeu_si512(out + (i + 8) * out_stride, _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd));
     _mm512_storeu_si512(out + (i + 12) * out_stride, _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd));
+  }
+}
+
+void PackColumns(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, uint16_t* out) {
+  auto* to = reinterpret_cast<uint32_t*>(out);
+  alignas(64) uint32_t block[kLanes * kLanes], turned[kLanes * kLanes];
+  for (int64_t c = 0; c < columns; c += 2 * kLanes) {
+    const int64_t pairs = columns - c >= 2 * kLanes ? kLanes : (columns - c) / 2;
+    for (int64_t r = 0; r < kTile; r += kLanes) {
+      if (pairs == kLanes && rows - r >= kLanes && stride % 2 == 0) {
+        TransposeWords(reinterpret_cast<const uint32_t*>(x + r * stride + c), stride / 2, to + (c / 2) * kTile + r, kTile);
+        continue;
+      }
+      std::memset(block, 0, sizeof(block));
+      for (int64_t i = 0; i < kLanes && r + i < rows; ++i) std::memcpy(block + i * kLanes, x + (r + i) * stride + c, static_cast<size_t>(pairs) * 4);
+      TransposeWords(block, kLanes, turned, kLanes);
+      for (int64_t i = 0; i < pairs; ++i) std::memcpy(to + (c / 2 + i) * kTile + r, turned + i * kLanes, kLanes * 4);
+    }
+  }
+}
+
+void PackRows(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, uint16_t* out) {
+  auto* words = reinterpret_cast<uint32_t*>(out);
+  for (int64_t r = 0; r < rows; r += 2) {
+    const uint16_t *a = x + r * stride, *b = a + stride;
+    for (int64_t c = 0; c < kTile; c += kLanes) {
+      const __mmask16 lanes = FirstLanes(columns - c);
+      const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, a + c));
+      const __m512i high = r + 1 < rows ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, b + c)) : _mm512_setzero_si512();
+      _mm512_storeu_si512(words + (r / 2) * kTile + c, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    }
+  }
+}
+
+void StoreTile(const float* c, int64_t rows, int64_t columns, const uint16_t* residual, const uint16_t* bias, uint16_t* out, int64_t stride) {
+  for (int64_t i = 0; i < columns; i += kLanes) {
+    const __mmask16 lanes = FirstLanes(columns - i);
+    const __m512 shift = bias == nullptr ? _mm512_setzero_ps() : FromBf16(_mm256_maskz_loadu_epi16(lanes, bias + i));
+    for (int64_t r = 0; r < rows; ++r) {
+      __m512 sum = _mm512_add_ps(_mm512_load_ps(c + r * kTile + i), shift);
+      if (residual != nullptr) sum = _mm512_add_ps(sum, FromBf16(_mm256_maskz_loadu_epi16(lanes, residual + r * stride + i)));
+      _mm256_mask_storeu_epi16(out + r * stride + i, lanes, ToBf16(sum));
+    }
   }
 }
 
@@ -246,9 +289,9 @@ void StoreTransposed(const float* x, int64_t rows, int64_t n, uint16_t* out, int
 
 }  // namespace
 
-const AttentionTiles& AttentionTilesAvx512Bf16() {
-  static constexpr AttentionTiles kTiles = {CopyRows,  PairRows, PairColumns, Transpose,       SoftmaxRow,
-                                            ScaleRow,  StoreRow, DotRow,      SoftmaxBackward, StoreTransposed};
+const Bf16Tiles& Bf16TilesAvx512() {
+  static constexpr Bf16Tiles kTiles = {PackColumns, PackRows,  StoreTile, CopyRows, PairRows, PairColumns,     Transpose,
+                                            SoftmaxRow,  ScaleRow,  StoreRow,  DotRow,   SoftmaxBackward, StoreTransposed};
   return kTiles;
 }
 

@@ -1,20 +1,20 @@
-#include "core/kernels/cpu/attention_tiles.h"
+#include "core/kernels/cpu/bf16_tiles.h"
 
 namespace ft::kernels::cpu {
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
-const AttentionTiles& AttentionTilesAvx512Bf16();
+const Bf16Tiles& Bf16TilesAvx512();
 
-const AttentionTiles* BestAttentionTiles() {
+const Bf16Tiles* BestBf16Tiles() {
   static const bool supported = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
-  return supported ? &AttentionTilesAvx512Bf16() : nullptr;
+  return supported ? &Bf16TilesAvx512() : nullptr;
 }
 
 #else
 
-const AttentionTiles* BestAttentionTiles() { return nullptr; }
+const Bf16Tiles* BestBf16Tiles() { return nullptr; }
 
 #endif
 

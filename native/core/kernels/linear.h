@@ -1,0 +1,29 @@
+// Products of activations with weights, with everything that is added to the result: Σ xᵢ · wᵢ + bias + residual.
+// Sums in fp32; on CPUs with bf16 products one rounding at the end, elsewhere one after each term.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+namespace ft::kernels {
+
+/// One summand: x [m, k] times w, which is [n, k] (as weights lie: out × in) or, `by_rows`, [k, n].
+struct ProductTerm {
+  at::Tensor x;
+  at::Tensor w;
+  bool by_rows = false;
+};
+
+/// y [m, n]. bias [n] and residual [m, n] may be undefined. Rows of every x and w are dense (last stride 1); all one dtype.
+at::Tensor SumOfProducts(const std::vector<ProductTerm>& terms, const at::Tensor& bias, const at::Tensor& residual);
+
+/// grad [n, k] += scale · dyᵀ · x of dy [m, n] and x [m, k]; grad fp32 or in their dtype.
+void AddOuterProduct(at::Tensor& grad, const at::Tensor& dy, const at::Tensor& x, double scale);
+
+namespace composite {  // ATen's matrix products, any device: the reference of the others
+at::Tensor SumOfProducts(const std::vector<ProductTerm>& terms, const at::Tensor& bias, const at::Tensor& residual);
+void AddOuterProduct(at::Tensor& grad, const at::Tensor& dy, const at::Tensor& x, double scale);
+}  // namespace composite
+
+}  // namespace ft::kernels
