@@ -17,7 +17,8 @@ export function makeInputs(cache: string, shape: Shape, dtype: 'bf16' | 'fp32'):
     fs.mkdirSync(inputs.adapter)
     writeModel(inputs.model, shape.config, dtype)
     writeAdapter(inputs.adapter, shape.config)
-    writeRows(inputs.rows, shape)
+    // Enough for two different steps.
+    rowsFile(folder, 'rows', Array<number>(2 * shape.batchSize).fill(shape.sequenceLength), shape.config.vocab_size)
     fs.writeFileSync(path.join(folder, 'complete'), '')
   }
   return { ...inputs, tokensPerStep: shape.batchSize * shape.sequenceLength }
@@ -69,15 +70,20 @@ function writeAdapter(folder: string, config: ModelConfig): void {
   }, null, 2))
 }
 
-/** Rows of full length without padding, every token supervised, enough for two different steps. */
-function writeRows(file: string, shape: Shape): void {
-  const random = generator(7)
-  const lines = Array.from({ length: 2 * shape.batchSize }, () => {
-    // Low ids are frequent, so that there is something to learn and the loss falls.
-    const ids = Array.from({ length: shape.sequenceLength }, () => Math.floor(random() ** 3 * (shape.config.vocab_size - 2)) + 2)
-    return JSON.stringify({ input_ids: ids, labels: ids })
-  })
-  fs.writeFileSync(file, lines.join('\n') + '\n')
+/** Rows of these lengths, every token supervised; made once. Returns the file. */
+export function rowsFile(cache: string, name: string, lengths: readonly number[], vocabSize: number): string {
+  const file = path.join(cache, `${name}.jsonl`)
+  if (!fs.existsSync(file)) {
+    const random = generator(7)
+    const lines = lengths.map((length) => {
+      // Low ids are frequent, so that there is something to learn and the loss falls.
+      const ids = Array.from({ length }, () => Math.floor(random() ** 3 * (vocabSize - 2)) + 2)
+      return JSON.stringify({ input_ids: ids, labels: ids })
+    })
+    fs.writeFileSync(`${file}.part`, lines.join('\n') + '\n')
+    fs.renameSync(`${file}.part`, file)
+  }
+  return file
 }
 
 /** The smallest byte-level tokenizer: the rows are tokenized already, but a model folder has one. */
@@ -160,7 +166,7 @@ function encode(values: Float32Array, dtype: 'bf16' | 'fp32'): Buffer {
 }
 
 /** mulberry32: a seeded generator of [0, 1). */
-function generator(seed: number): () => number {
+export function generator(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0

@@ -2,8 +2,8 @@
 // built, and through torch. `best` is what utilisation is measured against.
 import fs from 'node:fs'
 import path from 'node:path'
-import type { Settings } from './measure.js'
 import { jsonLines, referenceCommand, repository } from './programs.js'
+import type { Settings } from './settings.js'
 import { productShapes, type Shape } from './shapes.js'
 
 export interface MatrixRates { harness: number | null; torch: number | null; best: number }
@@ -19,13 +19,13 @@ export async function matrixRates(shape: Shape, settings: Settings): Promise<Mat
   return { ...rates, best }
 }
 
-async function rateOf(command: { program: string; args: string[] }): Promise<number> {
+export async function rateOf(command: { program: string; args: string[] }): Promise<number> {
   const event = (await jsonLines(command)).find((line) => typeof line.tflops === 'number')
   if (event === undefined) throw new Error(`${command.program}: no tflops in its output`)
   return Number(event.tflops)
 }
 
-function findHarness(): string | null {
+export function findHarness(): string | null {
   const candidates = ['build/Release/ft_bench', 'build/ft_bench', 'build/bench/ft_bench'].map((file) => path.join(repository, file))
   return candidates.find((file) => fs.existsSync(file)) ?? null
 }

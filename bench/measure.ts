@@ -1,24 +1,13 @@
 // One row of the table: the two programs on one shape and method, run in turns.
-import fs from 'node:fs'
 import path from 'node:path'
 import type { Inputs } from './inputs.js'
 import type { MatrixRates } from './matmul.js'
-import { referenceCommand, repository, trainingRun, type Command, type Run } from './programs.js'
+import { nativeCli, referenceCommand, trainingRun, type Command, type Run } from './programs.js'
+import type { Settings } from './settings.js'
 import { flopsPerToken, type Shape } from './shapes.js'
 import { agreement, figure, type Agreement, type Figure } from './statistics.js'
 
 export type Method = 'lora' | 'lora-checkpointing' | 'full'
-
-export interface Settings {
-  shapes: Shape[]
-  methods: Method[]
-  runs: number
-  steps: number
-  dtype: 'bf16' | 'fp32'
-  python: string | null
-  native: boolean
-  cache: string
-}
 
 export interface Program {
   tokensPerSecond: Figure
@@ -101,14 +90,12 @@ function summarize(runs: Run[], { shape, method, inputs, rates }: MeasureOptions
 }
 
 function nativeCommand({ shape, method, inputs, settings }: MeasureOptions): Command {
-  const main = path.join(repository, 'dist', 'cli', 'main.js')
-  if (!fs.existsSync(main)) throw new Error(`${main} is missing: npm run build`)
-  const args = [main, 'train', '--json', '--model', inputs.model, '--data', inputs.rows, '--output', path.join(settings.cache, 'output'), '--overwrite',
+  const args = ['train', '--json', '--model', inputs.model, '--data', inputs.rows, '--output', path.join(settings.cache, 'output'), '--overwrite',
     '--max-steps', String(settings.steps), '--batch-size', String(shape.batchSize), '--max-seq-length', String(shape.sequenceLength),
     '--no-shuffle', '--validation-ratio', '0', '--scheduler', 'constant', '--warmup-ratio', '0', '--weight-decay', '0',
     '--learning-rate', String(LEARNING_RATE[base(method)]), '--dtype', settings.dtype, '--device', 'cpu',
     method === 'lora-checkpointing' ? '--gradient-checkpointing' : '--no-gradient-checkpointing']
-  return { program: process.execPath, args: [...args, ...(method === 'full' ? ['--method', 'full'] : ['--method', 'lora', '--adapter', inputs.adapter])] }
+  return nativeCli([...args, ...(method === 'full' ? ['--method', 'full'] : ['--method', 'lora', '--adapter', inputs.adapter])])
 }
 
 function pythonCommand({ shape, method, inputs, settings }: MeasureOptions, python: string): Command {

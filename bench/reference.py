@@ -3,9 +3,14 @@
 (sdpa attention, fused AdamW, no trainer around it). Prints the JSON lines that `ft-native train --json` prints.
 
     reference.py train  --model F --adapter F --data rows.jsonl --steps N --batch-size B [--method full] …
+    reference.py train … --packing --window 1024        rows packed as TRL packs them
     reference.py matmul --shapes 2048x576x1536,… --dtype bf16
+    reference.py bandwidth
+    reference.py generate --model F --prompts [[5,6,7]] --new-tokens N --runs 3 --dtype bf16
+    reference.py tokenize --model F --data text.jsonl
     reference.py versions
 """
+import array
 import argparse
 import json
 import os
@@ -46,15 +51,34 @@ def dtype_of(name):
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[name]
 
 
-def batches(rows, batch_size, steps):
-    """Rows in file order, from the beginning again after the last, right-padded."""
+def padded_batches(rows, args):
+    """Rows in file order, from the beginning again after the last, right-padded to the longest. Without steps: once."""
     import torch
-    for step in range(steps):
-        chosen = [rows[(step * batch_size + i) % len(rows)] for i in range(batch_size)]
+    for step in range(args.steps or -(-len(rows) // args.batch_size)):
+        first = step * args.batch_size
+        last = first + args.batch_size if args.steps else min(first + args.batch_size, len(rows))
+        chosen = [rows[i % len(rows)] for i in range(first, last)]
         width = max(len(r["input_ids"]) for r in chosen)
         fill = lambda key, value: torch.tensor([r[key] + [value] * (width - len(r[key])) for r in chosen])
         mask = torch.tensor([[1] * len(r["input_ids"]) + [0] * (width - len(r["input_ids"])) for r in chosen])
-        yield chosen, dict(input_ids=fill("input_ids", 0), labels=fill("labels", -100), attention_mask=mask)
+        yield [len(r["input_ids"]) for r in chosen], dict(input_ids=fill("input_ids", 0), labels=fill("labels", -100), attention_mask=mask)
+
+
+def packed_batches(rows, args):
+    """As TRL's SFTTrainer with packing: its own best-fit-decreasing windows and its padding-free collator, which lays the
+    windows of a batch end to end and says by position ids where rows begin. From these, and without flash-attn,
+    transformers makes sdpa a block mask over the whole batch."""
+    from datasets import Dataset, disable_progress_bars
+    from trl.data_utils import pack_dataset
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+    disable_progress_bars()
+    windows = list(pack_dataset(Dataset.from_list([dict(input_ids=r["input_ids"], labels=r["labels"]) for r in rows]), args.window, "bfd"))
+    collate = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
+    for step in range(args.steps or -(-len(windows) // args.batch_size)):
+        first = step * args.batch_size
+        last = first + args.batch_size if args.steps else min(first + args.batch_size, len(windows))
+        chosen = [windows[i % len(windows)] for i in range(first, last)]
+        yield [length for w in chosen for length in w["seq_lengths"]], dict(collate(chosen))
 
 
 def load(args):
@@ -81,18 +105,20 @@ def train(args):
     model, trainable, optimizer = load(args)
     emit(event="start", trainable_parameters=sum(p.numel() for p in trainable), seconds=time.time() - began)
     previous = time.time()
-    for step, (chosen, batch) in enumerate(batches(rows, args.batch_size, args.steps), 1):
+    steps = 0
+    for step, (lengths, batch) in enumerate((packed_batches if args.packing else padded_batches)(rows, args), 1):
         loss = model(**batch).loss
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trainable, 1.0).item()
         optimizer.step()
         optimizer.zero_grad()
         now = time.time()
-        tokens = sum(len(r["input_ids"]) for r in chosen)
-        emit(event="step", step=step, loss=loss.item(), grad_norm=norm, tokens=tokens, seconds=now - previous,
+        tokens = sum(lengths)
+        emit(event="step", step=step, loss=loss.item(), grad_norm=norm, tokens=tokens, supervised_tokens=tokens - len(lengths), seconds=now - previous,
              tokens_per_second=tokens / (now - previous), seconds_since_start=now - began)
         previous = now
-    emit(event="end", steps=args.steps, peak_rss_bytes=peak_rss())
+        steps = step
+    emit(event="end", steps=steps, peak_rss_bytes=peak_rss())
 
 
 def matmul(args):
@@ -115,6 +141,56 @@ def matmul(args):
          tflops=round(sorted(r["tflops"] for r in results)[len(results) // 2], 4))
 
 
+def bandwidth(_):
+    """GB/s of reading memory: the sum over a gigabyte, best of several passes."""
+    import torch
+    data = torch.ones(2**28)
+    best = 0.0
+    for _ in range(8):
+        t = time.perf_counter()
+        data.sum()
+        best = max(best, data.numel() * 4 / (time.perf_counter() - t) / 1e9)
+    emit(event="bandwidth", gigabytes_per_second=best, threads=torch.get_num_threads())
+
+
+def generate(args):
+    """Greedy, with the cache, never ending early. Seconds are those of the whole call, prompt included."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype_of(args.dtype), attn_implementation="sdpa").eval()
+    prompts = torch.tensor(json.loads(args.prompts))
+    settings = dict(attention_mask=torch.ones_like(prompts), do_sample=False, pad_token_id=0, eos_token_id=None)
+    with torch.no_grad():
+        model.generate(prompts, max_new_tokens=4, min_new_tokens=4, **settings)
+        for _ in range(args.runs):
+            t = time.perf_counter()
+            out = model.generate(prompts, max_new_tokens=args.new_tokens, min_new_tokens=args.new_tokens, **settings)
+            emit(event="run", seconds=time.perf_counter() - t, tokens=out[:, prompts.shape[1]:].numel(), first=out[:, prompts.shape[1]].tolist())
+    emit(event="end", peak_rss_bytes=peak_rss())
+
+
+def tokenize(args):
+    """The tokenizers package over the texts of a JSONL file, in batches, its threads on; ids are kept as 32-bit integers."""
+    from tokenizers import Tokenizer
+    tokenizer = Tokenizer.from_file(os.path.join(args.model, "tokenizer.json"))
+    before = peak_rss()
+    t = time.perf_counter()
+    kept, texts, rows = array.array("i"), [], 0
+
+    def flush():
+        for encoding in tokenizer.encode_batch_fast(texts):
+            kept.extend(encoding.ids)
+        texts.clear()
+    with open(args.data) as f:
+        for line in f:
+            texts.append(json.loads(line)["text"])
+            rows += 1
+            if len(texts) == 1000:
+                flush()
+    flush()
+    emit(event="end", seconds=time.perf_counter() - t, tokens=len(kept), rows=rows, peak_rss_bytes=peak_rss(), rss_before_bytes=before)
+
+
 def versions(_):
     import peft
     import torch
@@ -132,15 +208,29 @@ def main():
     p.add_argument("--adapter")
     p.add_argument("--data", required=True)
     p.add_argument("--method", choices=["lora", "full"], default="lora")
-    p.add_argument("--steps", type=int, required=True)
+    p.add_argument("--steps", type=int, required=True, help="0: once over the rows")
     p.add_argument("--batch-size", type=int, required=True)
     p.add_argument("--learning-rate", type=float, default=2e-4)
     p.add_argument("--dtype", default="bf16")
     p.add_argument("--gradient-checkpointing", action="store_true")
+    p.add_argument("--packing", action="store_true")
+    p.add_argument("--window", type=int, default=1024)
     p = commands.add_parser("matmul")
     p.set_defaults(run=matmul)
     p.add_argument("--shapes", required=True)
     p.add_argument("--dtype", default="bf16")
+    commands.add_parser("bandwidth").set_defaults(run=bandwidth)
+    p = commands.add_parser("generate")
+    p.set_defaults(run=generate)
+    p.add_argument("--model", required=True)
+    p.add_argument("--prompts", required=True, help="rows of token ids, as JSON")
+    p.add_argument("--new-tokens", type=int, required=True)
+    p.add_argument("--runs", type=int, default=3)
+    p.add_argument("--dtype", default="bf16")
+    p = commands.add_parser("tokenize")
+    p.set_defaults(run=tokenize)
+    p.add_argument("--model", required=True)
+    p.add_argument("--data", required=True)
     commands.add_parser("versions").set_defaults(run=versions)
     args = parser.parse_args()
     args.run(args)

@@ -1,6 +1,6 @@
 // The table that a person reads; bench/README.md keeps copies of it.
 import type { Program, Result } from './measure.js'
-import type { Figure } from './statistics.js'
+import { markdownTable, spread } from './table.js'
 
 const COLUMNS = ['shape', 'method', 'program', 'tokens/s', 'peak memory', 'first step', 'of matrix rate', 'losses agree']
 
@@ -10,11 +10,7 @@ export function table(results: Result[]): string {
   ]).filter((row) => row !== null)
   const notes = results.map((result) =>
     `${result.title}: matrix products ${rates(result)}; ${(result.flopsPerToken / 1e9).toFixed(3)} GFLOPs a token (${result.method === 'full' ? '6N' : '4N'} + 12·L·D·S/2)`)
-  return ['', row(COLUMNS), row(COLUMNS.map(() => '---')), ...rows.map(row), '', ...new Set(notes), ''].join('\n')
-}
-
-function row(cells: string[]): string {
-  return `| ${cells.join(' | ')} |`
+  return [markdownTable(COLUMNS, rows), '', ...new Set(notes)].join('\n')
 }
 
 function line(result: Result, name: string, program: Program | null): string[] | null {
@@ -39,10 +35,4 @@ function rates(result: Result): string {
   const { harness, torch } = result.matrixTflops
   return [harness === null ? null : `ft_bench ${harness.toFixed(2)}`, torch === null ? null : `torch ${torch.toFixed(2)}`]
     .filter((text) => text !== null).join(', ') + ` TFLOP/s ${result.dtype}`
-}
-
-/** "median (low–high)" */
-function spread(figure: Figure, unit: number, digits: number): string {
-  const text = (value: number) => (value / unit).toFixed(digits)
-  return `${text(figure.median)} (${text(figure.low)}–${text(figure.high)})`
 }

@@ -1,0 +1,10 @@
+// The questions, in the order in which they are asked.
+import type { Question } from '../question.js'
+import { generation } from './generation.js'
+import { growth } from './growth.js'
+import { shortRows } from './short-rows.js'
+import { steady } from './steady.js'
+import { tokenizing } from './tokenizing.js'
+import { training } from './training.js'
+
+export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, tokenizing, steady]
