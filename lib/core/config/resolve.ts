@@ -65,7 +65,9 @@ function checkGiven(given: Given, problems: Problem[]): ConfigEntry | undefined 
   if (checked.ok) return { key, value: checked.value, origin, where }
   const name = origin === 'flag' || origin === 'environment' ? where : `${where}: ${key.dotted}`
   const choices = choicesOf(key.row)
-  const fit = typeof raw === 'string' && choices !== undefined ? didYouMean(raw, choices) : `set it to ${key.row.expects}`
+  // A run's own file names the method of a plugin, but not the plugin.
+  const plugin = key.row.table === undefined || origin !== 'file' ? '' : '; a name that a plugin registers needs --plugin <file>'
+  const fit = typeof raw === 'string' && choices !== undefined ? didYouMean(raw, choices) + plugin : `set it to ${key.row.expects}`
   problems.push({ code: 'FT_INVALID_CONFIG', message: `${name}${checked.at}: expected ${key.row.expects}, got ${shown(raw)}`, remedy: fit })
   return undefined
 }

@@ -232,6 +232,12 @@ describe('what is missing or unknown', () => {
 })
 
 describe('names of plugins', () => {
+  it('in a file: the plugin may be what is missing', () => {
+    const file = write('plugin.yaml', 'training:\n  method: lora_of_mine\n')
+    expect(caught(() => load({}, { file })).remedy).to.include('--plugin')
+    expect(caught(() => load({ method: 'lor' })).remedy).to.equal('did you mean "lora"?')
+  })
+
   it('are accepted once they are registered', () => {
     expect(caught(() => load({ method: 'test-only-method' })).code).to.equal('FT_INVALID_CONFIG')
     names.trainers.add('test-only-method')
