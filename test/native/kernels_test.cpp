@@ -143,7 +143,7 @@ TEST(kernels_cross_entropy_matches_float64) {
 
 TEST(kernels_sum_of_products_matches_float64) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    for (const auto& [m, k, n] : {std::array<int64_t, 3>{1, 8, 5}, {24, 2, 64}, {65, 34, 130}, {200, 31, 63}, {130, 576, 65}, {600, 96, 192}}) {
+    for (const auto& [m, k, n] : {std::array<int64_t, 3>{1, 8, 5}, {24, 2, 64}, {65, 34, 130}, {200, 31, 63}, {130, 576, 65}, {600, 96, 192}, {70, 19000, 40}, {40, 66, 700}}) {
       // Strided operands: columns of something wider.
       const at::Tensor x = at::randn({m, k + 3}).to(dtype).narrow(1, 1, k), w = at::randn({n, k + 1}).to(dtype).narrow(1, 0, k);
       const at::Tensor left = at::randn({m, 6}).to(dtype), right = at::randn({6, n}).to(dtype);
@@ -155,6 +155,23 @@ TEST(kernels_sum_of_products_matches_float64) {
                            at::mm(wide(x), wide(w).t()) + at::mm(wide(left), wide(right)) + wide(bias) + wide(residual)) < tolerance);
       const at::Tensor dy = at::randn({m, n}).to(dtype);
       if (n % 2 == 0) EXPECT(RelativeError(kernels::SumOfProducts({{dy, w, true}}, {}, {}), at::mm(wide(dy), wide(w))) < tolerance);
+    }
+  }
+}
+
+TEST(kernels_outer_product_matches_float64) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (const auto& [tokens, n, k] : {std::array<int64_t, 3>{1, 8, 5}, {32, 16, 64}, {65, 70, 33}, {513, 20, 130}, {600, 600, 65}}) {
+      const at::Tensor dy = at::randn({tokens, n + 2}).to(dtype).narrow(1, 1, n), x = at::randn({tokens, k + 3}).to(dtype).narrow(1, 0, k);
+      const at::Tensor expected = at::mm(dy.t().to(at::kDouble), x.to(at::kDouble));
+      at::Tensor grad = at::ones({n, k}).to(dtype), wide = at::ones({n, k}), turned = at::ones({k, n});
+      kernels::AddOuterProduct(grad, dy, x, 1.0);
+      EXPECT(RelativeError(grad, expected + 1) < (dtype == at::kFloat ? 1e-5 : 1e-2));
+      kernels::AddOuterProduct(wide, dy, x, 0.5);
+      EXPECT(RelativeError(wide, expected * 0.5 + 1) < (dtype == at::kFloat ? 1e-5 : tokens < 32 ? 1e-2 : 1e-4));
+      at::Tensor view = turned.t();
+      kernels::AddOuterProduct(view, dy, x, 0.5);
+      EXPECT(RelativeError(turned, wide.t()) < (tokens < 32 ? 1e-2 : 1e-5));
     }
   }
 }
@@ -179,7 +196,7 @@ TEST(kernels_adamw_matches_composite) {
   }
   const at::Tensor x = at::randn({50001}).to(at::kBFloat16);
   const double squares = x.to(at::kDouble).square().sum().item<double>();
-  EXPECT_CLOSE(kernels::SumOfSquares(x) / squares, 1.0, 1e-6);
+  EXPECT_CLOSE(kernels::SumOfSquares(x) / squares, 1.0, 1e-5);
   EXPECT_CLOSE(kernels::composite::SumOfSquares(x) / squares, 1.0, 1e-5);
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/kernels/dropout.h"
+#include "core/kernels/linear.h"
 
 namespace ft {
 namespace {
@@ -24,37 +25,47 @@ class LoraSite : public LinearAdapter {
   };
   at::Tensor a, a_grad;  // [sum of r, in]: compute dtype, fp32
   std::vector<Part> parts;
+  int64_t group_out = 0;
   double dropout = 0.0;
   uint32_t site = 0;
 
-  std::vector<at::Tensor> Forward(const at::Tensor& x, at::Tensor& y, const TokenKeys& keys, const ForwardContext& context) override {
-    const bool drop = dropout > 0 && context.training;
-    const at::Tensor input = drop ? kernels::Dropout(x, dropout, {context.seed, context.step, site}, keys.row_keys, keys.positions) : x;
-    const at::Tensor xa = at::mm(input, a.t());  // [tokens, sum of r]
-    for (const Part& part : parts) {
-      y.narrow(1, part.begin, part.out_features).addmm_(xa.narrow(1, part.rank_begin, part.r), part.b.t(), 1.0, part.scale);
-    }
-    return {xa};
+  kernels::ProductTerm Forward(const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved) override {
+    const at::Tensor input = context.training ? Dropped(x, {context.seed, context.step, site}, keys) : x;
+    const at::Tensor xa = kernels::SumOfProducts({{input, a}}, {}, {});  // [tokens, sum of r]
+    if (saved != nullptr) saved->push_back(xa);
+    return {xa, ScaledB()};
   }
 
-  void Backward(const at::Tensor& x, const at::Tensor& dy, at::Tensor& dx, const std::vector<at::Tensor>& saved, const TokenKeys& keys,
-                uint64_t seed, uint64_t step) override {
+  InputGradient Backward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const TokenKeys& keys, uint64_t seed,
+                         uint64_t step, bool need_dx) override {
     const at::Tensor& xa = saved.at(0);
-    at::Tensor dxa = at::empty_like(xa);
-    for (const Part& part : parts) {
-      const at::Tensor dyi = dy.narrow(1, part.begin, part.out_features);
-      dxa.narrow(1, part.rank_begin, part.r).copy_(at::mm(dyi, part.b).mul_(part.scale));
-      part.b_grad.add_(at::mm(dyi.t(), xa.narrow(1, part.rank_begin, part.r)), part.scale);
-    }
     const kernels::DropoutKey key{seed, step, site};
-    const at::Tensor input = dropout > 0 ? kernels::Dropout(x, dropout, key, keys.row_keys, keys.positions) : x;
-    a_grad.add_(at::mm(dxa.t(), input));
-    if (!dx.defined()) return;
-    if (dropout > 0) {
-      dx.add_(kernels::Dropout(at::mm(dxa, a), dropout, key, keys.row_keys, keys.positions));
-    } else {
-      dx.addmm_(dxa, a);
+    const at::Tensor dxa = kernels::SumOfProducts({{dy, ScaledB(), /*by_rows=*/true}}, {}, {});
+    for (Part& part : parts) {
+      at::Tensor grad = part.b_grad.t();  // [r, out]: the narrow operand first
+      kernels::AddOuterProduct(grad, xa.narrow(1, part.rank_begin, part.r), dy.narrow(1, part.begin, part.out_features), part.scale);
     }
+    kernels::AddOuterProduct(a_grad, dxa, Dropped(x, key, keys), 1.0);
+    if (!need_dx) return {};
+    if (dropout == 0) return {kernels::ProductTerm{dxa, a, /*by_rows=*/true}, {}};
+    return {std::nullopt, Dropped(kernels::SumOfProducts({{dxa, a, /*by_rows=*/true}}, {}, {}), key, keys)};
+  }
+
+ private:
+  at::Tensor Dropped(const at::Tensor& x, const kernels::DropoutKey& key, const TokenKeys& keys) const {
+    return dropout > 0 ? kernels::Dropout(x, dropout, key, keys.row_keys, keys.positions) : x;
+  }
+
+  // Every part's B times its scale, in one matrix [out of the group, sum of r] with zeros where parts do not meet.
+  at::Tensor ScaledB() const {
+    const int64_t out = group_out, rank = a.size(0);
+    if (parts.size() == 1 && parts[0].out_features == out) return parts[0].scale == 1.0 ? parts[0].b : parts[0].b * parts[0].scale;
+    at::Tensor all = at::zeros({out, rank}, a.options());
+    for (const Part& part : parts) {
+      at::Tensor place = all.narrow(0, part.begin, part.out_features).narrow(1, part.rank_begin, part.r);
+      at::mul_out(place, part.b, at::scalar_tensor(part.scale, at::kDouble));
+    }
+    return all;
   }
 };
 
@@ -160,6 +171,7 @@ std::unique_ptr<LoraSite> MakeSite(const Planned& planned, const AdapterOptions&
     return flat.narrow(0, offset, rows * columns).view({rows, columns});
   };
   auto site = std::make_unique<LoraSite>();
+  site->group_out = planned.group->out_features();
   site->dropout = options.dropout;
   site->site = planned.site;
   site->a = view(block.compute, planned.a_offset, planned.rank, in);

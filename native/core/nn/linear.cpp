@@ -36,8 +36,7 @@ class GroupFunction : public torch::autograd::Function<GroupFunction> {
     const at::Tensor x = transform ? transform->Apply(u, aux) : u;
     std::vector<at::Tensor> saved;
     const TokenKeys keys = KeysOf(*context);
-    at::Tensor y = group->Product(x, keys, *context, &saved);
-    if (residual) y.add_(*residual);
+    const at::Tensor y = group->Product(x, residual.value_or(at::Tensor()), keys, *context, &saved);
     variable_list keep = {u, aux, keys.row_keys, keys.positions};
     keep.insert(keep.end(), saved.begin(), saved.end());
     ctx->save_for_backward(keep);
@@ -76,28 +75,26 @@ at::Tensor LinearGroup::Forward(const at::Tensor& u, const InputTransform* trans
     return GroupFunction::apply(u, IfDefined(residual), anchored ? IfDefined(context.anchor) : std::nullopt, this, transform, &context);
   }
   at::Tensor aux;
-  at::Tensor y = Product(transform ? transform->Apply(u, aux) : u, KeysOf(context), context, nullptr);
-  if (residual.defined()) y.add_(residual);
-  return y;
+  return Product(transform ? transform->Apply(u, aux) : u, residual, KeysOf(context), context, nullptr);
 }
 
-at::Tensor LinearGroup::Product(const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved) {
-  at::Tensor y = bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
-  if (adapter != nullptr) {
-    std::vector<at::Tensor> kept = adapter->Forward(x, y, keys, context);
-    if (saved != nullptr) *saved = std::move(kept);
-  }
-  return y;
+at::Tensor LinearGroup::Product(const at::Tensor& x, const at::Tensor& residual, const TokenKeys& keys, const ForwardContext& context,
+                                std::vector<at::Tensor>* saved) {
+  std::vector<kernels::ProductTerm> terms = {{x, weight}};
+  if (adapter != nullptr) terms.push_back(adapter->Forward(x, keys, context, saved));
+  return kernels::SumOfProducts(terms, bias, residual);
 }
 
 at::Tensor LinearGroup::ProductBackward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved,
                                         const TokenKeys& keys, uint64_t seed, uint64_t step, bool need_dx) {
-  at::Tensor dx;
-  if (need_dx) dx = at::mm(dy, weight);
-  if (adapter != nullptr) adapter->Backward(x, dy, dx, saved, keys, seed, step);
-  if (weight_grad.defined()) weight_grad.addmm_(dy.t(), x);
+  LinearAdapter::InputGradient added;
+  if (adapter != nullptr) added = adapter->Backward(x, dy, saved, keys, seed, step, need_dx);
+  if (weight_grad.defined()) kernels::AddOuterProduct(weight_grad, dy, x, 1.0);
   if (bias_grad.defined()) bias_grad.add_(dy.sum(0));
-  return dx;
+  if (!need_dx) return {};
+  std::vector<kernels::ProductTerm> terms = {{dy, weight, /*by_rows=*/true}};
+  if (added.term) terms.push_back(*added.term);
+  return kernels::SumOfProducts(terms, {}, added.addend);
 }
 
 }  // namespace ft

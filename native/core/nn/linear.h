@@ -6,9 +6,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/kernels/linear.h"
 #include "core/nn/context.h"
 #include "core/nn/input_transform.h"
 #include "core/nn/parameter.h"
@@ -31,12 +33,18 @@ struct TokenKeys {
 class LinearAdapter {
  public:
   virtual ~LinearAdapter() = default;
-  /// y += change(x). x [tokens, in], y [tokens, out of the group], both compute dtype.
-  /// Returns tensors its Backward wants saved (may be empty).
-  virtual std::vector<at::Tensor> Forward(const at::Tensor& x, at::Tensor& y, const TokenKeys& keys, const ForwardContext& context) = 0;
-  /// Adds its parameter gradients to their blocks; adds to dx unless dx is undefined.
-  virtual void Backward(const at::Tensor& x, const at::Tensor& dy, at::Tensor& dx, const std::vector<at::Tensor>& saved,
-                        const TokenKeys& keys, uint64_t seed, uint64_t step) = 0;
+  /// What the adapter adds to the output for x [tokens, in], as a product that joins the group's own. `saved` (or null)
+  /// receives what Backward wants.
+  virtual kernels::ProductTerm Forward(const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved) = 0;
+
+  /// What the adapter adds to dx; both parts may be absent.
+  struct InputGradient {
+    std::optional<kernels::ProductTerm> term;
+    at::Tensor addend;  // [tokens, in]
+  };
+  /// Adds its parameter gradients to their blocks.
+  virtual InputGradient Backward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const TokenKeys& keys, uint64_t seed,
+                                 uint64_t step, bool need_dx) = 0;
 };
 
 struct LinearGroup {
@@ -54,8 +62,8 @@ struct LinearGroup {
   /// graph keeps u, not transform(u). transform may be null.
   at::Tensor Forward(const at::Tensor& u, const InputTransform* transform, const at::Tensor& residual, const ForwardContext& context);
 
-  /// The product without autograd, for callers that write their own backward (the loss head).
-  at::Tensor Product(const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved);
+  /// The product without autograd, for callers that write their own backward (the loss head). residual may be undefined.
+  at::Tensor Product(const at::Tensor& x, const at::Tensor& residual, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved);
   /// Backward of Product: adds parameter gradients, returns dx, or undefined unless `need_dx`.
   at::Tensor ProductBackward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved,
                              const TokenKeys& keys, uint64_t seed, uint64_t step, bool need_dx);

@@ -15,8 +15,13 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// The logits of a chunk stay near 32 MB in bf16: enough rows for the products to run at full rate.
-int64_t ChunkRows(int64_t vocab_size) { return std::clamp<int64_t>((16 << 20) / std::max<int64_t>(vocab_size, 1), 64, 4096); }
+// Rows of logits made at a time. Each chunk reads the whole head twice, so that a large head wants large chunks; a chunk
+// takes at most twice the head's memory and 320 MB.
+int64_t ChunkRows(const LinearGroup& head) {
+  const int64_t row_bytes = std::max<int64_t>(head.out_features() * static_cast<int64_t>(head.weight.element_size()), 1);
+  const int64_t bytes = std::clamp<int64_t>(2 * head.weight.numel() * static_cast<int64_t>(head.weight.element_size()), 64 << 20, 320 << 20);
+  return std::clamp<int64_t>(bytes / row_bytes, 64, 4096);
+}
 
 // The supervised rows of a batch with what their products are keyed by.
 struct Supervised {
@@ -40,7 +45,7 @@ struct Chunk {
 
 Chunk MakeChunk(const at::Tensor& x, const Supervised& rows, int64_t begin, int64_t count, LinearGroup& head, const ForwardContext& context) {
   Chunk chunk{begin, count, x.narrow(0, begin, count), rows.targets.narrow(0, begin, count), {}, {}};
-  chunk.logits = head.Product(chunk.x, rows.KeysOf(begin, count), context, &chunk.saved);
+  chunk.logits = head.Product(chunk.x, {}, rows.KeysOf(begin, count), context, &chunk.saved);
   return chunk;
 }
 
@@ -76,7 +81,7 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
     const bool need_dx = need_dhidden || norm.trainable();
     *token_loss = at::empty({batch.supervised}, hidden.options().dtype(at::kFloat));
     at::Tensor dx = need_dx ? at::empty_like(input.x) : at::Tensor();
-    const int64_t step_rows = ChunkRows(head.out_features());
+    const int64_t step_rows = ChunkRows(head);
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       ThrowIfCancelled(context->cancel);
       const int64_t count = std::min(step_rows, batch.supervised - begin);
@@ -110,7 +115,7 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
     const HeadInput input(hidden, batch.loss_source, decoder.norm());
     const Supervised rows = Supervised::Of(batch);
     at::Tensor values = at::empty({batch.supervised}, hidden.options().dtype(at::kFloat));
-    const int64_t step_rows = ChunkRows(decoder.lm_head().out_features());
+    const int64_t step_rows = ChunkRows(decoder.lm_head());
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       ThrowIfCancelled(context.cancel);
       const int64_t count = std::min(step_rows, batch.supervised - begin);
@@ -129,7 +134,7 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
     const Supervised rows = Supervised::Of(batch);
     const bool need_dhidden = ctx->needs_input_grad(0), need_dx = need_dhidden || decoder.norm().trainable();
     at::Tensor dx = need_dx ? at::empty_like(input.x) : at::Tensor();
-    const int64_t step_rows = ChunkRows(decoder.lm_head().out_features());
+    const int64_t step_rows = ChunkRows(decoder.lm_head());
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       const int64_t count = std::min(step_rows, batch.supervised - begin);
       Chunk chunk = MakeChunk(input.x, rows, begin, count, decoder.lm_head(), context);
@@ -169,7 +174,7 @@ at::Tensor LinearLogProbs(const at::Tensor& hidden, Decoder& decoder, const Forw
 at::Tensor Logits(const at::Tensor& hidden, Decoder& decoder, const ForwardContext& context) {
   at::Tensor rstd;
   const at::Tensor x = decoder.norm().Apply(hidden, rstd);
-  return decoder.lm_head().Product(x, {context.batch->row_keys, context.batch->positions}, context, nullptr).to(at::kFloat);
+  return decoder.lm_head().Product(x, {}, {context.batch->row_keys, context.batch->positions}, context, nullptr).to(at::kFloat);
 }
 
 }  // namespace ft

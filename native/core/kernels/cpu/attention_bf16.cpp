@@ -127,7 +127,8 @@ void AttendChunk(const Plan& plan, const PackedKeys& packed, const TileTask& tas
   const int64_t stride = kChunkTiles * kTile, columns = (end_tile - begin_tile) * kTile, first_query = task.tile * kTile;
   const int64_t kv_head = task.head / plan.group;
   for (int64_t j = begin_tile; j < end_tile; ++j) {
-    Multiply(kTile, kTile, plan.width, s.q, plan.width, packed.Key(plan, task.row, j, kv_head), s.scores + (j - begin_tile) * kTile, stride, false);
+    Multiply(kTile, kTile, plan.width, s.q, plan.width, packed.Key(plan, task.row, j, kv_head), kTile,
+             s.scores + (j - begin_tile) * kTile, stride, false);
   }
   for (int64_t r = 0; r < kTile; ++r) {
     const int64_t query = first_query + r, key = begin_tile * kTile;
@@ -137,7 +138,7 @@ void AttendChunk(const Plan& plan, const PackedKeys& packed, const TileTask& tas
     if (!first && correction != 1.0f) plan.tiles.scale_row(s.out + r * plan.width, plan.width, correction);
   }
   for (int64_t j = begin_tile; j < end_tile; ++j) {
-    Multiply(kTile, plan.width, kTile, s.p + (j - begin_tile) * kTile, stride, packed.Value(plan, task.row, j, kv_head), s.out, plan.width,
+    Multiply(kTile, plan.width, kTile, s.p + (j - begin_tile) * kTile, stride, packed.Value(plan, task.row, j, kv_head), plan.width, s.out, plan.width,
              !first || j > begin_tile);
   }
 }
@@ -185,13 +186,13 @@ void LoadQueries(const Plan& plan, const BackwardInput& in, int64_t row, int64_t
 // One pair of tiles: scores again, then what they add to dq, dk and dv. dk, dv fp32 [kTile, width].
 void BackwardTile(const Plan& plan, int64_t query_tile, int64_t key_tile, const BackwardScratch& s, bool first_dq, float* dk, float* dv) {
   const int64_t width = plan.width, at = key_tile * plan.TileSize(), distance = (query_tile - key_tile) * kTile;
-  Multiply(kTile, kTile, width, s.k_rows + at, width, s.q_cols, s.scores, kTile, false);
-  Multiply(kTile, kTile, width, s.v_rows + at, width, s.dout_cols, s.dp, kTile, false);
+  Multiply(kTile, kTile, width, s.k_rows + at, width, s.q_cols, kTile, s.scores, kTile, false);
+  Multiply(kTile, kTile, width, s.v_rows + at, width, s.dout_cols, kTile, s.dp, kTile, false);
   const cpu::TileBand band{plan.window > 0 ? distance - plan.window + 1 : -2 * kTile, distance};
   plan.tiles.softmax_backward(s.scores, s.dp, s.lse, s.delta, band, plan.score, s.p, s.ds, s.ds_pairs);
-  Multiply(kTile, width, kTile, s.p, kTile, s.dout_pairs, dv, width, true);
-  Multiply(kTile, width, kTile, s.ds, kTile, s.q_pairs, dk, width, true);
-  Multiply(width, kTile, kTile, s.k_columns + at, kTile, s.ds_pairs, s.dq, kTile, !first_dq);
+  Multiply(kTile, width, kTile, s.p, kTile, s.dout_pairs, width, dv, width, true);
+  Multiply(kTile, width, kTile, s.ds, kTile, s.q_pairs, width, dk, width, true);
+  Multiply(width, kTile, kTile, s.k_columns + at, kTile, s.ds_pairs, kTile, s.dq, kTile, !first_dq);
 }
 
 // All query tiles of one row and heads [begin, end) of one group. dk, dv: fp32, the row's tiles, cleared here.
@@ -203,7 +204,7 @@ void BackwardRow(const Plan& plan, const BackwardInput& in, int64_t row, int64_t
   for (int64_t j = 0; j < tiles; ++j) {
     plan.CopyTile(in.k, row, j, kv_head, s.k_rows + j * size);
     plan.CopyTile(in.v, row, j, kv_head, s.v_rows + j * size);
-    plan.tiles.transpose(s.k_rows + j * size, plan.width, s.k_columns + j * size);
+    plan.tiles.transpose(s.k_rows + j * size, plan.width, s.k_columns + j * size, kTile);
   }
   for (int64_t head = begin_head; head < end_head; ++head) {
     for (int64_t i = 0; i < tiles; ++i) {

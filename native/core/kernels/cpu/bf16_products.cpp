@@ -11,7 +11,7 @@ bool TryOne() {
   alignas(64) uint16_t zeros[32 * 32] = {};
   alignas(64) float out[16 * 16];
   try {
-    Multiply(16, 16, 32, zeros, 32, zeros, out, 16, false);
+    Multiply(16, 16, 32, zeros, 32, zeros, 16, out, 16, false);
     at::native::cpublas::brgemm_release();
     return true;
   } catch (const c10::Error&) {  // oneDNN off, or told to use less than this CPU has

@@ -15,10 +15,11 @@ namespace ft::kernels::cpu {
 /// True when this CPU and build run them.
 bool HasBf16Products();
 
-/// c [m, n] fp32 (+)= a [m, k] · b, b as pairs (bf16_tiles.h) of n columns; k even. Strides in values. Each combination of
-/// sizes is compiled once a thread: callers keep to few.
-inline void Multiply(int64_t m, int64_t n, int64_t k, const uint16_t* a, int64_t a_stride, const uint16_t* b, float* c, int64_t c_stride, bool add) {
-  at::native::cpublas::brgemm(m, n, k, a_stride, n, c_stride, add, reinterpret_cast<const at::BFloat16*>(a),
+/// c [m, n] fp32 (+)= a [m, k] · b, b as pairs (bf16_tiles.h), rows of words b_stride apart; k even. Strides in values, b's in
+/// words. Each combination of sizes and strides is compiled once a thread: callers keep to few.
+inline void Multiply(int64_t m, int64_t n, int64_t k, const uint16_t* a, int64_t a_stride, const uint16_t* b, int64_t b_stride, float* c,
+                     int64_t c_stride, bool add) {
+  at::native::cpublas::brgemm(m, n, k, a_stride, b_stride, c_stride, add, reinterpret_cast<const at::BFloat16*>(a),
                               reinterpret_cast<const at::BFloat16*>(b), c);
 }
 

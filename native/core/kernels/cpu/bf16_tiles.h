@@ -31,14 +31,17 @@ struct Bf16Tiles {
   /// out = c + residual + bias, in bf16: rows × columns of c [.., kTile] fp32. residual (row stride as out's) and bias may be null.
   void (*store_tile)(const float* c, int64_t rows, int64_t columns, const uint16_t* residual, const uint16_t* bias, uint16_t* out, int64_t stride);
 
+  /// out += c · scale, both fp32: rows × columns of c [.., kTile]; element (r, i) of out lies at r · row_stride + i · column_stride.
+  void (*add_tile)(const float* c, int64_t rows, int64_t columns, float scale, float* out, int64_t row_stride, int64_t column_stride);
+
   /// Copies `rows` rows of n values (row stride `stride`) to [kTile, width]; what is missing becomes 0. width >= n.
   void (*copy_rows)(const uint16_t* x, int64_t stride, int64_t rows, int64_t n, int64_t width, uint16_t* out);
   /// x [kTile, width] -> pairs over tokens: words [kTile / 2, width].
   void (*pair_rows)(const uint16_t* x, int64_t width, uint16_t* out);
   /// x [kTile, width] -> xᵀ as pairs over its columns: words [width / 2, kTile].
   void (*pair_columns)(const uint16_t* x, int64_t width, uint16_t* out);
-  /// x [kTile, width] -> xᵀ [width, kTile].
-  void (*transpose)(const uint16_t* x, int64_t width, uint16_t* out);
+  /// x [kTile, width] -> xᵀ [width, kTile], rows of the result `stride` apart. width a multiple of 32.
+  void (*transpose)(const uint16_t* x, int64_t width, uint16_t* out, int64_t stride);
 
   /// One query row against `tiles` tiles of keys. scores [tiles · kTile] raw products; visible are [begin, end).
   /// Updates the running maximum and sum, writes e^(score − maximum) as bf16 (0 where unseen) and returns what earlier

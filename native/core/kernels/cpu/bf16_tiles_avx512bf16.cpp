@@ -114,6 +114,24 @@ void StoreTile(const float* c, int64_t rows, int64_t columns, const uint16_t* re
   }
 }
 
+void AddTile(const float* c, int64_t rows, int64_t columns, float scale, float* out, int64_t row_stride, int64_t column_stride) {
+  const __m512 f = _mm512_set1_ps(scale);
+  for (int64_t r = 0; r < rows; ++r) {
+    float* to = out + r * row_stride;
+    for (int64_t i = 0; i < columns; i += kLanes) {
+      const __mmask16 lanes = FirstLanes(columns - i);
+      const __m512 x = _mm512_load_ps(c + r * kTile + i);
+      if (column_stride == 1) {
+        _mm512_mask_storeu_ps(to + i, lanes, _mm512_fmadd_ps(x, f, _mm512_maskz_loadu_ps(lanes, to + i)));
+        continue;
+      }
+      alignas(64) float values[kLanes];
+      _mm512_store_ps(values, _mm512_mul_ps(x, f));
+      for (int64_t l = 0; l < kLanes && i + l < columns; ++l) to[(i + l) * column_stride] += values[l];
+    }
+  }
+}
+
 void CopyRows(const uint16_t* x, int64_t stride, int64_t rows, int64_t n, int64_t width, uint16_t* out) {
   for (int64_t r = 0; r < rows; ++r) {
     std::memcpy(out + r * width, x + r * stride, static_cast<size_t>(n) * 2);
@@ -142,7 +160,7 @@ void PairColumns(const uint16_t* x, int64_t width, uint16_t* out) {
   }
 }
 
-void Transpose(const uint16_t* x, int64_t width, uint16_t* out) {
+void Transpose(const uint16_t* x, int64_t width, uint16_t* out, int64_t stride) {
   alignas(64) uint32_t words[kLanes * kTile];  // 32 columns at a time: words [16, kTile]
   for (int64_t c = 0; c < width; c += 2 * kLanes) {
     for (int64_t r = 0; r < kTile; r += kLanes) {
@@ -151,8 +169,8 @@ void Transpose(const uint16_t* x, int64_t width, uint16_t* out) {
     for (int64_t i = 0; i < kLanes; ++i) {
       for (int64_t r = 0; r < kTile; r += kLanes) {
         const __m512i pair = _mm512_load_si512(words + i * kTile + r);
-        Store16(out + (c + 2 * i) * kTile + r, _mm512_cvtepi32_epi16(pair));
-        Store16(out + (c + 2 * i + 1) * kTile + r, _mm512_cvtepi32_epi16(_mm512_srli_epi32(pair, 16)));
+        Store16(out + (c + 2 * i) * stride + r, _mm512_cvtepi32_epi16(pair));
+        Store16(out + (c + 2 * i + 1) * stride + r, _mm512_cvtepi32_epi16(_mm512_srli_epi32(pair, 16)));
       }
     }
   }
@@ -290,8 +308,8 @@ void StoreTransposed(const float* x, int64_t rows, int64_t n, uint16_t* out, int
 }  // namespace
 
 const Bf16Tiles& Bf16TilesAvx512() {
-  static constexpr Bf16Tiles kTiles = {PackColumns, PackRows,  StoreTile, CopyRows, PairRows, PairColumns,     Transpose,
-                                            SoftmaxRow,  ScaleRow,  StoreRow,  DotRow,   SoftmaxBackward, StoreTransposed};
+  static constexpr Bf16Tiles kTiles = {PackColumns, PackRows,  StoreTile, AddTile, CopyRows, PairRows, PairColumns,
+                                       Transpose,   SoftmaxRow, ScaleRow, StoreRow, DotRow, SoftmaxBackward, StoreTransposed};
   return kTiles;
 }
 

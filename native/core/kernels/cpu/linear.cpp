@@ -5,6 +5,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "core/kernels/cpu/bf16_products.h"
 #include "core/kernels/cpu/bf16_tiles.h"
@@ -23,6 +25,7 @@ constexpr int64_t kPackedBytes = 8 << 20;   // of weights in their packed form a
 constexpr int64_t kTaskRows = 512;          // of x in one task
 constexpr int64_t kPanelBytes = 384 << 10;  // of packed weights that one task reuses: stays in a core's cache
 constexpr int64_t kDepth = 2048;            // of k in one product
+constexpr int64_t kGroupBytes = 1 << 20;    // of one packed tile, before more of k waits for another turn
 constexpr int64_t kFewRows = 24;            // below, packing would cost more than the product
 
 int64_t Blocks(int64_t n, int64_t block) { return (n + block - 1) / block; }
@@ -44,28 +47,104 @@ struct Term {
   bool by_rows;
   explicit Term(const ProductTerm& term)
       : x(Data<uint16_t>(term.x)), w(Data<uint16_t>(term.w)), x_stride(term.x.stride(0)), w_stride(term.w.stride(0)), k(term.x.size(1)), by_rows(term.by_rows) {}
-  int64_t PackedSize() const { return k * kTile; }
+};
+
+// A stretch of k in one term.
+struct DepthBlock {
+  const Term* term;
+  int64_t begin, depth;
+  int64_t packed;  // where its weights start in a packed tile
+
   void Pack(const Bf16Tiles& tiles, int64_t column, int64_t columns, uint16_t* out) const {
-    if (by_rows) {
-      tiles.pack_rows(w + column, w_stride, k, columns, out);
+    if (term->by_rows) {
+      tiles.pack_rows(term->w + begin * term->w_stride + column, term->w_stride, depth, columns, out + packed);
     } else {
-      tiles.pack_columns(w + column * w_stride, w_stride, columns, k, out);
+      tiles.pack_columns(term->w + column * term->w_stride + begin, term->w_stride, columns, depth, out + packed);
     }
   }
 };
 
+// Depth blocks whose packed tiles are worked on together.
+struct DepthGroup {
+  std::vector<DepthBlock> blocks;
+  int64_t tile_size = 0;  // values of one packed tile
+};
+
+std::vector<DepthGroup> DepthGroupsOf(const std::vector<Term>& terms) {
+  std::vector<DepthGroup> groups(1);
+  for (const Term& term : terms) {
+    for (int64_t begin = 0; begin < term.k; begin += kDepth) {
+      if (groups.back().tile_size * 2 >= kGroupBytes) groups.emplace_back();
+      DepthGroup& group = groups.back();
+      const int64_t depth = std::min(kDepth, term.k - begin);
+      group.blocks.push_back({&term, begin, depth, group.tile_size});
+      group.tile_size += depth * kTile;
+    }
+  }
+  return groups;
+}
+
 struct Output {
   uint16_t* y;
+  int64_t stride;
   const uint16_t *residual, *bias;  // or null
   int64_t rows, columns;
+  bool transposed;  // y [columns, rows]
+
+  void Store(const Bf16Tiles& tiles, const float* c, int64_t row, int64_t column) const {
+    const int64_t count = std::min(kTile, rows - row), width = std::min(kTile, columns - column);
+    if (transposed) {
+      tiles.store_transposed(c, width, count, y + column * stride + row, stride);
+      return;
+    }
+    const int64_t at = row * stride + column;
+    tiles.store_tile(c, count, width, residual == nullptr ? nullptr : residual + at, bias == nullptr ? nullptr : bias + column, y + at, stride);
+  }
 };
+
+// Sums that wait for more groups: fp32 [tile, padded row, kTile]. Without them a task's own scratch serves.
+struct Sums {
+  float* data = nullptr;
+  int64_t padded_rows = 0;
+  bool first = true, last = true;  // group
+};
+
+struct Slice {
+  int64_t first_tile, tiles;
+  uint16_t* packed;
+};
+
+void PackSlice(const Bf16Tiles& tiles, const DepthGroup& group, const Output& out, const Slice& slice) {
+  std::vector<std::pair<int64_t, const DepthBlock*>> tasks;
+  for (int64_t tile = 0; tile < slice.tiles; ++tile) {
+    for (const DepthBlock& block : group.blocks) tasks.emplace_back(tile, &block);
+  }
+  RunTasks(tasks, 0, [&](const std::pair<int64_t, const DepthBlock*>& task, char*) {
+    const int64_t column = (slice.first_tile + task.first) * kTile;
+    task.second->Pack(tiles, column, std::min(kTile, out.columns - column), slice.packed + task.first * group.tile_size);
+  });
+}
 
 struct PanelTask {
-  int64_t first_tile, tiles, first_row, rows;  // tiles counted inside the slice
+  int64_t first_tile, end_tile;  // inside the slice
+  int64_t first_row, end_row;
 };
 
+std::vector<PanelTask> PanelsOf(const Slice& slice, const DepthGroup& group, int64_t rows) {
+  const int64_t row_blocks = Blocks(rows, kTaskRows), wanted = 4 * at::get_num_threads();
+  const int64_t fits = std::clamp<int64_t>(kPanelBytes / (group.tile_size * 2), 1, 8);
+  const int64_t panel = std::clamp<int64_t>(slice.tiles * row_blocks / wanted, 1, fits);
+  std::vector<PanelTask> tasks;
+  for (int64_t row = 0; row < rows; row += kTaskRows) {
+    for (int64_t tile = 0; tile < slice.tiles; tile += panel) {
+      tasks.push_back({tile, std::min(tile + panel, slice.tiles), row, std::min(row + kTaskRows, rows)});
+    }
+  }
+  return tasks;
+}
+
 struct RowScratch {
-  float* c;     // kTaskRows × kTile, or one tile where nothing has to wait
+  float* c;     // kTaskRows × kTile
   uint16_t* x;  // a last block of fewer than kTile rows
   int64_t bytes;
   explicit RowScratch(char* base) {
@@ -76,28 +155,9 @@ struct RowScratch {
   }
 };
 
-// A stretch of k in one term.
-struct DepthBlock {
-  const Term* term;
-  int64_t begin, depth;
-  int64_t packed;  // where its weights start in a packed tile
-};
-
-std::vector<DepthBlock> DepthBlocksOf(const std::vector<Term>& terms) {
-  std::vector<DepthBlock> blocks;
-  int64_t packed = 0;
-  for (const Term& term : terms) {
-    for (int64_t begin = 0; begin < term.k; begin += kDepth) {
-      const int64_t depth = std::min(kDepth, term.k - begin);
-      blocks.push_back({&term, begin, depth, packed});
-      packed += depth * kTile;
-    }
-  }
-  return blocks;
-}
-
-// c [kTile, kTile] (+)= rows [row, row + rows) of x times one block of packed weights; every product has kTile rows.
-void MultiplyBlock(const Bf16Tiles& tiles, const DepthBlock& block, int64_t row, int64_t rows, const uint16_t* packed, float* c, bool add, const RowScratch& s) {
+// c [kTile, columns] (+)= rows [row, row + rows) of x times one block of packed weights; every product has kTile rows.
+void MultiplyBlock(const Bf16Tiles& tiles, const DepthBlock& block, int64_t row, int64_t rows, int64_t columns, const uint16_t* packed, float* c, bool add,
+                   const RowScratch& s) {
   const Term& term = *block.term;
   const uint16_t* left = term.x + row * term.x_stride + block.begin;
   int64_t stride = term.x_stride;
@@ -105,74 +165,65 @@ void MultiplyBlock(const Bf16Tiles& tiles, const DepthBlock& block, int64_t row,
     tiles.copy_rows(left, stride, rows, block.depth, block.depth, s.x);
     left = s.x, stride = block.depth;
   }
-  Multiply(kTile, kTile, block.depth, left, stride, packed + block.packed, c, kTile, add);
+  Multiply(kTile, columns, block.depth, left, stride, packed + block.packed, kTile, c, kTile, add);
 }
 
-// The rows of a task times one packed tile of weights. A block of weights stays in a core's cache while it meets all rows.
-void MultiplyTile(const Bf16Tiles& tiles, const std::vector<DepthBlock>& blocks, const Output& out, const PanelTask& task, int64_t column,
-                  const uint16_t* packed, const RowScratch& s) {
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    for (int64_t row = 0; row < task.rows; row += kTile) {
-      MultiplyBlock(tiles, blocks[i], task.first_row + row, std::min(kTile, task.rows - row), packed, s.c + row * kTile, i > 0, s);
+// The rows of a task times one packed tile. A block of weights stays in a core's cache while it meets all rows.
+void MultiplyTile(const Bf16Tiles& tiles, const DepthGroup& group, const Output& out, const Slice& slice, const PanelTask& task, int64_t tile,
+                  const Sums& sums, const RowScratch& s) {
+  const int64_t column = (slice.first_tile + tile) * kTile, computed = Blocks(std::min(kTile, out.columns - column), 16) * 16;
+  float* c = sums.data == nullptr ? s.c : sums.data + (column / kTile * sums.padded_rows + task.first_row) * kTile;
+  const uint16_t* packed = slice.packed + tile * group.tile_size;
+  bool add = !sums.first;
+  for (const DepthBlock& block : group.blocks) {
+    for (int64_t row = task.first_row; row < task.end_row; row += kTile) {
+      MultiplyBlock(tiles, block, row, std::min(kTile, out.rows - row), computed, packed, c + (row - task.first_row) * kTile, add, s);
     }
+    add = true;
   }
-  for (int64_t row = 0; row < task.rows; row += kTile) {
-    const int64_t at = (task.first_row + row) * out.columns + column;
-    tiles.store_tile(s.c + row * kTile, std::min(kTile, task.rows - row), std::min(kTile, out.columns - column),
-                     out.residual == nullptr ? nullptr : out.residual + at, out.bias == nullptr ? nullptr : out.bias + column, out.y + at, out.columns);
-  }
+  if (!sums.last) return;
+  for (int64_t row = task.first_row; row < task.end_row; row += kTile) out.Store(tiles, c + (row - task.first_row) * kTile, row, column);
 }
 
-// Columns [column, column + …) of the result: packs their weights, then multiplies.
-void MultiplySlice(const Bf16Tiles& tiles, const std::vector<Term>& terms, const Output& out, int64_t slice_column, int64_t slice_tiles, uint16_t* packed) {
-  int64_t tile_size = 0;
-  for (const Term& term : terms) tile_size += term.PackedSize();
-  std::vector<int64_t> pack_tasks;
-  for (int64_t tile = 0; tile < slice_tiles; ++tile) pack_tasks.push_back(tile);
-  RunTasks(pack_tasks, 0, [&](int64_t tile, char*) {
-    uint16_t* to = packed + tile * tile_size;
-    const int64_t column = slice_column + tile * kTile;
-    for (const Term& term : terms) {
-      term.Pack(tiles, column, std::min(kTile, out.columns - column), to);
-      to += term.PackedSize();
-    }
-  });
-  const int64_t panel = std::clamp<int64_t>(kPanelBytes / (tile_size * 2), 1, 8);
-  std::vector<PanelTask> tasks;
-  for (int64_t row = 0; row < out.rows; row += kTaskRows) {
-    for (int64_t tile = 0; tile < slice_tiles; tile += panel) {
-      tasks.push_back({tile, std::min(panel, slice_tiles - tile), row, std::min(kTaskRows, out.rows - row)});
+void MultiplyAll(const std::vector<Term>& terms, const Output& out) {
+  const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
+  const std::vector<DepthGroup> groups = DepthGroupsOf(terms);
+  const int64_t all_tiles = Blocks(out.columns, kTile), slice_tiles = std::clamp<int64_t>(kPackedBytes / (groups.front().tile_size * 2), 1, all_tiles);
+  const at::Tensor packed = at::empty({slice_tiles * groups.front().tile_size}, at::kBFloat16);
+  at::Tensor waiting;
+  Sums sums{nullptr, Blocks(out.rows, kTile) * kTile};
+  if (groups.size() > 1) {
+    waiting = at::empty({all_tiles * sums.padded_rows * kTile}, at::kFloat);
+    sums.data = Data<float>(waiting);
+  }
+  for (const DepthGroup& group : groups) {
+    sums.first = &group == &groups.front(), sums.last = &group == &groups.back();
+    for (int64_t tile = 0; tile < all_tiles; tile += slice_tiles) {
+      const Slice slice{tile, std::min(slice_tiles, all_tiles - tile), Data<uint16_t>(packed)};
+      PackSlice(tiles, group, out, slice);
+      RunTasks(PanelsOf(slice, group, out.rows), RowScratch(nullptr).bytes, [&](const PanelTask& task, char* scratch) {
+        const RowScratch s(scratch);
+        for (int64_t i = task.first_tile; i < task.end_tile; ++i) MultiplyTile(tiles, group, out, slice, task, i, sums, s);
+      });
     }
   }
-  const std::vector<DepthBlock> blocks = DepthBlocksOf(terms);
-  RunTasks(tasks, RowScratch(nullptr).bytes, [&](const PanelTask& task, char* scratch) {
-    const RowScratch s(scratch);
-    for (int64_t tile = task.first_tile; tile < task.first_tile + task.tiles; ++tile) {
-      MultiplyTile(tiles, blocks, out, task, slice_column + tile * kTile, packed + tile * tile_size, s);
-    }
-  });
 }
 
 }  // namespace
 
 at::Tensor SumOfProducts(const std::vector<ProductTerm>& inputs, const at::Tensor& bias, const at::Tensor& residual) {
   if (!FitsTiles(inputs)) return composite::SumOfProducts(inputs, bias, residual);
-  const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
-  std::vector<Term> terms;
-  int64_t tile_bytes = 0;
-  for (const ProductTerm& input : inputs) {
-    terms.emplace_back(input);
-    tile_bytes += terms.back().PackedSize() * 2;
+  const ProductTerm& main = inputs.front();
+  const int64_t rows = main.x.size(0), columns = main.by_rows ? main.w.size(1) : main.w.size(0);
+  const at::Tensor y = at::empty({rows, columns}, main.x.options());
+  // Packing is paid for by the rows that meet what was packed: of a lone x and w (the loss head) the shorter one is packed.
+  if (inputs.size() == 1 && !main.by_rows && rows < columns && !bias.defined() && !residual.defined()) {
+    MultiplyAll({Term({main.w, main.x})}, {Data<uint16_t>(y), columns, nullptr, nullptr, columns, rows, /*transposed=*/true});
+    return y;
   }
-  const int64_t columns = inputs.front().by_rows ? inputs.front().w.size(1) : inputs.front().w.size(0);
-  const at::Tensor y = at::empty({inputs.front().x.size(0), columns}, inputs.front().x.options());
   const at::Tensor added = residual.defined() ? residual.contiguous() : residual, shift = bias.defined() ? bias.contiguous() : bias;
-  const Output out{Data<uint16_t>(y), added.defined() ? Data<uint16_t>(added) : nullptr, shift.defined() ? Data<uint16_t>(shift) : nullptr, y.size(0), columns};
-  const int64_t all_tiles = Blocks(columns, kTile), slice = std::clamp<int64_t>(kPackedBytes / tile_bytes, 1, all_tiles);
-  const at::Tensor packed = at::empty({slice * tile_bytes / 2}, y.options());
-  for (int64_t tile = 0; tile < all_tiles; tile += slice) {
-    MultiplySlice(tiles, terms, out, tile * kTile, std::min(slice, all_tiles - tile), Data<uint16_t>(packed));
-  }
+  MultiplyAll({inputs.begin(), inputs.end()}, {Data<uint16_t>(y), columns, added.defined() ? Data<uint16_t>(added) : nullptr,
+                                               shift.defined() ? Data<uint16_t>(shift) : nullptr, rows, columns, /*transposed=*/false});
   return y;
 }
 
