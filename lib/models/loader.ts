@@ -2,6 +2,7 @@
 import { makeError } from '../core/errors/index.js'
 import { loadTokenizer, type TextTokenizer } from '../data/index.js'
 import { native } from '../native/binding.js'
+import { getLogger } from '../utils/logging.js'
 import { withCancel } from './cancel.js'
 import { resolveDevice, resolveDtype, type DtypeOption } from './devices.js'
 import { inspectModel, type ModelInspection } from './inspect.js'
@@ -65,6 +66,7 @@ async function load(options: LoadModelOptions, tokenizer?: TextTokenizer): Promi
   const request = { path: folder, dtype, device, init: options.init ?? 'pretrained', attention: options.attention ?? 'auto', seed: options.seed ?? 42 }
   const handle = await withCancel(options.signal, (cancel) => native().loadModel(request, options.onProgress, cancel))
   const model = new Model(handle, { name: options.name, folder }, tokenizer)
+  warnOfUnused(model)
   if (options.adapter === undefined) return { model }
   try {
     await model.loadAdapter(options.adapter)
@@ -73,6 +75,18 @@ async function load(options: LoadModelOptions, tokenizer?: TextTokenizer): Promi
     handle.dispose()
     throw error
   }
+}
+
+const shownNames = 5
+
+/** A bias or a norm that is left out changes the numbers: nobody should have to find that out from them. */
+function warnOfUnused({ name, info: { unusedTensors, modelType } }: Model): void {
+  const count = unusedTensors.length
+  if (count === 0) return
+  const shown = `${unusedTensors.slice(0, shownNames).join(', ')}${count > shownNames ? ` and ${count - shownNames} more` : ''}`
+  getLogger().warn(`${name}: ${count === 1 ? '1 tensor of the files has' : `${count} tensors of the files have`} no place in a ${modelType} model as its config.json describes it and ${count === 1 ? 'is' : 'are'} not used: ${shown}`, {
+    unused_tensors: count,
+  })
 }
 
 /** The same, as an object that remembers its options. */

@@ -66,6 +66,8 @@ export interface NativeModelInfo {
   weightBytes: number
   /** Every linear module a target pattern can name, in module order, lm_head last when it is untied. */
   linearModules: NativeLinearModule[]
+  /** Tensors of the files that the model has no place for; rotary buffers and a tied head left out. */
+  unusedTensors: string[]
 }
 
 export interface NativeLoadOptions {

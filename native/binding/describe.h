@@ -16,6 +16,7 @@ struct ModelDescription {
   int64_t parameters = 0;
   uint64_t weight_bytes = 0;
   std::vector<LinearModule> linear_modules;  // module order, lm_head last when it is untied
+  std::vector<std::string> unused_tensors;   // of the files: the model has no place for them
 };
 
 ModelDescription Describe(const DecoderSpec& spec, uint64_t weight_bytes);

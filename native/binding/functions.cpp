@@ -69,8 +69,10 @@ struct Inspection {
 Inspection Inspect(const std::string& folder) {
   DecoderSpec spec = ReadDecoderSpec(folder);
   const WeightFolder weights = WeightFolder::Open(folder);
-  spec.tie_word_embeddings = CheckTensors(spec, weights).tie_word_embeddings;
+  CheckedTensors checked = CheckTensors(spec, weights);
+  spec.tie_word_embeddings = checked.tie_word_embeddings;
   Inspection inspection{Describe(spec, weights.total_bytes()), {}};
+  inspection.description.unused_tensors = std::move(checked.unused);
   for (const auto& file : weights.files()) inspection.files.push_back(file->path());
   return inspection;
 }

@@ -159,6 +159,7 @@ LoadedModel Load(const LoadOptions& options, CallContext& context) {
   auto model = Model::Load(options, progress, context.cancel.get());
   LoadedModel loaded;
   loaded.handle.description = Describe(model->spec(), model->WeightBytes());
+  loaded.handle.description.unused_tensors = model->unused_tensors();
   loaded.handle.dtype = DtypeName(model->decoder().dtype());
   loaded.handle.device = model->decoder().device().str();
   if (!model->decoder().device().is_cuda()) loaded.host_bytes = static_cast<int64_t>(model->WeightBytes());

@@ -8,6 +8,7 @@ import {
   createOptimizer, inspectModel, loadModel, loadModelAndTokenizer, mergeAdapter, ModelLoader, readAdapterConfig, TargetModuleDetector,
   type LoadModelOptions, type Model,
 } from '../../lib/models/index.js'
+import { setupLogger } from '../../lib/utils/logging.js'
 import { failsWith, temporaryFolder, tinyConfig } from './support.js'
 
 const fixtures = fileURLToPath(new URL('../fixtures', import.meta.url))
@@ -24,6 +25,18 @@ function folderWithTokenizer(changes: Record<string, unknown> = {}): string {
   fs.writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...tinyConfig, vocab_size: vocabSize, eos_token_id: null, bos_token_id: null, ...changes }))
   fs.rmSync(path.join(folder, 'generation_config.json'), { force: true })
   return folder
+}
+
+/** A safetensors file with tensors of one fp32 value besides its own. */
+function withTensors(bytes: Buffer, names: string[]): Buffer {
+  const end = 8 + Number(bytes.readBigUInt64LE())
+  const header = JSON.parse(bytes.toString('utf8', 8, end)) as Record<string, unknown>
+  const data = bytes.subarray(end)
+  names.forEach((name, i) => (header[name] = { dtype: 'F32', shape: [1], data_offsets: [data.length + 4 * i, data.length + 4 * (i + 1)] }))
+  const text = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(text.length))
+  return Buffer.concat([length, text, data, Buffer.alloc(4 * names.length)])
 }
 
 async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
@@ -294,6 +307,28 @@ describe('Model', () => {
       await failsWith(code, () => loadModel({ ...options, init: 'pretrained', name: saved }))
     }
     await failsWith('FT_MODEL_NOT_FOUND', () => loadModel('./no/such/model'))
+  })
+
+  it('warns of tensors that the model has no place for, and only of those', async () => {
+    const saved = path.join(temporaryFolder(), 'base')
+    await model.save(saved)
+    const weights = path.join(saved, 'model.safetensors')
+    const original = fs.readFileSync(weights)
+    const log = path.join(temporaryFolder(), 'load.log')
+    const warnings = async (tensors: string[]): Promise<string> => {
+      fs.rmSync(log, { force: true })
+      setupLogger({ file: log, level: 'warn', console: false })
+      fs.writeFileSync(weights, withTensors(original, tensors))
+      await (await loadModel({ ...options, init: 'pretrained', name: saved })).dispose()
+      return fs.readFileSync(log, 'utf8')
+    }
+    expect(await warnings(['model.layers.0.self_attn.rotary_emb.inv_freq'])).to.equal('')
+    const bias = 'model.layers.0.self_attn.q_proj.bias'
+    expect(await warnings([bias])).to.include(`1 tensor of the files has no place in a llama model`).and.include(bias)
+    expect((await inspectModel(saved)).unusedTensors).to.deep.equal([bias])
+    const many = Array.from({ length: 8 }, (_, i) => `model.layers.${i}.extra.weight`)
+    expect(await warnings(many)).to.include('model.layers.4.extra.weight and 3 more').and.not.include('model.layers.5.extra.weight')
+    setupLogger({ level: 'error', console: false })
   })
 
   it('ModelLoader remembers options; use after dispose is an error', async () => {

@@ -47,6 +47,7 @@ std::shared_ptr<Model> Model::Load(const LoadOptions& options, const ProgressFn&
     spec.tie_word_embeddings = tensors.tie_word_embeddings;
     model->decoder_ = std::make_unique<Decoder>(spec, dtype, device);
     LoadWeightsInto(*model->decoder_, tensors, progress, cancel);
+    model->unused_tensors_ = tensors.unused;
   }
   TrimTensorArena();
   if (options.attention == "eager") model->decoder_->UseEagerAttention();

@@ -38,6 +38,8 @@ class Model : public std::enable_shared_from_this<Model> {
 
   Decoder& decoder() { return *decoder_; }
   const DecoderSpec& spec() const { return decoder_->spec(); }
+  /// Tensors of the files it was loaded from that it has no place for.
+  const std::vector<std::string>& unused_tensors() const { return unused_tensors_; }
 
   /// fp32 CPU [tokens, vocab].
   at::Tensor Forward(const HostBatch& batch, const CancelToken* cancel);
@@ -73,6 +75,7 @@ class Model : public std::enable_shared_from_this<Model> {
  private:
   TrimAfter trim_;
   std::unique_ptr<Decoder> decoder_;
+  std::vector<std::string> unused_tensors_;
   std::vector<ParameterBlock> weight_blocks_;
   Adapter* active_adapter_ = nullptr;
 };
