@@ -6,6 +6,8 @@ import { chooseTemplate, openRenderer } from './templates/choose.js'
 import { ChatRenderer } from './templates/renderer.js'
 import type { Encoded, TextTokenizer } from './tokenizer/index.js'
 
+const remedy = 'give messages that the template takes (roles, their order), or name another template with --chat-template'
+
 export interface ChatOptions {
   tools?: readonly unknown[]
   /** End with the opening of an assistant turn. Default true. */
@@ -33,7 +35,9 @@ export async function openChat(tokenizer: TextTokenizer, options: { chatTemplate
     async encode(messages, chatOptions) {
       const { text, protectedPositions } = await run(messages, chatOptions)
       const [encoded] = await tokenizer.encodeRequests([{ text, trust: protectedPositions, addSpecialTokens: false }])
-      return (encoded as Encoded).ids
+      const { ids } = encoded as Encoded
+      if (ids.length === 0) fail('FT_TEMPLATE', 'the chat template makes an empty text of this conversation', { remedy })
+      return ids
     },
     dispose: () => renderer.dispose(),
   }
@@ -61,6 +65,6 @@ export async function renderChat(messages: readonly Message[], { tokenizer, temp
 
 function firstOf(results: readonly ChatResult[]): Exclude<ChatResult, { problem: string }> {
   const [result] = results
-  if (result === undefined || 'problem' in result) return fail('FT_TEMPLATE', result?.problem ?? 'the chat template gave no result')
+  if (result === undefined || 'problem' in result) return fail('FT_TEMPLATE', result?.problem ?? 'the chat template gave no result', { remedy })
   return result
 }

@@ -1,4 +1,4 @@
-// The words of conversations, shared by the main thread and the template worker.
+// The words of conversations, shared by the main process and the template worker.
 
 export type Message = Readonly<Record<string, unknown>> & { readonly role: string }
 

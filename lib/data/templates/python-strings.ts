@@ -34,7 +34,7 @@ function characterBefore(text: string, end: number): string {
 
 let patched = false
 
-/** Once a thread; the library does not export its classes, so they are taken from values it makes. */
+/** Once a process; the library does not export its classes, so they are taken from values it makes. */
 export function usePythonStrings(): void {
   if (patched) return
   patched = true
@@ -64,7 +64,7 @@ function characterCase(text: string): string {
   return first.toUpperCase() + text.slice(first.length).toLowerCase()
 }
 
-/** The trim filter of the library calls String's own methods: of this thread, they are made Python's too. */
+/** The trim filter of the library calls String's own methods: of this process, they are made Python's too. */
 export function replaceTrim(): void {
   const methods = { trim: 'both', trimStart: 'left', trimEnd: 'right' } as const
   for (const [name, side] of Object.entries(methods)) {

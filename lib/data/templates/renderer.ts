@@ -1,8 +1,9 @@
-// Renders conversations in a worker thread with limits on time, memory and output. A template that breaks one
-// ends its worker, never the process.
+// Renders conversations in a worker process with limits on time, memory and output. A template that breaks one ends
+// its worker, never this process: of a thread that cannot be said, because V8 aborts the whole process when a thread
+// asks for much more memory at once than its limit.
+import { fork, type ChildProcess } from 'node:child_process'
 import { createRequire } from 'node:module'
-import { pathToFileURL } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { fail, makeError } from '../../core/errors/index.js'
 import type { ChatJob, ChatResult, WorkerReply, WorkerSettings } from './chat.js'
 
@@ -29,20 +30,46 @@ const defaultLimits: RenderLimits = { milliseconds: 5000, characters: 1 << 24, m
 /** Starting a worker takes some 50 ms; a busy machine may need long. */
 const startMilliseconds = 120_000
 
+/** How V8 ends a process without memory. */
+const outOfMemory = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL'])
+
 const fromSource = import.meta.url.endsWith('.ts')
 
-/** From dist/ the worker is JavaScript. From lib/ it is TypeScript: a line of JavaScript brings the loader that this file itself came through. */
-function workerEntry(): URL | string {
-  if (!fromSource) return new URL('./worker.js', import.meta.url)
-  const loader = createRequire(import.meta.url).resolve('tsx/package.json').replace('package.json', 'dist/esm/api/index.mjs')
-  const [api, entry] = [pathToFileURL(loader).href, new URL('./worker.ts', import.meta.url).href].map((url) => JSON.stringify(url))
-  return `import(${api}).then((tsx) => { tsx.register(); return import(${entry}) })`
+/** From dist/ the worker is JavaScript. From lib/ it is TypeScript, and needs the loader that this file itself came through. */
+function workerFile(): { file: string; loader: string[] } {
+  if (!fromSource) return { file: fileURLToPath(new URL('./worker.js', import.meta.url)), loader: [] }
+  const loader = createRequire(import.meta.url).resolve('tsx/package.json').replace('package.json', 'dist/esm/index.mjs')
+  return { file: fileURLToPath(new URL('./worker.ts', import.meta.url)), loader: ['--import', pathToFileURL(loader).href] }
+}
+
+/** In a session of its own, so that Ctrl-C at a terminal is this process's to answer; of the environment it gets what dates depend on. */
+function startWorker(megabytes: number): ChildProcess {
+  const { file, loader } = workerFile()
+  const env = Object.fromEntries(['TZ', 'TZDIR'].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
+  const limits = [`--max-old-space-size=${megabytes}`, '--max-semi-space-size=16', '--stack-size=3900']
+  const worker = fork(file, [], { execArgv: [...limits, ...loader], env, detached: true, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
+  // What becomes of an idle worker is found out by the next call.
+  worker.on('error', () => undefined)
+  // An idle worker does not keep this process alive; the timer of a call does.
+  worker.unref()
+  worker.channel?.unref()
+  return worker
+}
+
+/** Resolves when the process is gone. */
+async function endWorker(worker: ChildProcess): Promise<void> {
+  if (worker.exitCode !== null || worker.signalCode !== null || worker.pid === undefined) return
+  await new Promise<void>((resolve) => {
+    worker.ref()
+    worker.once('exit', () => resolve())
+    worker.kill('SIGKILL')
+  })
 }
 
 export class ChatRenderer {
   readonly #settings: WorkerSettings
   readonly #limits: RenderLimits
-  #worker: Promise<Worker> | null = null
+  #worker: Promise<ChildProcess> | null = null
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: RendererOptions) {
@@ -67,7 +94,8 @@ export class ChatRenderer {
   async dispose(): Promise<void> {
     const worker = this.#worker
     this.#worker = null
-    await (await worker?.catch(() => null))?.terminate()
+    const started = await worker?.catch(() => null)
+    if (started) await endWorker(started)
   }
 
   async #render(jobs: readonly ChatJob[]): Promise<ChatResult[]> {
@@ -81,42 +109,43 @@ export class ChatRenderer {
       return await this.#exchange(worker, jobs)
     } catch (error) {
       this.#worker = null
-      await worker.terminate()
+      await endWorker(worker)
       throw error
     }
   }
 
-  #start(): Promise<Worker> {
-    const limits = { maxOldGenerationSizeMb: this.#limits.megabytes, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 }
-    const worker = new Worker(workerEntry(), { eval: fromSource, workerData: this.#settings, execArgv: [], resourceLimits: limits })
-    // An idle worker does not keep the process alive; the timer of a call does.
-    worker.unref()
-    return listen(worker, startMilliseconds, (message, finish) => {
-      if (message.kind === 'ready') finish(worker)
-      if (message.kind === 'broken') {
-        fail('FT_TEMPLATE', `the chat template cannot be read: ${message.reason.slice(0, 300)}`, { remedy: 'correct the template, or name another with --chat-template' })
-      }
-    }, () => 'the chat template did not start')
+  async #start(): Promise<ChildProcess> {
+    const worker = startWorker(this.#limits.megabytes)
+    try {
+      return await exchange(worker, this.#settings, startMilliseconds, (message, finish) => {
+        if (message.kind === 'ready') finish(worker)
+        if (message.kind === 'broken') {
+          fail('FT_TEMPLATE', `the chat template cannot be read: ${message.reason.slice(0, 300)}`, { remedy: 'correct the template, or name another with --chat-template' })
+        }
+      }, (reason) => `the chat template did not start: ${reason}`)
+    } catch (error) {
+      await endWorker(worker)
+      throw error
+    }
   }
 
-  #exchange(worker: Worker, jobs: readonly ChatJob[]): Promise<ChatResult[]> {
+  #exchange(worker: ChildProcess, jobs: readonly ChatJob[]): Promise<ChatResult[]> {
     const results: ChatResult[] = []
     const { milliseconds, megabytes } = this.#limits
-    const answer = listen<ChatResult[]>(worker, milliseconds, (message, finish) => {
+    return exchange<ChatResult[]>(worker, jobs, milliseconds, (message, finish) => {
       if (message.kind !== 'result') return
       results[message.index] = message.result
       if (results.length === jobs.length) finish(results)
     }, (reason) => (reason === 'memory'
       ? `the chat template needs more than ${megabytes} MB for one conversation`
       : reason === 'time' ? `the chat template takes more than ${milliseconds / 1000} s for one conversation` : `the chat template failed: ${reason}`), () => ({ job: results.length }))
-    worker.postMessage(JSON.stringify(jobs))
-    return answer
   }
 }
 
-/** Waits for messages; each one starts the time limit anew. `explain` words a failure: 'time', 'memory' or a message. */
-function listen<T>(
-  worker: Worker,
+/** Sends and waits for messages; each one starts the time limit anew. `explain` words a failure: 'time', 'memory' or a message. */
+function exchange<T>(
+  worker: ChildProcess,
+  request: WorkerSettings | readonly ChatJob[],
   milliseconds: number,
   take: (message: WorkerReply, finish: (value: T) => void) => void,
   explain: (reason: string) => string,
@@ -126,6 +155,7 @@ function listen<T>(
     const stop = (): void => {
       clearTimeout(timer)
       worker.off('message', onMessage).off('error', onError).off('exit', onExit)
+      worker.channel?.unref()
     }
     const finish = (value: T): void => {
       stop()
@@ -138,18 +168,23 @@ function listen<T>(
     }
     const onTime = (): void => failWith('time')
     let timer = setTimeout(onTime, milliseconds)
-    const onMessage = (message: WorkerReply): void => {
+    const onMessage = (message: unknown): void => {
       clearTimeout(timer)
       timer = setTimeout(onTime, milliseconds)
       try {
-        take(message, finish)
+        take(message as WorkerReply, finish)
       } catch (error) {
         stop()
         reject(error)
       }
     }
-    const onError = (error: Error): void => failWith(Reflect.get(error, 'code') === 'ERR_WORKER_OUT_OF_MEMORY' ? 'memory' : error.message, error)
-    const onExit = (): void => failWith('its thread ended')
+    const onError = (error: Error): void => failWith(error.message, error)
+    const onExit = (_code: number | null, signal: string | null): void => failWith(outOfMemory.has(signal ?? '') ? 'memory' : `its process ended${signal === null ? '' : ` (${signal})`}`)
     worker.on('message', onMessage).on('error', onError).on('exit', onExit)
+    if (worker.exitCode !== null || worker.signalCode !== null) return onExit(worker.exitCode, worker.signalCode)
+    worker.channel?.ref()
+    worker.send(JSON.stringify(request), (error) => {
+      if (error !== null && worker.connected) failWith(error.message, error)
+    })
   })
 }

@@ -1,32 +1,34 @@
-// The worker thread that templates run in: they come with models, and may loop or fill memory.
-import { parentPort, workerData } from 'node:worker_threads'
+// The worker process that templates run in: they come with models, and may loop or fill memory. First come its
+// settings, then conversations.
+import { Worker } from 'node:worker_threads'
 import type { ChatJob, WorkerReply, WorkerSettings } from './chat.js'
 import { replaceTrim } from './python-strings.js'
 import { ConversationRenderer } from './render.js'
 
-const settings = workerData as WorkerSettings
-const reply = (message: WorkerReply): void => parentPort?.postMessage(message)
+const reply = (message: WorkerReply): void => void process.send?.(message)
+let renderer: ConversationRenderer | null = null
 
-freezeClock(settings.now)
-replaceTrim()
-const renderer = open()
-if (renderer !== null) {
-  parentPort?.on('message', (jobs: string) => {
-    ;(JSON.parse(jobs) as ChatJob[]).forEach((job, index) => reply({ kind: 'result', index, result: renderer.render(job) }))
-  })
-  reply({ kind: 'ready' })
-}
+process.on('message', (text: string) => {
+  const request = JSON.parse(text) as WorkerSettings | ChatJob[]
+  if (!Array.isArray(request)) open(request)
+  else request.forEach((job, index) => reply({ kind: 'result', index, result: (renderer as ConversationRenderer).render(job) }))
+})
+process.on('disconnect', () => process.exit())
+// A template that loops leaves no time to see that the parent is gone, which is killed now and then: a thread has.
+new Worker(`const parent = process.ppid; setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL') }, 500)`, { eval: true }).unref()
 
-function open(): ConversationRenderer | null {
+function open(settings: WorkerSettings): void {
+  freezeClock(settings.now)
+  replaceTrim()
   try {
-    return new ConversationRenderer(settings)
+    renderer = new ConversationRenderer(settings)
+    reply({ kind: 'ready' })
   } catch (error) {
     reply({ kind: 'broken', reason: error instanceof Error ? error.message : String(error) })
-    return null
   }
 }
 
-/** strftime_now of the Jinja library asks the clock and the locale of this thread: both are the same on every day and machine. */
+/** strftime_now of the Jinja library asks the clock and the locale of this process: both are the same on every day and machine. */
 function freezeClock(now: number): void {
   const RealDate = Date
   const RealFormat = Intl.DateTimeFormat

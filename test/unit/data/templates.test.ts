@@ -1,9 +1,9 @@
-// Chat templates come with models: they run in a worker with limits, the same on every day and machine, from
+// Chat templates come with models: they run in a process with limits, the same on every day and machine, from
 // source and compiled alike.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { expect } from 'chai'
 import ts from 'typescript'
 import { renderChat } from '../../../lib/data/chat.js'
@@ -20,6 +20,20 @@ async function withRenderer<T>(options: RendererOptions, work: (renderer: ChatRe
   } finally {
     await renderer.dispose()
   }
+}
+
+/** What `look` finds, asked until it finds something; the test's own time limit ends it. */
+async function until<T>(look: () => T | null): Promise<T> {
+  for (;;) {
+    const found = look()
+    if (found !== null) return found
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+/** Processor time of a process outside the kernel, in hundredths of a second. */
+function userTicks(pid: string): number {
+  return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[11])
 }
 
 describe('limits of chat templates', () => {
@@ -45,6 +59,32 @@ describe('limits of chat templates', () => {
       await failure(() => renderer.render([hello]), 'FT_TEMPLATE')
       await failure(() => renderer.render([hello]), 'FT_TEMPLATE')
     })
+  })
+
+  it('hold for one demand beyond all memory, which would abort the process of a thread', async function () {
+    this.timeout(60_000)
+    for (const template of ['{% for i in range(1000000000) %}{% endfor %}', "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}"]) {
+      const error = await withRenderer({ template, limits: { megabytes: 64, milliseconds: 60_000 } }, (renderer) => failure(() => renderer.render([hello]), 'FT_TEMPLATE'))
+      expect(error.message).to.include('64 MB')
+    }
+  })
+
+  it('leave no process behind when this one is killed', async function () {
+    if (process.platform !== 'linux') this.skip()
+    const template = '{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}'
+    const renderer = JSON.stringify(new URL('../../../lib/data/templates/renderer.ts', import.meta.url).href)
+    const script = `const { ChatRenderer } = await import(${renderer}); await new ChatRenderer({ template: ${JSON.stringify(template)}, limits: { milliseconds: 60_000 } }).render([${JSON.stringify(hello)}])`
+    const parent = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], { stdio: 'ignore', cwd: fileURLToPath(new URL('../../../', import.meta.url)) })
+    const isWorker = (pid: string): boolean => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('worker.ts')
+    const workers = (): string[] => readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8').split(' ').filter((pid) => pid !== '' && isWorker(pid))
+    try {
+      const [worker = ''] = await until(() => (workers().length > 0 ? workers() : null))
+      await until(() => (userTicks(worker) > 100 ? true : null))
+      parent.kill('SIGKILL')
+      await until(() => (existsSync(`/proc/${worker}`) && readFileSync(`/proc/${worker}/cmdline`, 'utf8') !== '' ? null : true))
+    } finally {
+      parent.kill('SIGKILL')
+    }
   })
 
   it('name the conversation that broke them, and the rest is rendered by another call', async () => {

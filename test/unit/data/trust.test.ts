@@ -137,6 +137,15 @@ describe('control tokens and the text of data', () => {
     const folder = temporaryFolderOnce()
     await failure(async () => openChat(await loadTokenizer(folder)), 'FT_TEMPLATE')
   })
+
+  it('refuses a template that makes nothing of a conversation, or refuses it, and says what to do', async () => {
+    for (const template of ['{{ nothing }}', "{{ raise_exception('no') }}"]) {
+      const chat = await openChat(tokenizer, { chatTemplate: bare.write('odd.jinja', template) })
+      const error = await failure(() => chat.encode([{ role: 'user', content: 'x' }]), 'FT_TEMPLATE')
+      expect(error.remedy).to.include('--chat-template')
+      await chat.dispose()
+    }
+  })
 })
 
 const bare = temporaryFolder()
