@@ -21,6 +21,6 @@ export function failWith(problems: readonly Problem[]): void {
 
 /** A value in a message: short, on one line. */
 export function shown(value: unknown): string {
-  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value))
+  const text = typeof value === 'bigint' || typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value))
   return text.length <= 80 ? text : `${text.slice(0, 77)}…`
 }

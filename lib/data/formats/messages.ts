@@ -14,7 +14,7 @@ const schemas = lazily((z) => {
     role: z.string('expected a text').min(1, 'expected a role, this is empty'),
     content: content.optional(),
     tool_calls: z.array(z.looseObject({}, 'expected an object'), 'expected a list').nullish(),
-  }).superRefine((value, context) => {
+  }, 'expected {role, content}').superRefine((value, context) => {
     const says = typeof value.content === 'string' || Array.isArray(value.content) || (value.tool_calls?.length ?? 0) > 0 || 'function_call' in value
     if (!says) context.addIssue({ code: 'custom', path: ['content'], message: 'expected a text, this is missing or null' })
   })

@@ -33,6 +33,7 @@ describe('row formats', () => {
   it('name the field, what was expected and what it is, not what it holds', () => {
     expect(problem({ text: 5 })).to.equal('text: expected a text, got a number')
     expect(problem({ text: null })).to.equal('text: expected a text, got null')
+    expect(problem({ messages: [null] })).to.equal('messages.0: expected {role, content}, got null')
     expect(problem({ prompt: ['secret'], completion: 'b' })).to.equal('prompt: expected a text, got an array')
     expect(problem({ prompt: 'a', completion: { a: 'secret' } })).to.equal('completion: expected a text, got an object')
     expect(problem({ text: 'ab\ud800c' })).to.equal('text: half of a surrogate pair at position 3')
