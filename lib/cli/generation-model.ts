@@ -7,6 +7,7 @@ import { readJsonFile } from '../models/json-file.js'
 import { resolveModelFolder } from '../models/resolve.js'
 import { pathKind } from '../utils/fs.js'
 import { byteProgress } from './byte-progress.js'
+import { contextLengthOf } from './context-length.js'
 import type { CliContext } from './context.js'
 import { requireModel, resolveSampling, type FileSampling, type Sampling } from './generation-flags.js'
 import type { ParsedFlags } from './parsed-flags.js'
@@ -39,7 +40,8 @@ export async function openModel(flags: ParsedFlags, context: CliContext, command
       signal: context.signal,
       onProgress: progress.update,
     })
-    return { model, sampling, contextLength: model.info.maxPositionEmbeddings }
+    const config = await readJsonFile(path.join(await resolveModelFolder(name), 'config.json'), 'FT_MODEL_CONFIG')
+    return { model, sampling, contextLength: contextLengthOf(model.info.maxPositionEmbeddings, config) }
   } finally {
     progress.stop()
   }

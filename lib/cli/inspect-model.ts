@@ -1,9 +1,10 @@
 // `inspect` of a model folder: config.json and the headers of its weights, and what an adapter on it would train.
 import path from 'node:path'
 import { readConfigEntries } from './config-input.js'
+import { contextLengthOf, ropeOf } from './context-length.js'
 import type { CliContext } from './context.js'
 import { inspectModel, type ModelInspection } from '../models/index.js'
-import { readJsonFile, isRecord } from '../models/json-file.js'
+import { readJsonFile } from '../models/json-file.js'
 import { formatBytes, formatCount } from '../utils/terminal.js'
 import type { ParsedFlags } from './parsed-flags.js'
 
@@ -14,13 +15,6 @@ export async function showModel(name: string, flags: ParsedFlags, context: CliCo
   const config = await readJsonFile(path.join(model.folder, 'config.json'), 'FT_MODEL_CONFIG')
   context.document(documentOf(model, config))
   context.print(textOf(model, config))
-}
-
-/** rope_theta and rope_scaling stand at the top of config.json, or together in rope_parameters (transformers 5). */
-function ropeOf(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const parameters = isRecord(config.rope_parameters) ? config.rope_parameters : {}
-  const scaling = isRecord(config.rope_scaling) ? config.rope_scaling : {}
-  return { ...('rope_theta' in config ? { rope_theta: config.rope_theta } : {}), ...scaling, ...parameters }
 }
 
 function documentOf(model: ModelInspection, config: Readonly<Record<string, unknown>>): object {
@@ -72,7 +66,7 @@ function textOf(model: ModelInspection, config: Readonly<Record<string, unknown>
     ['vocabulary', `${formatCount(model.vocabSize)}, embeddings ${model.tieWordEmbeddings ? 'tied to the output head' : 'and output head apart'}`],
     ['layers', `${model.numHiddenLayers}, hidden ${model.hiddenSize}, intermediate ${model.intermediateSize}`],
     ['heads', `${model.numAttentionHeads} of ${model.headDim}, ${model.numKeyValueHeads} for keys and values`],
-    ['context', `${formatCount(model.maxPositionEmbeddings)} tokens${model.slidingWindow > 0 ? `, window ${formatCount(model.slidingWindow)}` : ''}`],
+    ['context', `${formatCount(contextLengthOf(model.maxPositionEmbeddings, config))} tokens${model.slidingWindow > 0 ? `, window ${formatCount(model.slidingWindow)}` : ''}`],
     ['rope', `${model.ropeType}${theta}${factor}`],
     ['all-linear', `${[...shared].join(', ')} (${model.allLinear.length} modules)`],
     ['LoRA', `r ${model.lora.r} on ${targets}: ${formatCount(model.lora.trainableParameters)} trainable parameters (${model.lora.trainablePercent.toFixed(3)} %)`],

@@ -68,10 +68,23 @@ function print(text: string): number {
   return 0
 }
 
+/** Is the switch on? Read off the words, because an error may come before the line is parsed; `parseLine` says the same of a good one. */
+function switchedOn(argv: readonly string[], name: string): boolean {
+  const end = argv.indexOf('--')
+  const words = end === -1 ? argv : argv.slice(0, end)
+  let on = false
+  words.forEach((word, index) => {
+    if (word === `--no-${name}`) on = false
+    else if (word === `--${name}`) on = !/^false$/i.test(words[index + 1] ?? '')
+    else if (word.startsWith(`--${name}=`)) on = !/=false$/i.test(word)
+  })
+  return on
+}
+
 /** The error for people on stderr and, with --json, as the last line of stdout. */
 function report(error: unknown, argv: readonly string[]): void {
-  if (argv.includes('--json')) process.stdout.write(`${JSON.stringify(errorEvent(error))}\n`)
-  process.stderr.write(`${describeError(error, { verbose: argv.includes('--verbose') })}\n`)
+  if (switchedOn(argv, 'json')) process.stdout.write(`${JSON.stringify(errorEvent(error))}\n`)
+  process.stderr.write(`${describeError(error, { verbose: switchedOn(argv, 'verbose') })}\n`)
 }
 
 async function main(argv: readonly string[]): Promise<void> {

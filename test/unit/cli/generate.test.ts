@@ -5,6 +5,7 @@ import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import { expect } from 'chai'
 import { resolveSampling } from '../../../lib/cli/generation-flags.js'
+import { contextLengthOf } from '../../../lib/cli/context-length.js'
 import { answerRoom } from '../../../lib/cli/generation-model.js'
 import { parsePrompts, readPrompts } from '../../../lib/cli/generation-prompts.js'
 import { ParsedFlags, type FlagValue } from '../../../lib/cli/parsed-flags.js'
@@ -53,6 +54,19 @@ describe('sampling options', () => {
     expect(answerRoom(1, setup)).to.equal(8)
     expect(answerRoom(7, setup)).to.equal(3)
     expect(caught(() => answerRoom(10, setup))).to.include({ code: 'FT_INVALID_ARGUMENT' })
+  })
+})
+
+describe('the context', () => {
+  it('is what scaled rotary embeddings make of it', () => {
+    expect(contextLengthOf(64, {})).to.equal(64)
+    expect(contextLengthOf(64, { rope_parameters: { rope_type: 'default', rope_theta: 1e4, factor: 4 } })).to.equal(64)
+    expect(contextLengthOf(64, { rope_parameters: { rope_type: 'dynamic', factor: 3, original_max_position_embeddings: 16 } })).to.equal(192)
+    expect(contextLengthOf(64, { rope_scaling: { type: 'linear', factor: 2.5 } })).to.equal(160)
+    expect(contextLengthOf(64, { rope_scaling: { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 64 } })).to.equal(256)
+    expect(contextLengthOf(64, { rope_parameters: { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 16 } })).to.equal(64)
+    expect(contextLengthOf(128, { rope_parameters: { rope_type: 'llama3', factor: 4, original_max_position_embeddings: 16 } })).to.equal(128)
+    expect(contextLengthOf(64, { rope_parameters: { rope_type: 'linear', factor: null } })).to.equal(64)
   })
 })
 

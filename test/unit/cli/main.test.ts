@@ -56,6 +56,16 @@ describe('ft-native', () => {
     expect(stderr).to.equal('error: unknown flag --learning-rte\nremedy: did you mean --learning-rate?\ncode: FT_USAGE\n')
   })
 
+  it('--json in every spelling makes an error a line of stdout', async () => {
+    for (const flags of [['--json'], ['--json=true'], ['--json', 'TRUE'], ['--no-json', '--json']]) {
+      const { stdout } = await runCli(['config', 'show', '--learning-rte', '1', ...flags])
+      expect(JSON.parse(stdout), flags.join(' ')).to.include({ event: 'error', code: 'FT_USAGE' })
+    }
+    for (const flags of [['--json=false'], ['--json', 'false'], ['--json', '--no-json'], ['--', '--json']]) {
+      expect((await runCli(['config', 'show', '--learning-rte', '1', ...flags])).stdout, flags.join(' ')).to.equal('')
+    }
+  })
+
   it('speaks English in any locale, and warns of nothing', async () => {
     const { code, stderr } = await runCli(['config', 'show', '--seed'], { env: { LC_ALL: 'de_DE.UTF-8', LANG: 'de_DE.UTF-8' } })
     expect(code).to.equal(2)
