@@ -1,15 +1,20 @@
 // Files → encoded rows, batch by batch, so that memory holds rows and not texts. Training and `inspect data`
 // share it; what they do with what was found is their own.
 import { fail } from '../core/errors/index.js'
-import { RowEncoder, type EncodeContext, type RowNotes } from './encode.js'
+import { RowEncoder, type EncodeContext, type EncodeResult, type RowNotes } from './encode.js'
 import type { DataFile } from './loaders/index.js'
 import type { BadRows} from './rows.js';
 import { readRows, type SourceRow } from './rows.js'
 import type { EncodedRow } from './types.js'
 
-/** The tokenizer works on a batch with all cores; more rows make it no faster. */
+/**
+ * The tokenizer works on a batch with all cores; more rows make it no faster. What comes of a batch is taken over in one go,
+ * so its size is also how long the event loop waits.
+ */
 const batchRows = 200
-const batchCharacters = 1 << 21
+const batchCharacters = 1 << 18
+/** While the tokenizer works on one batch, another is read, or what came of one is taken over. */
+const batchesInFlight = 2
 
 export interface Progress {
   rows: number
@@ -30,34 +35,63 @@ export interface CollectOptions {
 export async function collectRows({ files, context, badRows, signal, onProgress, onRow }: CollectOptions): Promise<void> {
   const encoder = new RowEncoder(context)
   const progress: Progress = { rows: 0, bytes: 0, totalBytes: files.reduce((sum, file) => sum + file.bytes, 0) }
+  const inFlight: { batch: SourceRow[]; results: Promise<EncodeResult[]> }[] = []
   let batch: SourceRow[] = []
   let characters = 0
-  const flush = async (): Promise<void> => {
+  const start = (): void => {
     if (signal?.aborted) fail('FT_CANCELLED', 'preparing the data was cancelled')
-    const results = await encoder.encode(batch)
-    results.forEach((result, i) => {
-      const source = batch[i] as SourceRow
-      if ('problem' in result) {
-        badRows.bad(source.place, result.problem, result.template ? 'FT_TEMPLATE' : 'FT_DATASET_ROW')
-      } else {
-        badRows.good()
-        onRow(result, source)
-      }
-    })
-    progress.rows += batch.length
-    onProgress?.({ ...progress })
+    const results = encoder.encode(batch)
+    // It is looked at in its turn; an earlier batch may fail before that.
+    results.catch(() => undefined)
+    inFlight.push({ batch, results })
     batch = []
     characters = 0
+  }
+  const settle = async (most: number): Promise<void> => {
+    while (inFlight.length > most) {
+      const [oldest] = inFlight.splice(0, 1)
+      if (oldest === undefined) return
+      try {
+        take(oldest.batch, await oldest.results, { badRows, onRow })
+      } catch (error) {
+        // What follows it does not matter any more.
+        inFlight.length = 0
+        throw error
+      }
+      progress.rows += oldest.batch.length
+      onProgress?.({ ...progress })
+    }
   }
   const onBytes = (bytes: number): void => {
     progress.bytes += bytes
   }
-  for await (const row of readRows({ files, badRows, signal, onBytes })) {
-    batch.push(row)
-    characters += sizeOf(row)
-    if (batch.length >= batchRows || characters >= batchCharacters) await flush()
+  try {
+    for await (const row of readRows({ files, badRows, signal, onBytes })) {
+      batch.push(row)
+      characters += sizeOf(row)
+      if (batch.length < batchRows && characters < batchCharacters) continue
+      start()
+      await settle(batchesInFlight - 1)
+    }
+  } catch (error) {
+    // A fault in an earlier row is the one to report.
+    await settle(0)
+    throw error
   }
-  if (batch.length > 0) await flush()
+  if (batch.length > 0) start()
+  await settle(0)
+}
+
+function take(batch: readonly SourceRow[], results: readonly EncodeResult[], { badRows, onRow }: Pick<CollectOptions, 'badRows' | 'onRow'>): void {
+  results.forEach((result, i) => {
+    const source = batch[i] as SourceRow
+    if ('problem' in result) {
+      badRows.bad(source.place, result.problem, result.template ? 'FT_TEMPLATE' : 'FT_DATASET_ROW')
+    } else {
+      badRows.good()
+      onRow(result, source)
+    }
+  })
 }
 
 function sizeOf({ row }: SourceRow): number {

@@ -227,7 +227,7 @@ class HfEngine implements TokenizerEngine {
 
   #convert(request: EncodeRequest, encoding: tokenizers.Encoding): Encoded {
     const { prefix, suffix } = request.addSpecialTokens ? this.#around : { prefix: 0, suffix: 0 }
-    const encoded: Encoded = { ids: Int32Array.from(encoding.getIds()), prefix, suffix }
+    const encoded: Encoded = { ids: new Int32Array(encoding.getIds()), prefix, suffix }
     if (request.offsets) {
       const toUtf16 = codePointToUtf16(request.text)
       const pairs = encoding.getOffsets() as [number, number][]
