@@ -82,7 +82,10 @@ export function contextOf({ tokenizer, trainOnPrompt, vocabSize }: Pick<PrepareD
   return { tokenizer, trainOnPrompt: trainOnPrompt ?? false, vocabSize: vocabSize ?? tokenizer.modelVocabSize ?? tokenizer.vocabSize }
 }
 
-function checkOptions({ maxSeqLength, validationRatio: ratio, seed }: PrepareDatasetOptions): void {
+function checkOptions(options: PrepareDatasetOptions): void {
+  const given = (options ?? {}) as Partial<PrepareDatasetOptions>
+  if (given.paths === undefined || given.tokenizer === undefined) fail('FT_INVALID_ARGUMENT', 'preparing data needs paths and a tokenizer', { remedy: 'pass { paths, tokenizer, maxSeqLength, seed }' })
+  const { maxSeqLength, validationRatio: ratio, seed } = options
   if (!Number.isInteger(maxSeqLength) || maxSeqLength < 2) fail('FT_INVALID_ARGUMENT', `max_seq_length must be an integer of at least 2, got ${maxSeqLength}`)
   if (ratio !== undefined && !(ratio >= 0 && ratio < 1)) fail('FT_INVALID_ARGUMENT', `validation_ratio must be from 0 to below 1, got ${ratio}`)
   if (!Number.isSafeInteger(seed)) fail('FT_INVALID_ARGUMENT', `the seed must be an integer, got ${seed}`)

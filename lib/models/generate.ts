@@ -52,6 +52,13 @@ export interface GenerationModel {
 
 const defaultMaxNewTokens = 256
 
+function stopTexts(stop: unknown): string[] {
+  const texts: unknown[] = stop === undefined ? [] : Array.isArray(stop) ? stop : [stop]
+  const wrong = texts.find((text) => typeof text !== 'string')
+  if (wrong !== undefined) throw makeError('FT_INVALID_ARGUMENT', `stop must be a text or a list of texts, got ${typeof wrong}`, { remedy: 'stopTokenIds takes ids' })
+  return texts as string[]
+}
+
 function stopIds(model: GenerationModel, options: GenerateOptions): Set<number> {
   return new Set([...(options.ignoreEos === true ? [] : model.eosTokenIds), ...(options.stopTokenIds ?? [])])
 }
@@ -114,7 +121,7 @@ class RowText {
 
   constructor(tokenizer: TextTokenizer | null, prompt: Int32Array, ids: ReadonlySet<number>, options: GenerateOptions) {
     const { stop } = options
-    this.#stops = new StopStrings(stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop)
+    this.#stops = new StopStrings(stopTexts(stop))
     this.#stopIds = ids
     this.#decoder = tokenizer?.streamDecoder({ before: prompt })
   }

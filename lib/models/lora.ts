@@ -26,6 +26,12 @@ export interface LoraOptions {
 
 export type ResolvedLoraOptions = Required<LoraOptions>
 
+const optionNames: Record<keyof LoraOptions, true> = {
+  r: true, loraAlpha: true, loraDropout: true, targetModules: true, excludeModules: true, rankPattern: true, alphaPattern: true, useRslora: true,
+  layersToTransform: true, layersPattern: true,
+}
+export const loraOptionNames = Object.keys(optionNames)
+
 export function withLoraDefaults(options: LoraOptions): ResolvedLoraOptions {
   const resolved: ResolvedLoraOptions = {
     r: options.r ?? 16,
@@ -39,12 +45,19 @@ export function withLoraDefaults(options: LoraOptions): ResolvedLoraOptions {
     layersToTransform: options.layersToTransform ?? null,
     layersPattern: options.layersPattern ?? null,
   }
+  checkNames(resolved.targetModules, 'target_modules')
+  if (resolved.excludeModules !== null) checkNames(resolved.excludeModules, 'exclude_modules')
   checkRank(resolved.r, 'r')
   for (const [pattern, rank] of Object.entries(resolved.rankPattern)) checkRank(rank, `rank_pattern[${JSON.stringify(pattern)}]`)
   checkAlpha(resolved.loraAlpha, 'lora_alpha')
   for (const [pattern, alpha] of Object.entries(resolved.alphaPattern)) checkAlpha(alpha, `alpha_pattern[${JSON.stringify(pattern)}]`)
   if (!(resolved.loraDropout >= 0 && resolved.loraDropout < 1)) refuse(`lora_dropout must be from 0 to below 1, got ${resolved.loraDropout}`)
   return resolved
+}
+
+function checkNames(value: unknown, what: string): void {
+  if (typeof value === 'string' || (Array.isArray(value) && value.every((name) => typeof name === 'string'))) return
+  refuse(`${what} must be a text or a list of texts`)
 }
 
 function checkRank(rank: number, what: string): void {

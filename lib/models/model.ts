@@ -1,13 +1,14 @@
 // A loaded model: forward passes, generation, adapters, training steps, saving. Thin: it checks and converts what
 // people pass and calls the engine, which runs everything on its own thread, first in, first out.
 import { makeError } from '../core/errors/index.js'
+import { checkOptionNames } from '../core/options.js'
 import { loadTokenizer, type TextTokenizer } from '../data/index.js'
 import { native, type NativeDtype, type NativeLoraTarget, type NativeModel, type NativeModelInfo } from '../native/binding.js'
 import { Adapter, namingBases } from './adapter.js'
 import { packBatch, padRows, type BatchInput, type TokenRow } from './batch.js'
 import { withCancel } from './cancel.js'
 import { generateBatch, generateText, generateTokens, type GenerateBatchOptions, type GeneratedRow, type GenerateOptions } from './generate.js'
-import { loraTargets, withLoraDefaults, type LoraOptions, type ResolvedLoraOptions } from './lora.js'
+import { loraOptionNames, loraTargets, withLoraDefaults, type LoraOptions, type ResolvedLoraOptions } from './lora.js'
 import { Optimizer, type StepOptions, type StepResult } from './optimizer.js'
 import { Pass } from './pass.js'
 import { readAdapterConfig } from './peft/config.js'
@@ -131,6 +132,7 @@ export class Model {
    * Errors: FT_UNKNOWN_TARGET_MODULE, FT_INVALID_ARGUMENT.
    */
   async addAdapter(options: AddAdapterOptions = {}): Promise<Adapter> {
+    checkOptionNames('addAdapter', options, [...loraOptionNames, 'init', 'seed'])
     const resolved = withLoraDefaults(options)
     return await this.#attach(resolved, loraTargets(this.info, resolved), options)
   }
@@ -186,6 +188,7 @@ export class Model {
     if (!(optimizer instanceof Optimizer)) {
       throw makeError('FT_INVALID_ARGUMENT', `step needs an Optimizer, got ${optimizer === null ? 'null' : typeof optimizer}`, { remedy: 'pass what createOptimizer resolved to' })
     }
+    if (optimizer.model !== this) throw makeError('FT_HANDLE_MISUSE', `this optimizer was made for another model, ${optimizer.model.name}`, { remedy: 'pass what createOptimizer resolved to for this model' })
     return await optimizer.step(batches, options)
   }
 

@@ -1,5 +1,6 @@
 // An optimizer over what is trainable in a model: full steps, or their halves for own objectives.
 import { makeError } from '../core/errors/index.js'
+import { checkOptionNames } from '../core/options.js'
 import { native, type NativeOptimizer, type NativeStepOptions, type NativeStepResult } from '../native/binding.js'
 import { packMicroBatches, type BatchInput } from './batch.js'
 import { withCancel } from './cancel.js'
@@ -45,7 +46,7 @@ export class Optimizer {
   #steps = 0
 
   /** Made by createOptimizer. */
-  constructor(handle: NativeOptimizer, options: OptimizerOptions) {
+  constructor(handle: NativeOptimizer, options: OptimizerOptions, readonly model: Model) {
     this.#native = handle
     this.learningRate = options.learningRate ?? 2e-4
     this.#defaults = {
@@ -129,6 +130,10 @@ export class Optimizer {
   }
 }
 
+const optionNames: Record<keyof OptimizerOptions, true> = {
+  type: true, beta1: true, beta2: true, eps: true, weightDecay: true, learningRate: true, maxGradNorm: true, seed: true, gradientCheckpointing: true,
+}
+
 /**
  * Over what is trainable now: the active adapter, or every weight after model.setTrainable().
  * Errors: FT_HANDLE_MISUSE when nothing is; FT_INVALID_ARGUMENT.
@@ -136,6 +141,9 @@ export class Optimizer {
 export async function createOptimizer(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
   const target = (model as Model | null | undefined)?.native
   if (target === undefined) throw makeError('FT_INVALID_ARGUMENT', 'createOptimizer needs the model whose parameters it updates', { remedy: 'pass what loadModel resolved to' })
+  checkOptionNames('createOptimizer', options, Object.keys(optionNames))
+  const { learningRate = 0 } = options
+  if (!(learningRate >= 0 && learningRate < Infinity)) throw makeError('FT_INVALID_ARGUMENT', `learningRate must be a finite number of at least 0, got ${String(learningRate)}`, { remedy: 'usual values: 1e-5 to 1e-3' })
   const handle = await native().createOptimizer(target, {
     type: options.type ?? 'adamw',
     beta1: options.beta1 ?? 0.9,
@@ -143,5 +151,5 @@ export async function createOptimizer(model: Model, options: OptimizerOptions = 
     eps: options.eps ?? 1e-8,
     weightDecay: options.weightDecay ?? 0,
   })
-  return new Optimizer(handle, options)
+  return new Optimizer(handle, options, model)
 }

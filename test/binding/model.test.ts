@@ -284,6 +284,22 @@ describe('Model', () => {
     }
   })
 
+  it('refuses misspelled options, and an optimizer of another model', async () => {
+    for (const options of [{ rank: 4 }, { targetModules: 5 }, { targetModules: ['q_proj', 5] }, { excludeModules: {} }, null, 'x']) {
+      await failsWith('FT_INVALID_ARGUMENT', () => model.addAdapter(options as never))
+    }
+    await using other = await loadModel({ name: folder, dtype: 'fp32', device: 'cpu', init: 'random' })
+    await other.addAdapter({ r: 2 })
+    for (const options of [{ lr: 1e-3 }, { learningRate: NaN }, { learningRate: -1 }, { betas: [0.9, 0.99] }, 'x']) {
+      await failsWith('FT_INVALID_ARGUMENT', () => createOptimizer(other, options as never))
+    }
+    const optimizer = await createOptimizer(other)
+    await failsWith('FT_HANDLE_MISUSE', () => model.step([[1, 2, 3]], optimizer))
+    expect(optimizer.steps).to.equal(0)
+    expect((await other.step([[1, 2, 3]], optimizer)).applied).to.equal(true)
+    for (const stop of [5, ['a', 5], null]) await failsWith('FT_INVALID_ARGUMENT', () => model.generateBatch([[1]], { stop: stop as never, maxNewTokens: 1 }))
+  })
+
   it('inspects from headers, and says what is wrong', async () => {
     const saved = path.join(temporaryFolder(), 'base')
     await model.save(saved)

@@ -26,6 +26,10 @@ export class LoaderRegistry {
   readonly #entries = new Registry<DatasetLoader>(names.loaders)
 
   register(loader: DatasetLoader, options: { replace?: boolean } = {}): void {
+    const { name, extensions, load } = (loader ?? {}) as Partial<DatasetLoader>
+    if (typeof name !== 'string' || !Array.isArray(extensions) || typeof load !== 'function') {
+      fail('FT_INVALID_ARGUMENT', 'a loader has a name, a list of extensions and a function load', { remedy: 'docs/data.md has an example' })
+    }
     for (const extension of loader.extensions) {
       if (!/^\.[^A-Z/\\]+$/.test(extension)) {
         fail('FT_INVALID_ARGUMENT', `"${extension}" cannot be the extension of the loader "${loader.name}"`, {

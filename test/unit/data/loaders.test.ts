@@ -181,6 +181,7 @@ describe('choosing files and loaders', () => {
     })
     expect(await quickLoad(folder.write('x.lines.txt', 'anything'))).to.deep.equal([{ text: 'from a plugin' }])
     await failure(() => registerLoader({ name: 'lines', extensions: ['.q'], load: () => { throw new Error() } }), 'FT_PLUGIN')
+    for (const value of [{}, null, { name: 'x' }, { name: 'x', extensions: ['.x'] }, { name: 5, extensions: [], load() {} }]) await failure(() => registerLoader(value as never), 'FT_INVALID_ARGUMENT')
     await failure(() => registerLoader({ name: 'upper', extensions: ['CSV'], load: () => { throw new Error() } }), 'FT_INVALID_ARGUMENT')
     expect(DatasetLoaderRegistry.names()).to.deep.equal(['jsonl', 'json', 'lines'])
   })

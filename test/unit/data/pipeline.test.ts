@@ -34,6 +34,10 @@ describe('prepareDataset', () => {
   }
 
   describe('rows', () => {
+    it('without paths or a tokenizer there is nothing to prepare', async () => {
+      for (const options of [undefined, null, {}, { paths: 'x', maxSeqLength: 8, seed: 1 }]) await failure(() => prepareDataset(options as never), 'FT_INVALID_ARGUMENT')
+    })
+
     it('text: BOS once, everything with loss, EOS once', async () => {
       const { train, report } = await prepare([{ text: 'Hello world' }])
       const text = [...(await llama.encode('Hello world', { addSpecialTokens: false }))]
