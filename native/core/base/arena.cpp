@@ -17,7 +17,7 @@ size_t RoundUp(size_t value, size_t step) { return (value + step - 1) / step * s
 // `bytes` (a multiple of kHugePage) at an address that is one too.
 char* Map(size_t bytes) {
   const size_t padded = bytes + kHugePage;
-  void* got = mmap(nullptr, padded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* got = mmap(nullptr, padded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (got == MAP_FAILED) return nullptr;
   auto* begin = static_cast<char*>(got);
   char* aligned = begin + (RoundUp(reinterpret_cast<uintptr_t>(begin), kHugePage) - reinterpret_cast<uintptr_t>(begin));
