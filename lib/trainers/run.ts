@@ -112,7 +112,9 @@ class TrainingRun {
     const { maxGradNorm, seed } = run.config.training
     const settings = { learningRate, maxGradNorm, seed, step: run.progress.globalStep, gradientCheckpointing: run.gradientCheckpointing }
     try {
-      return await run.recipe.objective.step(run.model, run.optimizer, batches, settings)
+      const outcome = await run.recipe.objective.step(run.model, run.optimizer, batches, settings)
+      // Without a loss there was no backward, and so no norm; the engine's 0 would read as one.
+      return outcome.skipped === 'loss_not_finite' ? { ...outcome, gradNorm: NaN } : outcome
     } catch (error) {
       throw explainOutOfMemory(error, run, batches)
     }

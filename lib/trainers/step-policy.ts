@@ -31,5 +31,5 @@ export function judgeStep(outcome: StepOutcome, progress: RunProgress, policy: N
   }
   if (progress.skippedSteps <= policy.allowed) return { goOn: true }
   const what = outcome.skipped === 'gradient_not_finite' ? 'the gradient norm is not finite' : 'the loss is not finite'
-  return { goOn: false, reason: policy.allowed === 0 ? what : `${what} for the ${progress.skippedSteps}th time` }
+  return { goOn: false, reason: policy.allowed === 0 ? what : `${what}, and ${progress.skippedSteps - 1} steps were skipped before` }
 }
