@@ -102,6 +102,24 @@ TEST(kernels_attention_in_tiles_matches_composite) {
   }
 }
 
+TEST(kernels_attention_decode_matches_composite) {
+  if (!kernels::cpu_bf16::Supports(at::empty({1, 1, 8}, at::kBFloat16))) return;
+  for (const auto& [heads, kv_heads, d] : {std::array<int64_t, 3>{3, 1, 64}, {4, 4, 10}, {6, 2, 33}}) {
+    for (const auto& [window, softcap] : {std::pair<int64_t, double>{0, 0}, {5, 0}, {0, 2.0}}) {
+      const std::vector<int64_t> lengths = {1, 17, 70};
+      const at::Tensor q = at::randn({3, heads, d}).to(at::kBFloat16);
+      at::Tensor keys = at::randn({3, kv_heads, 80, d}).to(at::kBFloat16), values = at::randn({3, kv_heads, 80, d}).to(at::kBFloat16);
+      for (int64_t row = 0; row < 3; ++row) {  // what is not there yet must not be read into the result
+        keys[row].narrow(1, lengths[row], 80 - lengths[row]).fill_(std::nanf(""));
+        values[row].narrow(1, lengths[row], 80 - lengths[row]).fill_(std::nanf(""));
+      }
+      const kernels::AttentionOptions options{0.2, window, softcap};
+      EXPECT(RelativeError(kernels::cpu_bf16::AttentionDecode(q, keys, values, lengths, options),
+                           kernels::composite::AttentionDecode(q, keys, values, lengths, options)) < 1.5e-2);
+    }
+  }
+}
+
 TEST(kernels_attention_in_tiles_keeps_nan_inside_its_row) {
   if (!kernels::cpu_bf16::Supports(at::empty({1, 1, 8}, at::kBFloat16))) return;
   at::Tensor q = at::randn({100, 1, 64}).to(at::kBFloat16);
@@ -143,7 +161,7 @@ TEST(kernels_cross_entropy_matches_float64) {
 
 TEST(kernels_sum_of_products_matches_float64) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    for (const auto& [m, k, n] : {std::array<int64_t, 3>{1, 8, 5}, {24, 2, 64}, {65, 34, 130}, {200, 31, 63}, {130, 576, 65}, {600, 96, 192}, {70, 19000, 40}, {40, 66, 700}}) {
+    for (const auto& [m, k, n] : {std::array<int64_t, 3>{1, 8, 5}, {1, 70, 130}, {3, 96, 65}, {16, 64, 700}, {24, 2, 64}, {65, 34, 130}, {200, 31, 63}, {130, 576, 65}, {600, 96, 192}, {70, 19000, 40}, {40, 66, 700}}) {
       // Strided operands: columns of something wider.
       const at::Tensor x = at::randn({m, k + 3}).to(dtype).narrow(1, 1, k), w = at::randn({n, k + 1}).to(dtype).narrow(1, 0, k);
       const at::Tensor left = at::randn({m, 6}).to(dtype), right = at::randn({6, n}).to(dtype);

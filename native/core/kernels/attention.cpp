@@ -39,4 +39,10 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tenso
   return composite::AttentionBackward(dout, q, k, v, forward, offsets, options);
 }
 
+at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const std::vector<int64_t>& lengths,
+                           const AttentionOptions& options) {
+  return VersionFor(q, options) == Version::kTiles ? cpu_bf16::AttentionDecode(q, keys, values, lengths, options)
+                                                   : composite::AttentionDecode(q, keys, values, lengths, options);
+}
+
 }  // namespace ft::kernels

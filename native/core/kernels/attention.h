@@ -33,12 +33,19 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tenso
                                                                  const std::vector<int64_t>& offsets,
                                                                  const AttentionOptions& options);
 
+/// One new query a row against cached keys: q [rows, Hq, d]; keys, values [rows, Hk, capacity, d], of which row r
+/// holds lengths[r] entries, the new one last. Returns [rows, Hq, d].
+at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                           const std::vector<int64_t>& lengths, const AttentionOptions& options);
+
 namespace composite {  // plain matrix products, any device: the reference of the others
 AttentionResult Attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<int64_t>& offsets,
                           const AttentionOptions& options);
 std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
                                                                  const at::Tensor& v, const AttentionResult& forward,
                                                                  const std::vector<int64_t>& offsets, const AttentionOptions& options);
+at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const std::vector<int64_t>& lengths,
+                           const AttentionOptions& options);
 }  // namespace composite
 
 namespace cpu {  // ATen's flash kernel
@@ -48,10 +55,5 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tenso
                                                                  const at::Tensor& v, const AttentionResult& forward,
                                                                  const std::vector<int64_t>& offsets, const AttentionOptions& options);
 }  // namespace cpu
-
-/// One new query a row against cached keys: q [rows, Hq, d]; keys, values [rows, Hk, capacity, d], of which row r
-/// holds lengths[r] entries, the new one last. Returns [rows, Hq, d].
-at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                           const std::vector<int64_t>& lengths, const AttentionOptions& options);
 
 }  // namespace ft::kernels

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/kernels/attention.h"
@@ -86,15 +87,16 @@ at::Tensor AttentionCore::ForwardCached(const at::Tensor& qkv, const RopeTables&
   const std::vector<int64_t>& offsets = context.batch->offsets;
   const Heads h = SplitAndRotate(*this, qkv, tables);
   std::vector<int64_t> lengths = cache.lengths;
-  bool prefill = true;
+  if (std::any_of(lengths.begin(), lengths.end(), [](int64_t length) { return length > 0; })) {
+    cache.StoreOne(layer, lengths, h.k, h.v);
+    for (int64_t& length : lengths) ++length;
+    return kernels::AttentionDecode(h.q, cache.keys(layer), cache.values(layer), lengths, OptionsOf(*this)).view({qkv.size(0), num_heads * head_dim});
+  }
   for (int64_t row = 0; row < context.batch->rows(); ++row) {
     const int64_t count = offsets[row + 1] - offsets[row];
-    prefill = prefill && lengths[row] == 0;
-    cache.Store(layer, row, lengths[row], h.k.narrow(0, offsets[row], count), h.v.narrow(0, offsets[row], count));
-    lengths[row] += count;
+    cache.Store(layer, row, 0, h.k.narrow(0, offsets[row], count), h.v.narrow(0, offsets[row], count));
   }
-  const at::Tensor out = prefill ? kernels::Attention(h.q, h.k, h.v, offsets, OptionsOf(*this)).out
-                                 : kernels::AttentionDecode(h.q, cache.keys(layer), cache.values(layer), lengths, OptionsOf(*this));
+  const at::Tensor out = kernels::Attention(h.q, h.k, h.v, offsets, OptionsOf(*this)).out;
   return out.view({qkv.size(0), num_heads * head_dim});
 }
 

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 namespace ft {
 
@@ -11,6 +13,26 @@ KvCache::KvCache(int64_t num_layers, int64_t rows, int64_t kv_heads, int64_t hea
   for (int64_t layer = 0; layer < num_layers; ++layer) {
     keys_.push_back(at::empty({rows, kv_heads, capacity, head_dim}, options));
     values_.push_back(at::empty({rows, kv_heads, capacity, head_dim}, options));
+  }
+}
+
+void KvCache::StoreOne(int64_t layer, const std::vector<int64_t>& at, const at::Tensor& k, const at::Tensor& v) {
+  const auto rows = static_cast<int64_t>(at.size());
+  if (!k.device().is_cpu()) {
+    for (int64_t row = 0; row < rows; ++row) Store(layer, row, at[row], k.narrow(0, row, 1), v.narrow(0, row, 1));
+    return;
+  }
+  // A few bytes a head: an operation each would cost far more than the copy.
+  for (const auto& [from, to] : {std::pair{k.contiguous(), keys_[layer]}, {v.contiguous(), values_[layer]}}) {
+    const int64_t heads = to.size(1), bytes = to.size(3) * to.element_size();
+    const auto* source = static_cast<const char*>(from.const_data_ptr());
+    auto* target = static_cast<char*>(to.mutable_data_ptr());
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t head = 0; head < heads; ++head) {
+        const int64_t index = row * heads + head;
+        std::memcpy(target + (index * capacity_ + at[row]) * bytes, source + index * bytes, static_cast<size_t>(bytes));
+      }
+    }
   }
 }
 

@@ -13,6 +13,8 @@ class KvCache {
 
   /// Appends count tokens of a row: k, v [count, Hk, head_dim], at position `at`.
   void Store(int64_t layer, int64_t row, int64_t at, const at::Tensor& k, const at::Tensor& v);
+  /// Appends one token to every row: k, v [rows, Hk, head_dim], row r at position at[r].
+  void StoreOne(int64_t layer, const std::vector<int64_t>& at, const at::Tensor& k, const at::Tensor& v);
   at::Tensor keys(int64_t layer) const { return keys_[layer]; }
   at::Tensor values(int64_t layer) const { return values_[layer]; }
   /// Room for `capacity` tokens a row from now on.

@@ -60,8 +60,6 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tenso
   return {dq, dk, dv};
 }
 
-}  // namespace composite
-
 at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                            const std::vector<int64_t>& lengths, const AttentionOptions& options) {
   const int64_t kv_heads = keys.size(1);
@@ -79,5 +77,7 @@ at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at
   }
   return out;
 }
+
+}  // namespace composite
 
 }  // namespace ft::kernels

@@ -16,5 +16,8 @@ AttentionResult Attention(const at::Tensor& q, const at::Tensor& k, const at::Te
 std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
                                                                  const at::Tensor& v, const AttentionResult& forward,
                                                                  const std::vector<int64_t>& offsets, const AttentionOptions& options);
+/// keys and values [rows, Hk, capacity, d], contiguous.
+at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const std::vector<int64_t>& lengths,
+                           const AttentionOptions& options);
 
 }  // namespace ft::kernels::cpu_bf16

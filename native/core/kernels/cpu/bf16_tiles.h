@@ -55,6 +55,10 @@ struct Bf16Tiles {
 
   /// Sum of x · y over n values.
   float (*dot_row)(const uint16_t* x, const uint16_t* y, int64_t n);
+  /// y [rows] += w · x of w [rows, n] (row stride `stride`) and x [n].
+  void (*add_matrix_vector)(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, float* y);
+  /// y [n] += Σ weights[r] · x[r] over `rows` rows of x (row stride `stride`); weights bf16.
+  void (*add_weighted_rows)(const uint16_t* weights, const uint16_t* x, int64_t stride, int64_t rows, int64_t n, float* y);
   /// Backward of the softmax in one tile, keys by queries: from scores = k qᵀ and dp = v doutᵀ (both [kTile, kTile]),
   /// the log-sum-exp and Σ dout·out of each query. Writes p and ds (both times `scale` where due) as bf16
   /// [kTile, kTile], and ds as pairs over keys.

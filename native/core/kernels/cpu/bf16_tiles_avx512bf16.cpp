@@ -244,6 +244,36 @@ float DotRow(const uint16_t* x, const uint16_t* y, int64_t n) {
   return _mm512_reduce_add_ps(total);
 }
 
+inline __m512bh LoadPairs(const uint16_t* x, __mmask32 lanes) { return reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(lanes, x)); }
+
+void AddMatrixVector(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, float* y) {
+  constexpr int64_t kTogether = 4;
+  for (int64_t r = 0; r < rows; r += kTogether) {
+    const int64_t count = rows - r < kTogether ? rows - r : kTogether;
+    __m512 sums[kTogether] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    const uint16_t* row[kTogether];
+    for (int64_t i = 0; i < kTogether; ++i) row[i] = w + (r + (i < count ? i : 0)) * stride;
+    for (int64_t c = 0; c < n; c += 2 * kLanes) {
+      const __mmask32 lanes = n - c >= 2 * kLanes ? 0xffffffffu : (1u << (n - c)) - 1;
+      const __m512bh right = LoadPairs(x + c, lanes);
+      for (int64_t i = 0; i < kTogether; ++i) sums[i] = _mm512_dpbf16_ps(sums[i], LoadPairs(row[i] + c, lanes), right);
+    }
+    for (int64_t i = 0; i < count; ++i) y[r + i] += _mm512_reduce_add_ps(sums[i]);
+  }
+}
+
+void AddWeightedRows(const uint16_t* weights, const uint16_t* x, int64_t stride, int64_t rows, int64_t n, float* y) {
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const __mmask16 lanes = FirstLanes(n - i);
+    __m512 sum = _mm512_maskz_loadu_ps(lanes, y + i);
+    for (int64_t r = 0; r < rows; ++r) {
+      const __m512 weight = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(static_cast<uint32_t>(weights[r]) << 16)));
+      sum = _mm512_fmadd_ps(weight, FromBf16(_mm256_maskz_loadu_epi16(lanes, x + r * stride + i)), sum);
+    }
+    _mm512_mask_storeu_ps(y + i, lanes, sum);
+  }
+}
+
 struct Softened {
   __m512 p, ds;
 };
@@ -308,8 +338,24 @@ void StoreTransposed(const float* x, int64_t rows, int64_t n, uint16_t* out, int
 }  // namespace
 
 const Bf16Tiles& Bf16TilesAvx512() {
-  static constexpr Bf16Tiles kTiles = {PackColumns, PackRows,  StoreTile, AddTile, CopyRows, PairRows, PairColumns,
-                                       Transpose,   SoftmaxRow, ScaleRow, StoreRow, DotRow, SoftmaxBackward, StoreTransposed};
+  static constexpr Bf16Tiles kTiles = {
+      .pack_columns = PackColumns,
+      .pack_rows = PackRows,
+      .store_tile = StoreTile,
+      .add_tile = AddTile,
+      .copy_rows = CopyRows,
+      .pair_rows = PairRows,
+      .pair_columns = PairColumns,
+      .transpose = Transpose,
+      .softmax_row = SoftmaxRow,
+      .scale_row = ScaleRow,
+      .store_row = StoreRow,
+      .dot_row = DotRow,
+      .add_matrix_vector = AddMatrixVector,
+      .add_weighted_rows = AddWeightedRows,
+      .softmax_backward = SoftmaxBackward,
+      .store_transposed = StoreTransposed,
+  };
   return kTiles;
 }
 

@@ -3,6 +3,7 @@
 #include "core/kernels/linear.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <utility>
@@ -26,14 +27,14 @@ constexpr int64_t kTaskRows = 512;          // of x in one task
 constexpr int64_t kPanelBytes = 384 << 10;  // of packed weights that one task reuses: stays in a core's cache
 constexpr int64_t kDepth = 2048;            // of k in one product
 constexpr int64_t kGroupBytes = 1 << 20;    // of one packed tile, before more of k waits for another turn
-constexpr int64_t kFewRows = 24;            // below, packing would cost more than the product
+constexpr int64_t kFewRows = 32;            // below, reading the weights is what a product costs
 
 int64_t Blocks(int64_t n, int64_t block) { return (n + block - 1) / block; }
 
 bool Dense(const at::Tensor& x) { return x.dim() == 2 && x.stride(1) == 1; }
 
 bool FitsTiles(const std::vector<ProductTerm>& terms) {
-  if (!cpu::HasBf16Products() || terms.front().x.size(0) < kFewRows) return false;
+  if (!cpu::HasBf16Products() || terms.front().x.size(0) == 0) return false;
   return std::all_of(terms.begin(), terms.end(), [](const ProductTerm& term) {
     return term.x.device().is_cpu() && term.x.scalar_type() == at::kBFloat16 && term.w.scalar_type() == at::kBFloat16 && Dense(term.x) && Dense(term.w) &&
            term.x.size(1) % 2 == 0 && term.x.size(1) > 0;
@@ -131,13 +132,15 @@ struct PanelTask {
 };
 
 std::vector<PanelTask> PanelsOf(const Slice& slice, const DepthGroup& group, int64_t rows) {
-  const int64_t row_blocks = Blocks(rows, kTaskRows), wanted = 4 * at::get_num_threads();
+  const int64_t wanted = 4 * at::get_num_threads();
+  // Where there are few tiles, rows are divided further.
+  const int64_t block = std::clamp<int64_t>(Blocks(rows * slice.tiles, wanted * kTile) * kTile, kTile, kTaskRows), row_blocks = Blocks(rows, block);
   const int64_t fits = std::clamp<int64_t>(kPanelBytes / (group.tile_size * 2), 1, 8);
   const int64_t panel = std::clamp<int64_t>(slice.tiles * row_blocks / wanted, 1, fits);
   std::vector<PanelTask> tasks;
-  for (int64_t row = 0; row < rows; row += kTaskRows) {
+  for (int64_t row = 0; row < rows; row += block) {
     for (int64_t tile = 0; tile < slice.tiles; tile += panel) {
-      tasks.push_back({tile, std::min(tile + panel, slice.tiles), row, std::min(row + kTaskRows, rows)});
+      tasks.push_back({tile, std::min(tile + panel, slice.tiles), row, std::min(row + block, rows)});
     }
   }
   return tasks;
@@ -209,18 +212,51 @@ void MultiplyAll(const std::vector<Term>& terms, const Output& out) {
   }
 }
 
+// One row of x: every weight is read once and meets it in registers.
+at::Tensor MatrixVector(const std::vector<ProductTerm>& inputs) {
+  const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
+  const int64_t columns = inputs.front().w.size(0);
+  const at::Tensor y = at::empty({1, columns}, inputs.front().x.options());
+  const std::vector<Term> terms(inputs.begin(), inputs.end());
+  at::parallel_for(0, Blocks(columns, kTile), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const int64_t column = tile * kTile, count = std::min(kTile, columns - column);
+      float sums[kTile] = {};
+      for (const Term& term : terms) tiles.add_matrix_vector(term.w + column * term.w_stride, term.w_stride, count, term.k, term.x, sums);
+      tiles.store_row(sums, count, 1.0f, Data<uint16_t>(y) + column);
+    }
+  });
+  return y;
+}
+
+// Rows of w meet packed rows of x, so that the weights are read where they lie.
+at::Tensor TransposedProduct(const std::vector<ProductTerm>& inputs) {
+  const int64_t rows = inputs.front().x.size(0), columns = inputs.front().w.size(0);
+  const at::Tensor y = at::empty({rows, columns}, inputs.front().x.options());
+  std::vector<Term> terms;
+  for (const ProductTerm& input : inputs) terms.emplace_back(ProductTerm{input.w, input.x});
+  MultiplyAll(terms, {Data<uint16_t>(y), columns, nullptr, nullptr, columns, rows, /*transposed=*/true});
+  return y;
+}
+
+at::Tensor Finished(at::Tensor y, const at::Tensor& bias, const at::Tensor& residual) {
+  if (bias.defined()) y.add_(bias);
+  if (residual.defined()) y.add_(residual);
+  return y;
+}
+
 }  // namespace
 
 at::Tensor SumOfProducts(const std::vector<ProductTerm>& inputs, const at::Tensor& bias, const at::Tensor& residual) {
   if (!FitsTiles(inputs)) return composite::SumOfProducts(inputs, bias, residual);
   const ProductTerm& main = inputs.front();
   const int64_t rows = main.x.size(0), columns = main.by_rows ? main.w.size(1) : main.w.size(0);
+  const bool plain = std::none_of(inputs.begin(), inputs.end(), [](const ProductTerm& term) { return term.by_rows; });
+  if (plain && rows == 1) return Finished(MatrixVector(inputs), bias, residual);
+  // Packing is paid for by the rows that meet what was packed: where x is the shorter operand by far, x is packed.
+  if (plain && (rows < kFewRows || (rows < columns && inputs.size() == 1))) return Finished(TransposedProduct(inputs), bias, residual);
+  if (rows < kFewRows) return composite::SumOfProducts(inputs, bias, residual);
   const at::Tensor y = at::empty({rows, columns}, main.x.options());
-  // Packing is paid for by the rows that meet what was packed: of a lone x and w (the loss head) the shorter one is packed.
-  if (inputs.size() == 1 && !main.by_rows && rows < columns && !bias.defined() && !residual.defined()) {
-    MultiplyAll({Term({main.w, main.x})}, {Data<uint16_t>(y), columns, nullptr, nullptr, columns, rows, /*transposed=*/true});
-    return y;
-  }
   const at::Tensor added = residual.defined() ? residual.contiguous() : residual, shift = bias.defined() ? bias.contiguous() : bias;
   MultiplyAll({inputs.begin(), inputs.end()}, {Data<uint16_t>(y), columns, added.defined() ? Data<uint16_t>(added) : nullptr,
                                                shift.defined() ? Data<uint16_t>(shift) : nullptr, rows, columns, /*transposed=*/false});

@@ -1,0 +1,63 @@
+// One query a row and head against its cached keys: both are read once.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "core/kernels/cpu/attention_bf16.h"
+#include "core/kernels/cpu/bf16_products.h"
+#include "core/kernels/cpu/bf16_tiles.h"
+
+namespace ft::kernels::cpu_bf16 {
+namespace {
+
+using cpu::Data;
+
+struct HeadTask {
+  int64_t row, head;
+};
+
+struct Scratch {
+  float *scores, *out;
+  uint16_t* probabilities;
+  int64_t bytes;
+  Scratch(char* base, int64_t longest, int64_t d) {
+    cpu::Pieces pieces(base);
+    scores = pieces.Take<float>(longest);
+    out = pieces.Take<float>(d);
+    probabilities = pieces.Take<uint16_t>(longest);
+    bytes = pieces.used();
+  }
+};
+
+}  // namespace
+
+at::Tensor AttentionDecode(const at::Tensor& q_in, const at::Tensor& keys, const at::Tensor& values, const std::vector<int64_t>& lengths,
+                           const AttentionOptions& options) {
+  constexpr int64_t kLanes = 16;
+  const cpu::Bf16Tiles& tiles = *cpu::BestBf16Tiles();
+  const at::Tensor q = q_in.contiguous(), out = at::empty(q.sizes(), q.options());
+  const int64_t rows = q.size(0), heads = q.size(1), d = q.size(2), kv_heads = keys.size(1), capacity = keys.size(2);
+  const cpu::ScoreOptions score{static_cast<float>(options.scale), static_cast<float>(options.softcap)};
+  const int64_t longest = rows == 0 ? 0 : (*std::max_element(lengths.begin(), lengths.end()) + kLanes - 1) / kLanes * kLanes;
+  std::vector<HeadTask> tasks;
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t head = 0; head < heads; ++head) tasks.push_back({row, head});
+  }
+  cpu::RunTasks(tasks, Scratch(nullptr, longest, d).bytes, [&](const HeadTask& task, char* memory) {
+    const Scratch s(memory, longest, d);
+    const int64_t begin = options.window > 0 ? std::max<int64_t>(0, lengths[task.row] - options.window) : 0, count = lengths[task.row] - begin;
+    const int64_t at = ((task.row * kv_heads + task.head / (heads / kv_heads)) * capacity + begin) * d;
+    const int64_t query = (task.row * heads + task.head) * d;
+    std::fill_n(s.scores, (count + kLanes - 1) / kLanes * kLanes, 0.0f);
+    std::fill_n(s.out, d, 0.0f);
+    tiles.add_matrix_vector(Data<uint16_t>(keys) + at, d, count, d, Data<uint16_t>(q) + query, s.scores);
+    float maximum = -std::numeric_limits<float>::infinity(), sum = 0.0f;
+    tiles.softmax_row(s.scores, count, 0, count, score, &maximum, &sum, s.probabilities);
+    tiles.add_weighted_rows(s.probabilities, Data<uint16_t>(values) + at, d, count, d, s.out);
+    tiles.store_row(s.out, d, 1.0f / sum, Data<uint16_t>(out) + query);
+  });
+  return out;
+}
+
+}  // namespace ft::kernels::cpu_bf16
