@@ -1,5 +1,6 @@
 # CUDA. FT_WITH_CUDA: LibTorch is a CUDA build, so devices "cuda…" exist. FT_WITH_CUDA_KERNELS: nvcc compiled
-# our own kernels, native/core/kernels/cuda/*.cu, free of torch headers; without it CUDA runs the composite ones.
+# our own kernels, native/core/kernels/cuda/*.cu, free of torch headers, and the files beside them call those from tensors;
+# without it CUDA runs the composite ones. attention.cpp calls ATen's kernel and needs no nvcc.
 
 if(FT_CUDA STREQUAL "OFF" OR (FT_CUDA STREQUAL "AUTO" AND NOT FT_LIBTORCH_CUDA))
   return()
@@ -37,12 +38,12 @@ target_include_directories(ft_core SYSTEM PUBLIC "${cuda_include}")
 target_link_libraries(ft_core PUBLIC "${cudart_library}")
 target_compile_definitions(ft_core PUBLIC FT_WITH_CUDA=1)
 list(APPEND FT_RUN_PATHS "${cudart_dir}")
+target_sources(ft_core PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native/core/kernels/cuda/attention.cpp")
 message(STATUS "CUDA runtime ${cudart_library}, headers ${cuda_include}")
 
-file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/core/kernels/cuda/*.cu")
-if(NOT cuda_sources)
-  return()
-endif()
+file(GLOB cuda_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/core/kernels/cuda/*.cu")
+file(GLOB cuda_callers CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/core/kernels/cuda/*.cpp")
+list(FILTER cuda_callers EXCLUDE REGEX "/attention\\.cpp$")
 if(NOT CUDAToolkit_NVCC_EXECUTABLE OR (cudart_major AND NOT CUDAToolkit_VERSION_MAJOR EQUAL cudart_major))
   if(FT_CUDA STREQUAL "ON")
     message(FATAL_ERROR "FT_CUDA=ON, but no nvcc of CUDA ${cudart_major} was found: install that CUDA toolkit or set CUDACXX")
@@ -58,5 +59,6 @@ add_library(ft_cuda_kernels STATIC ${cuda_sources})
 set_target_properties(ft_cuda_kernels PROPERTIES CUDA_STANDARD 17 CUDA_RUNTIME_LIBRARY None)
 target_include_directories(ft_cuda_kernels PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native")
 target_link_libraries(ft_cuda_kernels PUBLIC "${cudart_library}")
+target_sources(ft_core PRIVATE ${cuda_callers})
 target_link_libraries(ft_core PUBLIC ft_cuda_kernels)
 target_compile_definitions(ft_core PUBLIC FT_WITH_CUDA_KERNELS=1)

@@ -7,6 +7,7 @@
 #include "core/engine/device.h"
 #include "core/engine/weights.h"
 #include "core/io/safetensors.h"
+#include "core/kernels/attention.h"
 #include "core/nn/expected_tensors.h"
 #include "core/objectives/linear_cross_entropy.h"
 
@@ -21,11 +22,13 @@ ForwardContext InferenceContext(const Batch& batch, const CancelToken* cancel) {
 }
 
 // flash asks for a kernel that this device has; auto takes it where it is.
-void CheckAttention(const std::string& attention, const at::Device& device) {
+void CheckAttention(const std::string& attention, const at::Device& device, at::ScalarType dtype, int64_t head_dim) {
   FT_CHECK(attention == "auto" || attention == "flash" || attention == "eager", kInvalidArgument,
            "attention \"{}\" is unknown: expected auto, flash or eager", attention);
-  if (attention == "flash" && !device.is_cpu()) {
-    throw Error(ErrorCode::kIncompatibleConfig, "there is no flash attention for device " + device.str() + " in this build", "use --attention auto or eager");
+  if (attention == "flash" && !kernels::HasFlashAttention(device, dtype, head_dim)) {
+    throw Error(ErrorCode::kIncompatibleConfig,
+                fmt::format("there is no flash attention for device {}, dtype {} and heads of {} in this build", device.str(), DtypeName(dtype), head_dim),
+                "use --attention auto or eager");
   }
 }
 
@@ -35,8 +38,8 @@ std::shared_ptr<Model> Model::Load(const LoadOptions& options, const ProgressFn&
   UseTensorArena();
   const at::ScalarType dtype = ParseDtype(options.dtype);
   const at::Device device = ParseDevice(options.device);
-  CheckAttention(options.attention, device);
   DecoderSpec spec = ReadDecoderSpec(options.path);
+  CheckAttention(options.attention, device, dtype, spec.head_dim);
   auto model = std::make_shared<Model>();
   if (options.random_init) {
     model->decoder_ = std::make_unique<Decoder>(spec, dtype, device);

@@ -23,6 +23,9 @@ struct AttentionResult {
   std::vector<at::Tensor> saved;  // what the backward wants, a call-internal layout
 };
 
+/// Whether a device has a version that never holds all scores, for heads of this size.
+bool HasFlashAttention(const at::Device& device, at::ScalarType dtype, int64_t head_dim);
+
 AttentionResult Attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                           const std::vector<int64_t>& offsets, const AttentionOptions& options);
 

@@ -18,6 +18,7 @@ using torch::autograd::variable_list;
 // Rows of logits made at a time. Each chunk reads the whole head twice, so that a large head wants large chunks; a chunk
 // takes at most twice the head's memory and 320 MB.
 int64_t ChunkRows(const LinearGroup& head) {
+  if (head.weight.is_cuda()) return 4096;  // fewer leave a GPU idle
   const int64_t row_bytes = std::max<int64_t>(head.out_features() * static_cast<int64_t>(head.weight.element_size()), 1);
   const int64_t bytes = std::clamp<int64_t>(2 * head.weight.numel() * static_cast<int64_t>(head.weight.element_size()), 64 << 20, 320 << 20);
   return std::clamp<int64_t>(bytes / row_bytes, 64, 4096);

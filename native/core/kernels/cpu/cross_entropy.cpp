@@ -4,10 +4,14 @@
 #include <ATen/Parallel.h>
 
 #include "core/kernels/cpu/row_ops_tensor.h"
+#include "core/kernels/cuda/ops.h"
 
 namespace ft::kernels {
 
 CrossEntropyRows CrossEntropy(at::Tensor& logits, const at::Tensor& targets, const CrossEntropyGradient* gradient) {
+  if constexpr (cuda::kBuilt) {
+    if (cuda::Serves(logits)) return cuda::CrossEntropy(logits, targets, gradient);
+  }
   if (!cpu::HasRowOps(logits)) return composite::CrossEntropy(logits, targets, gradient);
   const int64_t rows = logits.size(0), vocab = logits.size(1);
   CrossEntropyRows result{at::empty({rows}, logits.options().dtype(at::kFloat)), at::empty({rows}, logits.options().dtype(at::kFloat))};

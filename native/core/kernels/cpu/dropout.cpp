@@ -5,6 +5,8 @@
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
 
+#include "core/kernels/cuda/ops.h"
+
 namespace ft::kernels {
 
 std::array<uint32_t, 4> Philox(std::array<uint32_t, 4> c, uint64_t key) {
@@ -53,6 +55,9 @@ void DropoutRows(const at::Tensor& x, at::Tensor& y, double p, const DropoutKey&
 }  // namespace
 
 at::Tensor Dropout(const at::Tensor& x, double p, const DropoutKey& key, const at::Tensor& row_keys, const at::Tensor& positions) {
+  if constexpr (cuda::kBuilt) {
+    if (cuda::Serves(x)) return cuda::Dropout(x, p, key, row_keys, positions);
+  }
   if (!x.device().is_cpu()) return composite::Dropout(x, p, key, row_keys, positions);
   const at::Tensor in = x.contiguous();
   at::Tensor out = at::empty_like(in);

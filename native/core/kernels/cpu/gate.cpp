@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include "core/kernels/cpu/row_ops_tensor.h"
+#include "core/kernels/cuda/ops.h"
 
 namespace ft::kernels {
 namespace {
@@ -15,6 +16,9 @@ bool Fast(const at::Tensor& gate_up, Activation activation) {
 }  // namespace
 
 at::Tensor Gate(const at::Tensor& gate_up, Activation activation) {
+  if constexpr (cuda::kBuilt) {
+    if (cuda::Serves(gate_up)) return cuda::Gate(gate_up, activation);
+  }
   if (!Fast(gate_up, activation)) return composite::Gate(gate_up, activation);
   const int64_t rows = gate_up.size(0), n = gate_up.size(1) / 2;
   at::Tensor y = at::empty({rows, n}, gate_up.options());
@@ -28,6 +32,9 @@ at::Tensor Gate(const at::Tensor& gate_up, Activation activation) {
 }
 
 at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation) {
+  if constexpr (cuda::kBuilt) {
+    if (cuda::Serves(gate_up)) return cuda::GateBackward(dy, gate_up, activation);
+  }
   if (!Fast(gate_up, activation)) return composite::GateBackward(dy, gate_up, activation);
   const int64_t rows = gate_up.size(0), n = gate_up.size(1) / 2;
   const at::Tensor grad = dy.contiguous();

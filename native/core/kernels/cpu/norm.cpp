@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/kernels/cpu/row_ops_tensor.h"
+#include "core/kernels/cuda/ops.h"
 
 namespace ft::kernels {
 namespace {
@@ -45,6 +46,9 @@ std::vector<int64_t> RstdShape(const at::Tensor& x) {
 }  // namespace
 
 std::tuple<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if constexpr (cuda::kBuilt) {
+    if (cuda::Serves(x)) return cuda::RmsNorm(x, weight, eps);
+  }
   if (!cpu::HasRowOps(x)) return composite::RmsNorm(x, weight, eps);
   const Rows rows(x);
   at::Tensor rstd = at::empty(RstdShape(x), x.options().dtype(at::kFloat));
@@ -60,6 +64,9 @@ std::tuple<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor
 }
 
 at::Tensor RmsNormApply(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight) {
+  if constexpr (cuda::kBuilt) {
+    if (cuda::Serves(x)) return cuda::RmsNormApply(x, rstd, weight);
+  }
   if (!cpu::HasRowOps(x)) return composite::RmsNormApply(x, rstd, weight);
   const Rows rows(x);
   at::Tensor y = at::empty(x.sizes(), x.options());
@@ -77,6 +84,9 @@ at::Tensor RmsNormApply(const at::Tensor& x, const at::Tensor& rstd, const at::T
 }
 
 at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight, at::Tensor weight_grad) {
+  if constexpr (cuda::kBuilt) {
+    if (cuda::Serves(x)) return cuda::RmsNormBackward(dy, x, rstd, weight, weight_grad);
+  }
   if (!cpu::HasRowOps(x)) return composite::RmsNormBackward(dy, x, rstd, weight, weight_grad);
   const Rows rows(x), grads(dy.contiguous());
   at::Tensor dx = at::empty(x.sizes(), x.options());

@@ -4,10 +4,14 @@
 #include <ATen/Parallel.h>
 
 #include "core/kernels/cpu/row_ops_tensor.h"
+#include "core/kernels/cuda/ops.h"
 
 namespace ft::kernels {
 
 at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool inverse) {
+  if constexpr (cuda::kBuilt) {
+    if (cuda::Serves(x)) return cuda::Rotate(x, cos, sin, inverse);
+  }
   if (!cpu::HasRowOps(x) || x.stride(2) != 1) return composite::Rotate(x, cos, sin, inverse);
   const at::Tensor c = cos.contiguous(), s = sin.contiguous();
   at::Tensor y = at::empty(x.sizes(), x.options());

@@ -1,0 +1,28 @@
+// RMSNorm on CUDA: the contract of kernels/norm.h on raw device memory. Sums in fp32 in a fixed order, one rounding an
+// output; no atomics, so a call repeats bit for bit. Everything runs on `stream`; nothing is allocated.
+#pragma once
+
+#include "core/kernels/cuda/element.h"
+
+namespace ft::kernels::cuda {
+
+/// Rows of n elements, which lie side by side. Row r starts at (r / inner) · outer_stride + (r % inner) · inner_stride.
+struct StridedRows {
+  const void* data;
+  int64_t rows, n;
+  int64_t inner, outer_stride, inner_stride;
+};
+
+/// y [rows, n] contiguous; weight [n] of x's type; rstd fp32 [rows].
+void LaunchRmsNorm(Element type, const StridedRows& x, const void* weight, float eps, void* y, float* rstd, Stream stream);
+/// y again from rstd, to the same bits.
+void LaunchRmsNormApply(Element type, const StridedRows& x, const void* weight, const float* rstd, void* y, Stream stream);
+/// dy and dx [rows, n] contiguous.
+void LaunchRmsNormBackward(Element type, const void* dy, const StridedRows& x, const void* weight, const float* rstd, void* dx, Stream stream);
+
+/// How many partial sums LaunchRmsNormWeightGradient writes.
+int64_t RmsNormPartials(int64_t rows);
+/// partials fp32 [RmsNormPartials(rows), n]: their sum over the first dimension is d weight. REQUIRES: rows > 0.
+void LaunchRmsNormWeightGradient(Element type, const void* dy, const StridedRows& x, const float* rstd, float* partials, Stream stream);
+
+}  // namespace ft::kernels::cuda

@@ -1,0 +1,165 @@
+#include "kernel_checks.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "test.h"
+
+namespace ft::test {
+namespace {
+
+// Half a unit in the last place of the largest value, with a little room for fp32 sums.
+double Tolerance(at::ScalarType dtype) { return dtype == at::kFloat ? 3e-6 : dtype == at::kHalf ? 6e-4 : 4.5e-3; }
+
+// `terms`: what was added up to give `expected`, where the sum may be far smaller than its terms.
+void Agree(const char* what, const at::Tensor& actual, const at::Tensor& expected, double tolerance, const at::Tensor& terms = {}) {
+  const std::string where = std::string(what) + " of " + c10::str(expected.sizes()) + " in " + c10::toString(actual.scalar_type());
+  if (actual.sizes() != expected.sizes()) return Fail(__FILE__, __LINE__, where + " has shape " + c10::str(actual.sizes()));
+  if (expected.numel() == 0) return;
+  const double scale = (terms.defined() ? terms : expected).abs().max().item<double>();
+  const double error = (actual.to(at::kDouble) - expected).abs().max().item<double>() / std::max(scale, 1e-30);
+  if (!(error < tolerance)) Fail(__FILE__, __LINE__, where + ": relative error " + Show(error) + ", expected below " + Show(tolerance));
+}
+
+void CheckRmsNormOn(const KernelSet& set, const at::Tensor& x, at::ScalarType dtype) {
+  const double eps = 1e-5;
+  const at::Tensor w = at::randn({x.size(-1)}).to(dtype), dy = at::randn(x.sizes()).to(dtype);
+  const at::Tensor xd = x.to(at::kDouble), wd = w.to(at::kDouble), dyd = dy.to(at::kDouble);
+  const at::Tensor rstd_d = (xd.square().mean(-1, true) + eps).rsqrt(), normalized = xd * rstd_d, g = dyd * wd;
+  const auto [y, rstd] = set.rms_norm(x, w, eps);
+  Agree("RMSNorm", y, normalized * wd, Tolerance(dtype));
+  Agree("RMSNorm's rstd", rstd, rstd_d, 3e-6);
+  EXPECT(rstd.scalar_type() == at::kFloat);
+  EXPECT(at::equal(y, set.rms_norm_apply(x, rstd, w)));
+  const auto [dx, dw] = set.rms_norm_backward(dy, x, rstd, w);
+  Agree("RMSNorm's dx", dx, (g - normalized * (g * normalized).mean(-1, true)) * rstd_d, Tolerance(dtype), g * rstd_d);
+  std::vector<int64_t> rows(x.dim() - 1);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
+  Agree("RMSNorm's dw", dw, (dyd * normalized).sum(rows) + 1.0, 3e-6, (dyd * normalized).abs().sum(rows) + 1.0);
+}
+
+}  // namespace
+
+void CheckRmsNorm(const KernelSet& set) {
+  for (const auto dtype : set.dtypes) {
+    for (const int64_t tokens : set.token_counts) {
+      for (const int64_t d : {1, 7, 33, 64}) {
+        CheckRmsNormOn(set, at::randn({tokens, d}).to(dtype), dtype);
+        CheckRmsNormOn(set, at::randn({tokens, 7, d}).to(dtype).narrow(1, 2, 3), dtype);   // heads inside a product
+        CheckRmsNormOn(set, at::randn({tokens, 16, d}).to(dtype).narrow(1, 8, 8), dtype);  // the same, aligned
+      }
+    }
+    for (const int64_t n : set.long_rows) CheckRmsNormOn(set, at::randn({3, n}).to(dtype), dtype);
+  }
+  CheckRmsNormOn(set, at::randn({60, 70, 2}), at::kFloat);  // more rows than partial sums of d weight hold
+}
+
+void CheckRotate(const KernelSet& set) {
+  for (const auto dtype : set.dtypes) {
+    for (const int64_t tokens : set.token_counts) {
+      for (const auto& [head_dim, half] : std::vector<std::pair<int64_t, int64_t>>{{2, 1}, {10, 4}, {17, 8}, {64, 32}, {96, 32}, {128, 64}}) {
+        for (const bool inverse : {false, true}) {
+          const at::Tensor angle = at::rand({tokens, half}) * 6, x = at::randn({tokens, 9, head_dim}).to(dtype).narrow(1, 1, 5);
+          const at::Tensor xd = x.to(at::kDouble), c = angle.cos().to(at::kDouble).unsqueeze(1), s = angle.sin().to(at::kDouble).unsqueeze(1) * (inverse ? -1 : 1);
+          const at::Tensor a = xd.narrow(2, 0, half), b = xd.narrow(2, half, half);
+          const at::Tensor y = set.rotate(x, angle.cos(), angle.sin(), inverse);
+          Agree("rotation", y, at::cat({a * c - b * s, b * c + a * s, xd.narrow(2, 2 * half, head_dim - 2 * half)}, 2), Tolerance(dtype));
+          EXPECT(at::equal(y.narrow(2, 2 * half, head_dim - 2 * half), x.narrow(2, 2 * half, head_dim - 2 * half)));
+        }
+      }
+    }
+  }
+}
+
+namespace {
+
+at::Tensor Activated(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kSilu:
+      return x * at::sigmoid(x);
+    case Activation::kGelu:
+      return at::gelu(x, "none");
+    case Activation::kGeluTanh:
+      return at::gelu(x, "tanh");
+    case Activation::kRelu:
+      return at::relu(x);
+  }
+  return {};
+}
+
+}  // namespace
+
+void CheckGate(const KernelSet& set) {
+  for (const auto dtype : set.dtypes) {
+    for (const auto activation : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+      for (const int64_t tokens : set.token_counts) {
+        for (const int64_t n : {1, 7, 24, 40, 2056}) {
+          if (n > 100 && tokens > 5) continue;
+          const at::Tensor u = (at::randn({tokens, 2 * n}) * 3).to(dtype), dy = at::randn({tokens, n}).to(dtype);
+          const at::Tensor gate = u.narrow(1, 0, n).to(at::kDouble), up = u.narrow(1, n, n).to(at::kDouble), d = dy.to(at::kDouble);
+          Agree("gate", set.gate(u, activation), Activated(gate, activation) * up, Tolerance(dtype), gate * up);
+          const at::Tensor leaf = gate.clone().requires_grad_(true);
+          Activated(leaf, activation).backward(d * up);
+          Agree("gate's gradient", set.gate_backward(dy, u, activation), at::cat({leaf.grad(), d * Activated(gate, activation)}, 1), Tolerance(dtype),
+                at::cat({d * up, d * gate}, 1));
+        }
+      }
+    }
+  }
+  const at::Tensor extreme = at::tensor({-1e4f, 1e4f, -90.0f, 90.0f, 1.0f, 1.0f, 1.0f, 1.0f}).unsqueeze(0), ones = at::ones({1, 4});
+  for (const auto activation : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh}) {
+    Agree("gate far out", set.gate(extreme, activation), at::tensor({0.0, 1e4, 0.0, 90.0}, at::kDouble).unsqueeze(0), 1e-6);
+    Agree("gate's gradient far out", set.gate_backward(ones, extreme, activation).narrow(1, 0, 4), at::tensor({0.0, 1.0, 0.0, 1.0}, at::kDouble).unsqueeze(0), 1e-6);
+  }
+}
+
+void CheckDropout(const KernelSet& set) {
+  for (const auto dtype : set.dtypes) {
+    for (const int64_t tokens : set.token_counts) {
+      for (const int64_t width : {1, 7, 64, 1030, 1032}) {
+        const at::Tensor x = at::randn({tokens, width}).to(dtype);
+        const at::Tensor rows = at::arange(tokens, at::kLong).div(5, "floor").add(3), positions = at::arange(tokens, at::kLong).remainder(5);
+        const kernels::DropoutKey key{0x123456789abcdefull, 7, 3};
+        // Bit for bit: a mask that differs between devices would change what a resumed run does.
+        EXPECT(at::equal(set.dropout(x, 0.3, key, rows, positions), kernels::Dropout(x, 0.3, key, rows, positions)));
+        EXPECT(at::equal(set.dropout(x, 0.0, key, rows, positions), x));
+      }
+    }
+  }
+}
+
+void CheckCrossEntropy(const KernelSet& set) {
+  for (const auto dtype : set.dtypes) {
+    for (const int64_t rows : set.token_counts) {
+      for (const int64_t vocab : {1, 2, 61, 512, 4104}) {
+        if (vocab != 61 && rows > 5) continue;
+        const at::Tensor logits = (at::randn({rows, vocab}) * 4).to(dtype), targets = at::randint(vocab, {rows}, at::kLong);
+        const at::Tensor row_scale = vocab % 2 == 0 ? at::randn({rows}) : at::Tensor();
+        const at::Tensor exact = logits.to(at::kDouble), lse_d = at::logsumexp(exact, {1});
+        at::Tensor d = (exact - lse_d.unsqueeze(1)).exp().scatter_add(1, targets.unsqueeze(1), at::full({rows, 1}, -1.0, exact.options())) * 0.7;
+        if (row_scale.defined()) d = d * row_scale.to(at::kDouble).unsqueeze(1);
+        const auto [loss, lse, gradient] = set.cross_entropy(logits, targets, 0.7, row_scale, true);
+        Agree("log-sum-exp", lse, lse_d, 2e-6, exact.abs() + 1);
+        Agree("cross-entropy", loss, lse_d - exact.gather(1, targets.unsqueeze(1)).squeeze(1), 2e-6, exact.abs() + 1);
+        Agree("cross-entropy's gradient", gradient, d, Tolerance(dtype), at::ones_like(d));
+        const auto [alone, lse_alone, untouched] = set.cross_entropy(logits, targets, 0.7, row_scale, false);
+        EXPECT(at::equal(alone, loss) && at::equal(lse_alone, lse) && at::equal(untouched, logits));
+      }
+    }
+    const at::Tensor uneven = at::full({1, 1200}, -60000.0).to(dtype);
+    uneven[0][600] = 60000.0;
+    const auto [loss, lse, gradient] = set.cross_entropy(uneven, at::full({1}, 600, at::kLong), 1.0, {}, true);
+    EXPECT(loss.item<double>() == 0.0 && gradient.abs().max().item<double>() < 1e-30);
+    if (set.checks_targets) {
+      const auto [bad, bad_lse, bad_gradient] = set.cross_entropy(at::zeros({2, 5}).to(dtype), at::tensor({5, -100}, at::kLong), 1.0, {}, true);
+      EXPECT(bad.isnan().all().item<bool>());
+    }
+    const at::Tensor broken = at::zeros({1, 700}).to(dtype);
+    broken[0][650] = std::nanf("");
+    EXPECT(std::get<0>(set.cross_entropy(broken, at::zeros({1}, at::kLong), 1.0, {}, true)).isnan().all().item<bool>());
+  }
+}
+
+}  // namespace ft::test

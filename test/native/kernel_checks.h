@@ -1,0 +1,44 @@
+// What every version of a kernel must satisfy, against formulas in float64: run on the versions for the CPU, for CUDA
+// devices, and for CUDA in emulation. Tensors go in and come out on the CPU.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <tuple>
+#include <vector>
+
+#include "core/kernels/dropout.h"
+#include "core/kernels/gate.h"
+
+namespace ft::test {
+
+struct KernelSet {
+  std::vector<at::ScalarType> dtypes;
+  std::vector<int64_t> token_counts = {0, 1, 5, 67};
+  std::vector<int64_t> long_rows = {1024, 1025, 2056};  // widths of rows that are too long for a warp, and one that is not
+  bool checks_targets = true;                            // cross-entropy notices a target outside the vocabulary
+
+  /// y, rstd
+  std::function<std::tuple<at::Tensor, at::Tensor>(const at::Tensor& x, const at::Tensor& weight, double eps)> rms_norm;
+  std::function<at::Tensor(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight)> rms_norm_apply;
+  /// dx and d weight, the latter added to fp32 ones
+  std::function<std::tuple<at::Tensor, at::Tensor>(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight)> rms_norm_backward;
+  std::function<at::Tensor(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool inverse)> rotate;
+  std::function<at::Tensor(const at::Tensor& gate_up, Activation activation)> gate;
+  std::function<at::Tensor(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation)> gate_backward;
+  std::function<at::Tensor(const at::Tensor& x, double p, const kernels::DropoutKey& key, const at::Tensor& row_keys, const at::Tensor& positions)> dropout;
+  /// loss, lse and, where `gradient`, what became of the logits
+  std::function<std::tuple<at::Tensor, at::Tensor, at::Tensor>(const at::Tensor& logits, const at::Tensor& targets, double scale, const at::Tensor& row_scale,
+                                                               bool gradient)>
+      cross_entropy;
+};
+
+/// Functions that a set leaves empty are not checked.
+void CheckRmsNorm(const KernelSet& set);
+void CheckRotate(const KernelSet& set);
+void CheckGate(const KernelSet& set);
+void CheckDropout(const KernelSet& set);
+void CheckCrossEntropy(const KernelSet& set);
+
+}  // namespace ft::test
