@@ -1,8 +1,10 @@
 // `npm test`: brings the build up to date, then runs every test that needs neither Python nor a GPU: the
-// folders of test/ through mocha, each in a process of its own, and the engine's C++ tests.
-//   npm test -- unit binding    only these folders ("native" is the C++ tests)
+// folders of test/ through mocha, each in a process of its own, the engine's C++ tests, and where nvcc is, its compile checks.
+//   npm test -- unit binding    only these folders ("native" is the C++ tests and the compile checks)
+import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
+import { checkCudaSources } from './test/cuda.mjs'
 import { report, root, run, runMocha, runNativeTests } from './test/runners.mjs'
 
 const elsewhere = new Set(['fixtures', 'gpu', 'interop', 'native'])
@@ -20,6 +22,12 @@ if (unknown.length > 0) {
 }
 const wanted = asked.length > 0 ? asked : known
 
+function libtorchFolder() {
+  const { status, stdout } = spawnSync(process.execPath, ['scripts/setup.mjs', '--libtorch'], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
+  if (status !== 0) throw new Error('LibTorch was not found')
+  return stdout.trim()
+}
+
 const results = []
 try {
   run(process.execPath, ['scripts/setup.mjs'])
@@ -27,6 +35,8 @@ try {
   for (const name of wanted) {
     const result = name === 'native' ? runNativeTests(path.join(root, 'build/Release/ft_core_tests')) : runMocha(name)
     if (result) results.push(result)
+    const cuda = name === 'native' ? checkCudaSources(libtorchFolder()) : undefined
+    if (cuda) results.push(cuda)
   }
 } catch (error) {
   console.error(error.message)

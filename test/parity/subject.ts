@@ -106,9 +106,11 @@ export class Subject {
   }
 }
 
+export interface SubjectOptions { dtype?: 'fp32' | 'bf16' | 'fp16'; device?: 'cpu' | 'cuda'; threads?: number }
+
 /** One thread unless told: the models are so small that threads only wait for each other. */
-export async function openSubject(model: string, { dtype = 'fp32', threads = 1 }: { dtype?: 'fp32' | 'bf16' | 'fp16'; threads?: number } = {}): Promise<Subject> {
-  return new Subject(await loadModel({ name: model, dtype, device: 'cpu', threads }))
+export async function openSubject(model: string, { dtype = 'fp32', device = 'cpu', threads = 1 }: SubjectOptions = {}): Promise<Subject> {
+  return new Subject(await loadModel({ name: model, dtype, device, threads }))
 }
 
 export function rowBatch(rows: Row[]): RowBatch {
