@@ -2,6 +2,7 @@
 //   ft_bench matmul  --shapes 2048x576x1536,… --dtype bf16 --device cpu     TFLOP/s of x[m, k] · w[n, k]ᵀ
 //   ft_bench kernels --tokens 2048 --hidden 576 --ffn 1536 --heads 9 --kv-heads 3 --length 512 --dtype bf16
 //   ft_bench step    --model <folder> --dtype bf16 --batch-size 4 --length 512 --method lora --r 16 --steps 5 --profile true
+//   ft_bench step    --shape llama-8b --device cuda --batch-size 2 --length 4096      random weights; utilisation and device memory too
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -19,6 +20,10 @@
 #include <string>
 #include <string_view>
 
+#ifdef FT_WITH_CUDA
+#include <c10/cuda/CUDACachingAllocator.h>
+#endif
+
 #include "core/base/memory.h"
 #include "core/engine/device.h"
 #include "core/engine/optimizer.h"
@@ -27,6 +32,7 @@
 #include "core/kernels/linear.h"
 #include "core/kernels/norm.h"
 #include "core/kernels/rope.h"
+#include "model_shapes.h"
 
 namespace ft {
 namespace {
@@ -95,6 +101,21 @@ std::vector<Product> ParseShapes(const std::string& text) {
   return products;
 }
 
+// TFLOP/s, the best of eight passes.
+double MatrixRate(const Product& p, const at::TensorOptions& options) {
+  const at::Tensor x = at::randn({p.m, p.k}, options);
+  std::vector<at::Tensor> weights;
+  for (int i = 0; i < 4; ++i) weights.push_back(at::randn({p.n, p.k}, options));
+  double best = 0;
+  for (int pass = 0; pass < 8; ++pass) {
+    const double seconds = SecondsOf(options.device(), [&] {
+      for (const at::Tensor& w : weights) at::mm(x, w.t());
+    });
+    best = std::max(best, 8.0 * static_cast<double>(p.m) * static_cast<double>(p.k) * static_cast<double>(p.n) / seconds / 1e12);
+  }
+  return best;
+}
+
 int Matmul(const Arguments& arguments) {
   const at::NoGradGuard no_grad;
   const at::Device device = ParseDevice(arguments.Text("device", "cpu"));
@@ -103,16 +124,7 @@ int Matmul(const Arguments& arguments) {
   std::string shapes;
   std::vector<double> rates;
   for (const Product& p : ParseShapes(arguments.Text("shapes", "2048x576x576,2048x576x3072,2048x1536x576"))) {
-    const at::Tensor x = at::randn({p.m, p.k}, options);
-    std::vector<at::Tensor> weights;
-    for (int i = 0; i < 4; ++i) weights.push_back(at::randn({p.n, p.k}, options));
-    double best = 0;
-    for (int pass = 0; pass < 8; ++pass) {
-      const double seconds = SecondsOf(device, [&] {
-        for (const at::Tensor& w : weights) at::mm(x, w.t());
-      });
-      best = std::max(best, 8.0 * static_cast<double>(p.m) * static_cast<double>(p.k) * static_cast<double>(p.n) / seconds / 1e12);
-    }
+    const double best = MatrixRate(p, options);
     rates.push_back(best);
     shapes += fmt::format("{}{{\"m\":{},\"k\":{},\"n\":{},\"tflops\":{:.4f}}}", shapes.empty() ? "" : ",", p.m, p.k, p.n, best);
   }
@@ -241,9 +253,36 @@ class OperatorProfile {
   std::map<std::string, Total> totals_;
 };
 
+// What the allocator of a CUDA device handed out at most; 0 on other devices.
+int64_t PeakDeviceBytes([[maybe_unused]] const at::Device& device) {
+#ifdef FT_WITH_CUDA
+  if (device.is_cuda()) {
+    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+    return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
+  }
+#endif
+  return 0;
+}
+
+// The rate of the model's own products at this many tokens: the median of attention's, the MLP's way up and its way down.
+double ModelMatrixRate(Decoder& decoder, int64_t tokens) {
+  const at::NoGradGuard no_grad;
+  const DecoderSpec& spec = decoder.spec();
+  const int64_t hidden = spec.hidden_size, ffn = spec.intermediate_size;
+  std::vector<double> rates;
+  for (const Product& p : {Product{tokens, hidden, hidden}, Product{tokens, hidden, 2 * ffn}, Product{tokens, ffn, hidden}}) {
+    rates.push_back(MatrixRate(p, at::TensorOptions(decoder.dtype()).device(decoder.device())));
+  }
+  std::sort(rates.begin(), rates.end());
+  return rates[1];
+}
+
 int Step(const Arguments& arguments) {
   LoadOptions load;
-  load.path = arguments.Text("model", ".");
+  const std::string shape = arguments.Text("shape", "");
+  std::optional<bench::ShapeFolder> folder;
+  if (!shape.empty()) folder.emplace(shape);
+  load.path = folder ? folder->path() : arguments.Text("model", ".");
   load.dtype = arguments.Text("dtype", "bf16");
   load.device = arguments.Text("device", "cpu");
   load.random_init = true;
@@ -265,6 +304,9 @@ int Step(const Arguments& arguments) {
   }
   auto optimizer = Optimizer::Create(model, {});
   const int64_t batch_size = arguments.Number("batch-size", 4), length = arguments.Number("length", 512);
+  // On a CPU this takes as long as a step: `matmul` answers it there.
+  const double matrix_rate = load.device == "cpu" ? 0 : ModelMatrixRate(model->decoder(), batch_size * length);
+  std::vector<double> rates;
   StepOptions options;
   options.learning_rate = 1e-4;
   options.max_grad_norm = 1.0;
@@ -282,6 +324,16 @@ int Step(const Arguments& arguments) {
                i + 1, result.loss, result.grad_norm, result.tokens, seconds, static_cast<double>(result.tokens) / seconds, result.forward_seconds,
                result.backward_seconds, result.optimizer_seconds, PeakResidentBytes());
     std::fflush(stdout);
+    if (i > 0) rates.push_back(static_cast<double>(result.tokens) / seconds);
+  }
+  if (matrix_rate > 0 && !rates.empty()) {
+    std::nth_element(rates.begin(), rates.begin() + static_cast<int64_t>(rates.size() / 2), rates.end());
+    const double rate = rates[rates.size() / 2];
+    const double tflops = rate * bench::FlopsPerToken(model->decoder(), method == "full", length) / 1e12;
+    fmt::print("{{\"event\":\"summary\",\"model\":\"{}\",\"parameters\":{},\"tokens_per_second\":{:.1f},\"tflops\":{:.2f},\"matrix_tflops\":{:.2f},"
+               "\"utilisation\":{:.4f},\"peak_device_bytes\":{}}}\n",
+               shape.empty() ? load.path : shape, model->NumParameters(), rate, tflops, matrix_rate, tflops / matrix_rate,
+               PeakDeviceBytes(model->decoder().device()));
   }
   if (profile) profile->Print();
   return 0;
