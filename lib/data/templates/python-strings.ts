@@ -1,4 +1,4 @@
-// The Jinja library's texts made to behave as Python's where chat templates notice: strip with characters
+// The Jinja library's values made to behave as Python's where chat templates notice: how they are printed, strip with characters
 // (content.lstrip('\n') must keep indentation), Python's whitespace, capitalize. Runs in the worker.
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 
@@ -43,6 +43,7 @@ export function usePythonStrings(): void {
   const Function = (sample.builtins.get('upper') as object).constructor as FunctionClass
   const original = Object.getOwnPropertyDescriptor(Text.prototype, 'builtins')?.get
   if (original === undefined) throw new Error('the Jinja library has changed: its texts have no builtins')
+  printAsPython(Text)
   const done = new WeakSet<object>()
   Object.defineProperty(Text.prototype, 'builtins', {
     configurable: true,
@@ -57,6 +58,58 @@ export function usePythonStrings(): void {
       return table
     },
   })
+}
+
+interface RuntimeNode {
+  type: string
+}
+
+interface RuntimeInterpreter {
+  evaluate(node: RuntimeNode, environment: unknown): RuntimeValue
+  evaluateBlock(nodes: readonly RuntimeNode[], environment: unknown): RuntimeText
+}
+
+interface RuntimeValue {
+  type: string
+  value: unknown
+  toString(): string
+}
+
+/** `{{ none }}` is None, `{{ true }}` True, and a list or a map is written as Python writes it; the library writes nothing, true, and JSON. */
+function printAsPython(Text: TextClass): void {
+  const prototype = Interpreter.prototype as unknown as RuntimeInterpreter
+  prototype.evaluateBlock = function (this: RuntimeInterpreter, nodes, environment) {
+    let text = ''
+    for (const node of nodes) {
+      const value = this.evaluate(node, environment)
+      // What a statement like {% set %} gives is no value to print.
+      if (value.type === 'NullValue') text += printed.test(node.type) ? 'None' : ''
+      else if (value.type !== 'UndefinedValue') text += value.type !== 'StringValue' && value.type in written ? repr(value) : value.toString()
+    }
+    return new Text(text)
+  }
+}
+
+const printed = /(?:Literal|Identifier|Expression|Ternary)$/
+
+const written: Readonly<Record<string, (value: RuntimeValue) => string>> = {
+  NullValue: () => 'None',
+  BooleanValue: ({ value }) => (value === true ? 'True' : 'False'),
+  StringValue: ({ value }) => quoted(String(value)),
+  ArrayValue: ({ value }) => `[${(value as RuntimeValue[]).map(repr).join(', ')}]`,
+  ObjectValue: ({ value }) => `{${[...(value as Map<unknown, RuntimeValue>)].map(([key, item]) => `${typeof key === 'string' ? quoted(key) : String(key)}: ${repr(item)}`).join(', ')}}`,
+}
+
+function repr(value: RuntimeValue): string {
+  return (written[value.type] ?? String)(value)
+}
+
+/** As Python's repr(), for text without exotic characters that cannot be printed. */
+function quoted(text: string): string {
+  const quote = text.includes("'") && !text.includes('"') ? '"' : "'"
+  const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t', [quote]: `\\${quote}` }
+  const inside = text.replaceAll(/[\\\n\r\t'"]/g, (one) => escapes[one] ?? one)
+  return `${quote}${inside.replaceAll(/[\0-\x1f\x7f-\xa0\xad]/g, (one) => `\\x${one.charCodeAt(0).toString(16).padStart(2, '0')}`)}${quote}`
 }
 
 function characterCase(text: string): string {

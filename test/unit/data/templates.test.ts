@@ -192,6 +192,23 @@ describe('rendering conversations', () => {
   })
 })
 
+describe('values in the output', () => {
+  it('are written as Python writes them', async () => {
+    const cases: [string, string][] = [
+      ['{{ none }}|{{ true }}|{{ not true }}|{{ 1.0 }}|{{ nothing }}', 'None|True|False|1.0|'],
+      ['{{ messages[0].content if false }}|{{ none if true else 1 }}|{% set x = none %}{% if x %}y{% endif %}{% macro m(a) %}{{ a }}{% endmacro %}{{ m(none) }}', '|None|None'],
+      ["{{ [1, 'a', none, true, 2.5] }}", "[1, 'a', None, True, 2.5]"],
+      ['{{ messages[1].tool_calls[0].function.arguments }}', `{'a': 1, 'b': 'ü', 'c': ["it's", None, True], 'd': 'two\\nlines', 'e': {}}`],
+      ['{{ messages[1].content }}{{ messages[1].absent }}{{ messages[1].tool_calls[0].function.arguments.c | tojson }}', `None["it's", null, true]`],
+    ]
+    const call = { type: 'function', function: { name: 'f', arguments: { a: 1, b: 'ü', c: ["it's", null, true], d: 'two\nlines', e: {} } } }
+    for (const [template, expected] of cases) {
+      const messages = [{ role: 'user', content: 'hello' }, { role: 'assistant', content: null, tool_calls: [call] }]
+      expect(await renderChat(messages, { template }), template).to.equal(expected)
+    }
+  })
+})
+
 describe('the compiled package', () => {
   const root = fileURLToPath(new URL('../../../', import.meta.url))
   let folder: string
