@@ -83,7 +83,6 @@ TEST(gpu_dropout) { Check(CheckDropout); }
 TEST(gpu_cross_entropy) { Check(CheckCrossEntropy); }
 
 TEST(gpu_attention) {
-  const PoisonedMemory poisoned;
   const std::vector<std::vector<int64_t>> batches = {{0, 1, 8, 15, 40, 73, 250}, {0, 1, 2, 3}, {0, 300}, {0, 128, 256}};
   for (const auto dtype : {at::kBFloat16, at::kHalf, at::kFloat}) {
     for (const int64_t d : {16, 64, 10, 128}) {
