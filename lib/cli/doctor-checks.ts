@@ -92,9 +92,10 @@ async function engineChecks(): Promise<CheckResult[]> {
       {
         name: 'engine',
         status: 'ok',
-        detail: `LibTorch ${info.libtorch}, ${info.cpuCapability}, ${info.threads} threads, bf16 ${info.bf16Native ? 'native' : 'emulated'}`,
+        detail: `LibTorch ${info.libtorch}, ${info.cpuCapability}, ${info.threads} threads, bf16 ${info.bf16Native ? 'native' : 'emulated'}; ${info.cpuKernels}`,
         facts: {
-          libtorch: info.libtorch, cpu_capability: info.cpuCapability, threads: info.threads, bf16_native: info.bf16Native, cuda: info.cuda, mps: info.mps,
+          libtorch: info.libtorch, cpu_capability: info.cpuCapability, cpu_kernels: info.cpuKernels,
+          threads: info.threads, bf16_native: info.bf16Native, cuda: info.cuda, mps: info.mps,
           model_types: info.modelTypes,
         },
       },

@@ -30,6 +30,8 @@ export interface NativeBuildInfo {
   sentencepiece: string | null
   /** Instruction sets of this CPU that the kernels use, for example "avx512_bf16". */
   cpuCapability: string
+  /** Versions of the CPU kernels in use, for people to read. */
+  cpuKernels: string
   threads: number
   /** True where bf16 products are native (AMX or AVX512-bf16; any CUDA device). */
   bf16Native: boolean

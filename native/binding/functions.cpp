@@ -12,6 +12,7 @@
 #include "core/engine/device.h"
 #include "core/engine/merge.h"
 #include "core/io/safetensors.h"
+#include "core/kernels/cpu/in_use.h"
 
 namespace ft::binding {
 namespace {
@@ -34,6 +35,7 @@ Napi::Value BuildInfo(const Napi::CallbackInfo& info) {
   const std::string sentencepiece = SentencepieceVersion();
   result.Set("sentencepiece", sentencepiece.empty() ? env.Null() : Napi::Value(Napi::String::New(env, sentencepiece)));
   result.Set("cpuCapability", Napi::String::New(env, CpuCapability()));
+  result.Set("cpuKernels", Napi::String::New(env, kernels::cpu::KernelsInUse()));
   const int threads = thread_count.load();
   result.Set("threads", FromInt(env, threads > 0 ? threads : at::get_num_threads()));
   result.Set("bf16Native", Napi::Boolean::New(env, CpuHasNativeBf16()));

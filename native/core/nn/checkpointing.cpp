@@ -10,8 +10,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using ForwardFn = std::function<at::Tensor(const at::Tensor&)>;
-
 // Carries the function through the graph; freed with the node.
 struct ForwardHolder : torch::CustomClassHolder {
   explicit ForwardHolder(ForwardFn fn) : forward(std::move(fn)) {}
@@ -25,7 +23,7 @@ class CheckpointFunction : public torch::autograd::Function<CheckpointFunction> 
     ctx->save_for_backward({x});
     ctx->saved_data["fn"] = c10::IValue::make_capsule(c10::make_intrusive<ForwardHolder>(*fn));
     at::NoGradGuard no_grad;
-    return (*fn)(x);
+    return (*fn)(x, /*value_wanted=*/true);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -34,7 +32,7 @@ class CheckpointFunction : public torch::autograd::Function<CheckpointFunction> 
     const auto holder = ctx->saved_data["fn"].toCapsule();
     {
       at::AutoGradMode enable_grad(true);
-      const at::Tensor y = static_cast<ForwardHolder*>(holder.get())->forward(x);
+      const at::Tensor y = static_cast<ForwardHolder*>(holder.get())->forward(x, /*value_wanted=*/false);
       if (y.requires_grad()) torch::autograd::backward({y}, {grads[0]});
     }
     return {need_dx ? x.grad() : at::Tensor(), at::Tensor(), at::Tensor()};

@@ -32,12 +32,12 @@ class EmbeddingFunction : public torch::autograd::Function<EmbeddingFunction> {
 
 }  // namespace
 
-at::Tensor DecoderLayer::Forward(const at::Tensor& x, const RopeTables& tables, const ForwardContext& context) {
+at::Tensor DecoderLayer::Forward(const at::Tensor& x, const RopeTables& tables, const ForwardContext& context, bool value_wanted) {
   const at::Tensor qkv_out = qkv.Forward(x, &input_layernorm, {}, context);
   const at::Tensor attended = attention.Forward(qkv_out, tables, context);
   const at::Tensor middle = o_proj.Forward(attended, nullptr, x, context);
   const at::Tensor gate_up_out = gate_up.Forward(middle, &post_attention_layernorm, {}, context);
-  return down_proj.Forward(gate_up_out, &activation, middle, context);
+  return down_proj.Forward(gate_up_out, &activation, middle, context, value_wanted);
 }
 
 Decoder::Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device)
@@ -116,8 +116,10 @@ at::Tensor Decoder::Hidden(const ForwardContext& context) {
   at::Tensor x = Embed(context);
   for (const auto& layer : layers_) {
     ThrowIfCancelled(context.cancel);
-    const auto forward = [&layer, tables, &context](const at::Tensor& input) { return layer->Forward(input, tables, context); };
-    x = context.gradient_checkpointing && at::GradMode::is_enabled() ? Checkpointed(forward, x, context.anchor) : forward(x);
+    const auto forward = [&layer, tables, &context](const at::Tensor& input, bool value_wanted) {
+      return layer->Forward(input, tables, context, value_wanted);
+    };
+    x = context.gradient_checkpointing && at::GradMode::is_enabled() ? Checkpointed(forward, x, context.anchor) : forward(x, true);
   }
   return x;
 }

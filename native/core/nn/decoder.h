@@ -28,8 +28,8 @@ struct DecoderLayer {
   GatedActivation activation;
   LinearGroup down_proj;
 
-  /// x [tokens, hidden] -> [tokens, hidden]. Differentiable.
-  at::Tensor Forward(const at::Tensor& x, const RopeTables& tables, const ForwardContext& context);
+  /// x [tokens, hidden] -> [tokens, hidden]. Differentiable. `value_wanted` as in LinearGroup::Forward.
+  at::Tensor Forward(const at::Tensor& x, const RopeTables& tables, const ForwardContext& context, bool value_wanted);
 };
 
 class Decoder {

@@ -31,12 +31,18 @@ class GroupFunction : public torch::autograd::Function<GroupFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& u, const std::optional<at::Tensor>& residual,
                             const std::optional<at::Tensor>& /*anchor*/, LinearGroup* group, const InputTransform* transform,
-                            const ForwardContext* context) {
+                            const ForwardContext* context, bool value_wanted) {
     at::Tensor aux;
     const at::Tensor x = transform ? transform->Apply(u, aux) : u;
     std::vector<at::Tensor> saved;
     const TokenKeys keys = KeysOf(*context);
-    const at::Tensor y = group->Product(x, residual.value_or(at::Tensor()), keys, *context, &saved);
+    at::Tensor y;
+    if (value_wanted) {
+      y = group->Product(x, residual.value_or(at::Tensor()), keys, *context, &saved);
+    } else {
+      y = at::empty({x.size(0), group->out_features()}, x.options());
+      if (group->adapter != nullptr) group->adapter->Forward(x, keys, *context, &saved);
+    }
     variable_list keep = {u, aux, keys.row_keys, keys.positions};
     keep.insert(keep.end(), saved.begin(), saved.end());
     ctx->save_for_backward(keep);
@@ -62,17 +68,18 @@ class GroupFunction : public torch::autograd::Function<GroupFunction> {
                                            static_cast<uint64_t>(ctx->saved_data["step"].toInt()), need_dx);
     if (transform && need_dx) du = transform->Backward(du, u, aux, need_du);
     const at::Tensor dresidual = ctx->saved_data["has_residual"].toBool() ? dy : at::Tensor();
-    return {need_du ? du : at::Tensor(), dresidual, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {need_du ? du : at::Tensor(), dresidual, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
 at::Tensor LinearGroup::Forward(const at::Tensor& u, const InputTransform* transform, const at::Tensor& residual,
-                                const ForwardContext& context) {
+                                const ForwardContext& context, bool value_wanted) {
   if (at::GradMode::is_enabled()) {
     const bool anchored = trainable() || (transform && transform->trainable());
-    return GroupFunction::apply(u, IfDefined(residual), anchored ? IfDefined(context.anchor) : std::nullopt, this, transform, &context);
+    return GroupFunction::apply(u, IfDefined(residual), anchored ? IfDefined(context.anchor) : std::nullopt, this, transform, &context,
+                                value_wanted);
   }
   at::Tensor aux;
   return Product(transform ? transform->Apply(u, aux) : u, residual, KeysOf(context), context, nullptr);

@@ -59,8 +59,10 @@ struct LinearGroup {
   bool trainable() const { return adapter != nullptr || weight_grad.defined(); }
 
   /// transform(u) [tokens, in] -> [tokens, out], plus `residual` [tokens, out] where one is given. Differentiable: the
-  /// graph keeps u, not transform(u). transform may be null.
-  at::Tensor Forward(const at::Tensor& u, const InputTransform* transform, const at::Tensor& residual, const ForwardContext& context);
+  /// graph keeps u, not transform(u). transform may be null. With `value_wanted` false only the graph is made: the result
+  /// has the shape and the gradient, and no defined values (what recomputes a layer for its backward needs no output).
+  at::Tensor Forward(const at::Tensor& u, const InputTransform* transform, const at::Tensor& residual, const ForwardContext& context,
+                     bool value_wanted = true);
 
   /// The product without autograd, for callers that write their own backward (the loss head). residual may be undefined.
   at::Tensor Product(const at::Tensor& x, const at::Tensor& residual, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved);

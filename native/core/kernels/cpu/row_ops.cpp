@@ -59,4 +59,13 @@ const RowOps<Bf16>& RowOpsFor<Bf16>() {
 }
 #endif
 
+const char* RowOpsName() {
+  switch (BestIsa()) {
+    case Isa::kAvx512: return "avx512";
+    case Isa::kAvx2: return "avx2";
+    case Isa::kDefault: break;
+  }
+  return "baseline";
+}
+
 }  // namespace ft::kernels::cpu

@@ -57,5 +57,7 @@ struct RowOps {
 /// The best version this CPU runs.
 template <typename T>
 const RowOps<T>& RowOpsFor();
+/// Its instruction set: "avx512", "avx2" or "baseline".
+const char* RowOpsName();
 
 }  // namespace ft::kernels::cpu
