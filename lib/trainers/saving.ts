@@ -47,7 +47,7 @@ function stateParts(run: PreparedRun, bestModelCheckpoint: string | null) {
 /** Model card, configuration and tokenizer files. */
 async function writePapers(run: PreparedRun, folder: string, configFile: string): Promise<void> {
   await writeFileSynced(path.join(folder, 'README.md'), modelCard(run))
-  await writeFileSynced(path.join(folder, 'ft_config.yaml'), configToYaml(run.config, { file: configFile }))
+  await writeFileSynced(path.join(folder, 'ft_config.yaml'), configToYaml(run.config, { file: configFile, absolutePaths: true }))
   for (const file of run.tokenizer.files) {
     const target = path.join(folder, path.basename(file))
     if ((await pathKind(target)) === null) await copyFileSynced(file, target)
@@ -57,7 +57,7 @@ async function writePapers(run: PreparedRun, folder: string, configFile: string)
 /** The resolved configuration, from the first step on: `train --resume <folder>` needs nothing else. */
 export async function writeConfig(run: PreparedRun): Promise<void> {
   const file = path.join(run.output, 'ft_config.yaml')
-  await writeFileAtomic(file, configToYaml(run.config, { file }))
+  await writeFileAtomic(file, configToYaml(run.config, { file, absolutePaths: true }))
 }
 
 /** Files that make a folder loadable: renamed last, so that a kill leaves no mixture that loads. */

@@ -11,7 +11,7 @@ const levels = ['error', 'warn', 'info', 'debug'] as const
 
 const model = {
   name: requiredKey({
-    kind: 'string', flag: 'model', valueName: '<folder|name>', aka: ['model', 'model_name', 'model_name_or_path', 'base_model', 'path'],
+    kind: 'string', flag: 'model', path: 'or name', valueName: '<folder|name>', aka: ['model', 'model_name', 'model_name_or_path', 'base_model', 'path'],
     schema: (z) => z.string().min(1), expects: 'a model folder or the name of a model',
     describe: 'Model folder (config.json, safetensors weights, tokenizer files), or the name of a model in the Hugging Face cache.',
   }),
@@ -39,7 +39,7 @@ const model = {
 
 const dataset = {
   path: requiredKey({
-    kind: 'list', flag: 'data', valueName: '<file|glob>', aka: ['data', 'dataset', 'train_file', 'data_files', 'dataset_path'],
+    kind: 'list', flag: 'data', path: 'always', valueName: '<file|glob>', aka: ['data', 'dataset', 'train_file', 'data_files', 'dataset_path'],
     schema: (z) => z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]), expects: 'a path or a list of paths',
     describe: 'Training rows: JSONL or JSON files, or globs of them. Repeat the flag for several.',
   }),
@@ -57,7 +57,7 @@ const dataset = {
     describe: 'Share of the rows held out for evaluation.',
   }),
   validation_path: optionalKey({
-    kind: 'string', flag: 'validation-path', valueName: '<file|glob>', aka: ['eval_file', 'validation_file', 'eval_path'],
+    kind: 'string', flag: 'validation-path', path: 'always', valueName: '<file|glob>', aka: ['eval_file', 'validation_file', 'eval_path'],
     schema: (z) => z.string().min(1), expects: 'a path',
     describe: 'Rows to evaluate on, instead of a share of the training rows.',
   }),
@@ -90,7 +90,7 @@ const tokenization = {
     describe: 'Go on although more than 1 % of the tokens with loss are cut off.',
   }),
   chat_template: optionalKey({
-    kind: 'string', flag: 'chat-template', valueName: '<file>',
+    kind: 'string', flag: 'chat-template', path: 'always', valueName: '<file>',
     schema: (z) => z.string().min(1), expects: 'the path of a template file',
     describe: "Jinja template for conversations, instead of the model's own.",
   }),
@@ -103,7 +103,7 @@ const training = {
     describe: 'What is trained: a LoRA adapter, or all weights.',
   }),
   output_dir: key({
-    kind: 'string', flag: 'output', valueName: '<folder>', default: './output', aka: ['output', 'output_path', 'save_dir'],
+    kind: 'string', flag: 'output', path: 'always', valueName: '<folder>', default: './output', aka: ['output', 'output_path', 'save_dir'],
     schema: (z) => z.string().min(1), expects: 'the path of a folder',
     describe: 'Where the adapter or model, checkpoints and logs go.',
   }),
@@ -215,7 +215,7 @@ const training = {
     describe: 'Steps between entries of log_history.',
   }),
   adapter: optionalKey({
-    kind: 'string', flag: 'adapter', valueName: '<folder>', aka: ['adapter_name_or_path', 'lora_model_dir', 'resume_adapter_file'],
+    kind: 'string', flag: 'adapter', path: 'always', valueName: '<folder>', aka: ['adapter_name_or_path', 'lora_model_dir', 'resume_adapter_file'],
     schema: (z) => z.string().min(1), expects: 'the path of a PEFT adapter folder',
     describe: 'Start from this adapter; r, alpha and targets come from its configuration.',
   }),
@@ -309,7 +309,7 @@ const logging = {
     describe: 'What training.log and the log file keep, however quiet the console is.',
   }),
   file: optionalKey({
-    kind: 'string', flag: 'log-file', valueName: '<file>', aka: ['log_file'],
+    kind: 'string', flag: 'log-file', path: 'always', valueName: '<file>', aka: ['log_file'],
     schema: (z) => z.string().min(1), expects: 'a path',
     describe: 'Also append the log to this file. training.log in the output folder is written in any case.',
   }),

@@ -14,28 +14,43 @@ import type { ResolvedConfig } from './types.js'
 /** docs/config.schema.json of this package. */
 export const schemaPath = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../docs/config.schema.json')
 
+const globCharacters = /[*?[{]/
+
 export interface YamlOptions {
   /** The file the text is for: the schema is named relative to it. */
   file?: string
+  /** Paths that hold from any directory: for a file that outlives this one's working directory. */
+  absolutePaths?: boolean
 }
 
 export function configToYaml(config: ResolvedConfig, options: YamlOptions = {}): string {
   const { stringify } = createRequire(import.meta.url)('yaml') as typeof yaml
-  const body = stringify(redactDeep(configToObject(config)), { lineWidth: 0 })
+  const body = stringify(redactDeep(configToObject(config, options)), { lineWidth: 0 })
   return `# yaml-language-server: $schema=${schemaReference(options.file)}\n${body}`
 }
 
 /** Plain snake_case data, without what is not set and what concerns one command line only. */
-export function configToObject(config: ResolvedConfig): Record<SectionName, Record<string, unknown>> {
+export function configToObject(config: ResolvedConfig, { absolutePaths = false }: YamlOptions = {}): Record<SectionName, Record<string, unknown>> {
   const result = Object.fromEntries(Object.keys(sections).map((section) => [section, {}])) as Record<SectionName, Record<string, unknown>>
   for (const key of allKeys) {
     const value: unknown = (config[key.section] as Readonly<Record<string, unknown>>)[camelCase(key.name)]
-    if (value !== undefined && !key.row.transient && !comesFromAdapter(config, key)) result[key.section][key.name] = value
+    if (value !== undefined && !key.row.transient && !comesFromAdapter(config, key)) result[key.section][key.name] = absolutePaths ? withAbsolutePaths(key, value) : value
   }
   for (const section of Object.keys(result) as SectionName[]) {
     if (Object.keys(result[section]).length === 0) delete (result as Partial<typeof result>)[section]
   }
   return result
+}
+
+function withAbsolutePaths({ row }: TableKey, value: unknown): unknown {
+  if (row.path === undefined) return value
+  const absolute = (text: string): string => {
+    if (row.path === 'or name' && !existsSync(text)) return text
+    // Below a folder with such a name the pattern would be another one.
+    if (globCharacters.test(text) && globCharacters.test(process.cwd())) return text
+    return path.resolve(text)
+  }
+  return typeof value === 'string' ? absolute(value) : Array.isArray(value) ? value.map((text) => absolute(String(text))) : value
 }
 
 /** With training.adapter these come from its configuration; written down as defaults they would contradict it. */

@@ -1,5 +1,5 @@
 // ConfigBuilder gives the same object as files and flags; configToYaml writes it so that it reads back.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { expect } from 'chai'
@@ -79,6 +79,21 @@ describe('configToYaml', () => {
     writeFileSync(file, configToYaml(config, { file }))
     const again = loadConfig({ file, env: {} }).config
     expect({ ...again, origins: {} }).to.deep.equal({ ...config, origins: {} })
+  })
+
+  it('writes paths that hold from any directory, where that is asked for', () => {
+    mkdirSync(path.join(folder, 'model'))
+    const local = path.relative(process.cwd(), path.join(folder, 'model'))
+    const build = (model: string) => new ConfigBuilder().withModel(model).withDataset(['a.jsonl', 'b/*.jsonl'], { validationPath: 'v.jsonl' }).withTraining('lora', './out', { adapter: 'first' }).build()
+    const written = (model: string, options: { absolutePaths?: boolean }) => parse(configToYaml(build(model), options)) as Record<'model' | 'dataset' | 'training', Record<string, unknown>>
+    const { model, dataset, training } = written(local, { absolutePaths: true })
+    expect(model.name).to.equal(path.join(folder, 'model'))
+    expect(dataset).to.include({ validation_path: path.resolve('v.jsonl') })
+    expect(dataset.path).to.deep.equal([path.resolve('a.jsonl'), path.resolve('b/*.jsonl')])
+    expect(training).to.include({ output_dir: path.resolve('out'), adapter: path.resolve('first'), method: 'lora' })
+    // The name of a model in the cache is no path.
+    expect(written('someone/small', { absolutePaths: true }).model.name).to.equal('someone/small')
+    expect(written(local, {}).model.name).to.equal(local)
   })
 
   it('names the schema, relative to the file', () => {

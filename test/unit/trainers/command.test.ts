@@ -7,9 +7,10 @@ import { pathToFileURL } from 'node:url'
 import { ParsedFlags, type FlagValue } from '../../../lib/cli/parsed-flags.js'
 import { withSavedConfig } from '../../../lib/cli/saved-config.js'
 import { trainingBar, trainingSummary } from '../../../lib/cli/training-view.js'
-import { loadConfig } from '../../../lib/core/config/index.js'
+import { ConfigBuilder, loadConfig } from '../../../lib/core/config/index.js'
 import * as api from '../../../lib/trainers/index.js'
 import type { LogprobLoss } from '../../../lib/trainers/index.js'
+import { caught } from '../support/caught.js'
 import { tinyBackend } from './tiny-engine.js'
 import { digests, stateFiles, Workspace } from './workspace.js'
 
@@ -27,6 +28,7 @@ describe('ft-native train', () => {
       const { config: read } = loadConfig({ file: input.positionals.config, flags: Object.fromEntries(input.flags.entries()), env: {} })
       expect(path.resolve(read.training.outputDir)).to.equal(space.path('out'))
       expect(read.model).to.deep.equal(config.model)
+      expect(read.dataset.path).to.equal(path.resolve('data.jsonl'))
       expect({ ...read.training, resume: false, outputDir: '' }).to.deep.equal({ ...config.training, outputDir: '' })
       expect(read.lora).to.deep.equal(config.lora)
     }
@@ -43,8 +45,49 @@ describe('ft-native train', () => {
     expect(withSavedConfig(plain)).to.equal(plain)
     const file = { positionals: { config: 'a.yaml' }, flags: flags({ resume: true }) }
     expect(withSavedConfig(file)).to.equal(file)
-    const none = { positionals: {}, flags: flags({ resume: space.path('nothing') }) }
-    expect(withSavedConfig(none)).to.equal(none)
+  })
+
+  it('--resume alone says which file is missing', async () => {
+    const refused = (resume: FlagValue, more: Record<string, FlagValue> = {}) => caught(() => withSavedConfig({ positionals: {}, flags: flags({ resume, ...more }) }))
+    const nowhere = refused(space.path('nowhere'))
+    expect(nowhere).to.include({ code: 'FT_MISSING_CONFIG', exitCode: 2 })
+    expect(nowhere.message).to.include(`--resume ${space.path('nowhere')}: there is no such folder`).and.include('model.name and dataset.path')
+    expect(nowhere.remedy).to.include('ft_config.yaml').and.include('--model and --data')
+    await fs.mkdir(space.path('empty'))
+    expect(refused(space.path('empty')).message).to.include('the folder has no ft_config.yaml')
+    expect(refused(true, { output: space.path('empty') }).message).to.include(`--resume ${space.path('empty')}`)
+    expect(refused(space.path('empty'), { data: 'd.jsonl' })).to.include({ remedy: "name the folder that holds the run's ft_config.yaml, or give --model as the run had them" })
+    // The environment may say both.
+    const variables = { FT_NATIVE_MODEL__NAME: './m', FT_NATIVE_DATASET__PATH: './d.jsonl' }
+    Object.assign(process.env, variables)
+    try {
+      const given = { positionals: {}, flags: flags({ resume: space.path('nowhere') }) }
+      expect(withSavedConfig(given)).to.equal(given)
+    } finally {
+      for (const name of Object.keys(variables)) Reflect.deleteProperty(process.env, name)
+    }
+  })
+
+  it('a run of relative paths resumes from any directory, and takes the same folder as the same', async () => {
+    const here = process.cwd()
+    const relative = path.relative(here, space.root)
+    const config = new ConfigBuilder()
+      .withModel(path.join(relative, 'model'))
+      .withDataset([path.join(relative, 'data.jsonl'), 'rows-*.jsonl'])
+      .withTraining({ method: 'lora', outputDir: path.join(relative, 'out'), batchSize: 2, maxSteps: 3 })
+      .build()
+    await api.train(config, { backend: tinyBackend() })
+    await fs.mkdir(space.path('elsewhere'))
+    process.chdir(space.path('elsewhere'))
+    try {
+      const input = withSavedConfig({ positionals: {}, flags: flags({ resume: '../out', 'max-steps': '5' }) })
+      const { config: read } = loadConfig({ file: input.positionals.config, flags: Object.fromEntries(input.flags.entries()), env: {} })
+      expect(read.model.name).to.equal(space.model)
+      expect(read.dataset.path).to.deep.equal([space.path('data.jsonl'), path.join(here, 'rows-*.jsonl')])
+      expect((await api.train(read, { backend: tinyBackend() })).steps).to.equal(5)
+    } finally {
+      process.chdir(here)
+    }
   })
 
   it('shows a bar on a terminal only', async () => {
