@@ -38,7 +38,7 @@ export interface PreparedDataset {
   train: EncodedRow[]
   validation: EncodedRow[]
   report: DatasetReport
-  /** SHA-256 of the encoded rows and how they are split: the same data trains the same. */
+  /** SHA-256 of the encoded rows, and of how many come from validationPath: with the same seed and ratio the same data trains the same. */
   fingerprint: string
   /** ISO date that the chat template wrote into the rows, or null: it writes none. */
   templateDate: string | null
@@ -72,7 +72,7 @@ export async function prepareDataset(options: PrepareDatasetOptions): Promise<Pr
     const validation = splitRows(collected.store, trainRows, options)
     refuseTruncation(collected.store, options)
     refuseUnlabelled(collected.store, validation, files, validationFiles)
-    return finish(collected, validation, options.seed, chosen !== null && usesClock(chosen) ? now.toISOString() : null)
+    return finish(collected, validation, collected.store.rows.length - trainRows, chosen !== null && usesClock(chosen) ? now.toISOString() : null)
   } finally {
     await renderer?.dispose()
   }
@@ -198,15 +198,16 @@ function refuseUnlabelled(store: RowStore, validation: ReadonlySet<number>, file
   })
 }
 
-function finish(collected: Collected, validation: ReadonlySet<number>, seed: number, templateDate: string | null): PreparedDataset {
+function finish(collected: Collected, validation: ReadonlySet<number>, validationFileRows: number, templateDate: string | null): PreparedDataset {
   const { rows } = collected.store
   const plain = ({ inputIds, labels }: EncodedRow): EncodedRow => ({ inputIds, labels })
-  const split = createHash('sha256').update(collected.store.digest()).update(JSON.stringify({ seed, rows: rows.length, validation: [...validation] }))
+  // Not the split by seed and ratio: of a run that changed its seed, the data are still the same.
+  const data = createHash('sha256').update(collected.store.digest()).update(JSON.stringify({ rows: rows.length, validationFileRows }))
   return {
     train: rows.filter((_, index) => !validation.has(index)).map(plain),
     validation: rows.filter((_, index) => validation.has(index)).map(plain),
     report: collected.report(),
-    fingerprint: split.digest('hex'),
+    fingerprint: data.digest('hex'),
     templateDate,
   }
 }

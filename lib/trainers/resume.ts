@@ -9,6 +9,7 @@ import { manifestFile, verifyManifest } from './checkpoints/manifest.js'
 import { readResumeState, type ResumeState } from './checkpoints/state-files.js'
 import { CheckpointStore, stepOfCheckpoint, type Checkpoint, type DamagedCheckpoint } from './checkpoints/store.js'
 import { inspectFolder } from './output/folder.js'
+import { impliedInputs } from './run-inputs.js'
 import type { RunPlan } from './run-plan.js'
 
 export interface ResumePoint {
@@ -81,7 +82,7 @@ export interface ResumeCheck {
 /** Compares what the checkpoint's run was given with now. Errors: FT_RESUME_MISMATCH unless `force`. */
 export function checkResume({ point, inputs, environment, plan, force }: ResumeCheck): void {
   const { state, checkpoint } = point
-  const differences: InputDifference[] = compareInputs(state.inputs, inputs)
+  const differences: InputDifference[] = compareInputs(state.inputs, inputs, impliedInputs)
   if (plan.maxSteps < state.plan.maxSteps) differences.push({ key: 'steps of the whole run', checkpoint: state.plan.maxSteps, now: plan.maxSteps })
   if (differences.length > 0) {
     const mismatch = mismatchError(checkpoint.path, differences)

@@ -1,7 +1,7 @@
 // The inputs that a checkpoint remembers: every configuration value that the numbers depend on, and fingerprints of
 // model and data. A new configuration key counts unless it is listed as free.
 import type { ResolvedConfig } from '../core/config/index.js'
-import { flatten, type RunInputs } from './checkpoints/inputs.js'
+import { flatten, type ImpliedInputs, type RunInputs } from './checkpoints/inputs.js'
 import type { ModelSource } from './engine.js'
 
 /** These change how a run is watched and kept, or are compared in another way; never what it computes. */
@@ -22,6 +22,9 @@ const freeTrainingKeys = new Set([
   'training.on_nan',
   'training.threads',
 ])
+
+/** An input that changes whenever one of the others does: on its own it is then no news. */
+export const impliedInputs: ImpliedInputs = { 'training data': ['tokenization.max_seq_length', 'tokenization.train_on_prompt'] }
 
 export interface InputSources {
   config: ResolvedConfig

@@ -12,10 +12,15 @@ export interface InputDifference {
   now: InputValue | undefined
 }
 
-export function compareInputs(checkpoint: RunInputs, now: RunInputs): InputDifference[] {
+/** Inputs that follow from others, by key. */
+export type ImpliedInputs = Readonly<Record<string, readonly string[]>>
+
+/** What somebody changed: a difference that follows from another one is left out. */
+export function compareInputs(checkpoint: RunInputs, now: RunInputs, implied: ImpliedInputs = {}): InputDifference[] {
   const keys = [...new Set([...Object.keys(checkpoint), ...Object.keys(now)])].sort()
+  const differs = (key: string): boolean => !Object.is(checkpoint[key], now[key])
   return keys
-    .filter((key) => !Object.is(checkpoint[key], now[key]))
+    .filter((key) => differs(key) && !(implied[key] ?? []).some(differs))
     .map((key) => ({ key, checkpoint: checkpoint[key], now: now[key] }))
 }
 

@@ -222,7 +222,7 @@ describe('prepareDataset', () => {
       await failure(() => prepare(rows(3), { validationPath: write([{ input_ids: [1] }]) }), 'FT_NO_LABELS')
     })
 
-    it('have a fingerprint of rows, labels and split', async () => {
+    it('have a fingerprint of rows and labels, however seed and ratio split them', async () => {
       const print = async (list: Row[], options: Partial<PrepareDatasetOptions> = {}): Promise<string> => (await prepare(list, options)).fingerprint
       const base = await print(rows(30))
       expect(await print(rows(30))).to.equal(base)
@@ -230,7 +230,12 @@ describe('prepareDataset', () => {
       changed[7] = { input_ids: [7, 7, 8] }
       expect(await print(changed)).not.to.equal(base)
       expect(await print([...rows(29), { input_ids: [29, 29, 29], labels: [29, 29, -100] }])).not.to.equal(base)
-      expect(await print(rows(30), { validationRatio: 0.1 })).not.to.equal(base)
+      expect(await print(rows(30), { validationRatio: 0.1 })).to.equal(base)
+      expect(await print(rows(30), { validationRatio: 0.1, seed: 7 })).to.equal(base)
+      // A row that moves from one file to the other is trained on no longer.
+      const apart = (list: Row[], held: Row[]): Promise<string> => print(list, { validationPath: write(held), validationRatio: undefined })
+      expect(await apart(rows(30).slice(0, 20), rows(30).slice(20))).not.to.equal(await apart(rows(30).slice(0, 21), rows(30).slice(21)))
+      expect(await apart(rows(30).slice(0, 20), rows(30).slice(20))).not.to.equal(base)
       expect(await print(rows(30).reverse())).not.to.equal(base)
       // The bounds of rows count, not only their tokens.
       expect(await print([{ input_ids: [1, 2, 3, 4] }])).not.to.equal(await print([{ input_ids: [1, 2] }, { input_ids: [3, 4] }]))

@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import fs from 'node:fs/promises'
 import { train, type StepEvent } from '../../../lib/trainers/index.js'
-import type { TrainingInput } from '../../../lib/core/config/index.js'
+import type { TokenizationConfig, TrainingInput } from '../../../lib/core/config/index.js'
 import { tinyBackend, type TinyOptions } from './tiny-engine.js'
 import { digests, failsWith, Recorder, stateFiles, Workspace } from './workspace.js'
 
@@ -155,6 +155,21 @@ describe('resume', () => {
       if (what !== 'the method') expect((await resume('parts', { ...extra, force: true }, tiny)).steps.length).to.be.greaterThan(0)
     })
   }
+
+  it('names what was changed, not what follows from it', async () => {
+    await runUntil('parts', 3)
+    const named = async (tokenization: Partial<TokenizationConfig>): Promise<string[]> => {
+      const config = space.config('parts', { ...settings, resume: true })
+      // Rows that are cut elsewhere are other rows.
+      const backend = tinyBackend({ ...options, dataSalt: 'cut' })
+      const error = await failsWith('FT_RESUME_MISMATCH', 2, train({ ...config, tokenization: { ...config.tokenization, ...tokenization } }, { backend }))
+      return (error.details.differences as { key: string }[]).map(({ key }) => key)
+    }
+    expect(await named({ maxSeqLength: 512 })).to.deep.equal(['tokenization.max_seq_length'])
+    expect(await named({ trainOnPrompt: true, maxSeqLength: 512 })).to.deep.equal(['tokenization.max_seq_length', 'tokenization.train_on_prompt'])
+    expect(await named({ packing: true })).to.include('training data')
+    expect(await named({})).to.deep.equal(['training data'])
+  })
 
   it('refuses another adapter, dtype or base model', async () => {
     await runUntil('parts', 3)
