@@ -52,12 +52,11 @@ async function encodeAll(prompts: readonly Prompt[], encoder: PromptEncoder): Pr
   }
 }
 
-/** The prompts of one batch; the longest decides how many tokens the context leaves. */
+/** The prompts of one batch; each answer may be as long as the context leaves room behind its own prompt. */
 async function generateSome(batch: readonly EncodedPrompt[], setup: GenerationSetup, { context, first, total }: { context: CliContext; first: number; total: number }): Promise<Answer[]> {
-  const longest = Math.max(...batch.map(({ ids }) => ids.length))
   const rows = await setup.model.generateBatch(batch.map(({ ids }) => ids), {
     ...samplingOptions(setup),
-    maxNewTokens: answerRoom(longest, setup),
+    maxNewTokens: batch.map(({ ids }) => answerRoom(ids.length, setup)),
     onPiece: total === 1 ? (_row, piece) => context.write(piece) : undefined,
     signal: context.signal,
   })

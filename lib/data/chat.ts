@@ -1,6 +1,7 @@
 // Conversations for programs and the chat command: rendered, or as ids in which what people wrote is never a
 // control token.
 import { fail } from '../core/errors/index.js'
+import { checkOptions, type OptionNames } from '../core/options.js'
 import type { ChatResult, Message } from './templates/chat.js'
 import { chooseTemplate, openRenderer } from './templates/choose.js'
 import { ChatRenderer } from './templates/renderer.js'
@@ -13,6 +14,8 @@ export interface ChatOptions {
   /** End with the opening of an assistant turn. Default true. */
   addGenerationPrompt?: boolean
 }
+
+const chatNames: OptionNames<ChatOptions> = { tools: true, addGenerationPrompt: true }
 
 export interface Chat {
   render(messages: readonly Message[], options?: ChatOptions): Promise<string>
@@ -50,8 +53,12 @@ export interface RenderChatOptions extends ChatOptions {
   template?: string
 }
 
+const renderNames: OptionNames<RenderChatOptions> = { ...chatNames, tokenizer: true, template: true }
+
 /** One conversation as text. A worker is started for it: for several, openChat. Errors: FT_TEMPLATE. */
-export async function renderChat(messages: readonly Message[], { tokenizer, template, tools, addGenerationPrompt = false }: RenderChatOptions): Promise<string> {
+export async function renderChat(messages: readonly Message[], options: RenderChatOptions): Promise<string> {
+  checkOptions('renderChat', options, renderNames)
+  const { tokenizer, template, tools, addGenerationPrompt = false } = options
   const source = template ?? tokenizer?.chatTemplate
   if (source === undefined) fail('FT_TEMPLATE', 'there is no chat template', { remedy: 'pass one as `template`' })
   const chosen = { template: source, toolTemplate: null }

@@ -1,4 +1,5 @@
 // What `inspect data` shows: shapes, lengths in tokens, what would be cut, and one row with what it teaches.
+import { checkOptions, type OptionNames } from '../core/options.js'
 import { contextOf, Collected, type PrepareDatasetOptions } from './pipeline.js'
 import { findDataFiles } from './loaders/index.js'
 import { planEpoch } from './plan.js'
@@ -9,6 +10,11 @@ import { ignoreLabel, placeText, type DatasetReport, type EncodedRow } from './t
 export type DescribeOptions = Pick<PrepareDatasetOptions, 'paths' | 'tokenizer' | 'maxSeqLength' | 'trainOnPrompt' | 'onBadRow' | 'chatTemplate' | 'vocabSize' | 'signal' | 'onProgress'> & {
   /** Which row to show, from 0. Default 0. */
   exampleRow?: number
+}
+
+const optionNames: OptionNames<DescribeOptions> = {
+  paths: true, tokenizer: true, maxSeqLength: true, trainOnPrompt: true, onBadRow: true, chatTemplate: true, vocabSize: true, signal: true, onProgress: true,
+  exampleRow: true,
 }
 
 /** Of training.seed. */
@@ -54,6 +60,7 @@ export interface PackingReport {
 
 /** Reports what prepareDataset would refuse (truncation, no labels) instead of refusing it. Errors: those of files and rows. */
 export async function describeDataset(options: DescribeOptions): Promise<DatasetDescription> {
+  checkOptions('describeDataset', options, optionNames)
   const files = await findDataFiles(options.paths)
   const chosen = await chooseTemplate(options.tokenizer, options.chatTemplate)
   const renderer = chosen === null ? null : openRenderer(options.tokenizer, chosen)

@@ -1,6 +1,7 @@
 // prepareDataset: files → encoded rows, split into training and validation, with a report of what was found.
 import { createHash } from 'node:crypto'
 import { fail } from '../core/errors/index.js'
+import { checkOptions as checkNames, type OptionNames } from '../core/options.js'
 import { collectRows, type Progress } from './collect.js'
 import type { EncodeContext, RowNotes } from './encode.js'
 import { findDataFiles, type DataFile } from './loaders/index.js'
@@ -32,6 +33,11 @@ export interface PrepareDatasetOptions {
   now?: Date
   signal?: AbortSignal
   onProgress?(progress: Progress): void
+}
+
+const optionNames: OptionNames<PrepareDatasetOptions> = {
+  paths: true, validationPath: true, validationRatio: true, seed: true, tokenizer: true, maxSeqLength: true, trainOnPrompt: true, allowTruncation: true,
+  onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
 export interface PreparedDataset {
@@ -85,6 +91,7 @@ export function contextOf({ tokenizer, trainOnPrompt, vocabSize }: Pick<PrepareD
 function checkOptions(options: PrepareDatasetOptions): void {
   const given = (options ?? {}) as Partial<PrepareDatasetOptions>
   if (given.paths === undefined || given.tokenizer === undefined) fail('FT_INVALID_ARGUMENT', 'preparing data needs paths and a tokenizer', { remedy: 'pass { paths, tokenizer, maxSeqLength, seed }' })
+  checkNames('prepareDataset', options, optionNames)
   const { maxSeqLength, validationRatio: ratio, seed } = options
   if (!Number.isInteger(maxSeqLength) || maxSeqLength < 2) fail('FT_INVALID_ARGUMENT', `max_seq_length must be an integer of at least 2, got ${maxSeqLength}`)
   if (ratio !== undefined && !(ratio >= 0 && ratio < 1)) fail('FT_INVALID_ARGUMENT', `validation_ratio must be from 0 to below 1, got ${ratio}`)

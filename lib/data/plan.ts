@@ -2,6 +2,7 @@
 import { fail } from '../core/errors/index.js'
 import type { NativeBatch } from '../native/binding.js'
 import { packWindows } from './packing.js'
+import { checkOptions, type OptionNames } from '../core/options.js'
 import { randomStream, shuffled } from './random.js'
 import type { EncodedRow } from './types.js'
 
@@ -19,6 +20,8 @@ export interface EpochOptions {
   /** Rows share windows: see packWindows. */
   packing?: PackingOptions
 }
+
+const epochNames: OptionNames<EpochOptions> = { rows: true, batchSize: true, accumulation: true, shuffle: true, seed: true, epoch: true, packing: true }
 
 export interface PackingOptions {
   /** Tokens of each row. */
@@ -42,6 +45,7 @@ const packingKey = 3
  * window with packing. The rows of a step do not depend on how batchSize × accumulation is split.
  */
 export function planEpoch(options: EpochOptions): EpochPlan {
+  checkOptions('planEpoch', options, epochNames)
   const { batchSize, accumulation, shuffle, seed, epoch } = options
   if (!Number.isInteger(batchSize) || batchSize < 1 || !Number.isInteger(accumulation) || accumulation < 1) {
     fail('FT_INVALID_ARGUMENT', `batch size ${batchSize} × accumulation ${accumulation}: both must be integers of 1 or more`)

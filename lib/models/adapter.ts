@@ -1,10 +1,10 @@
 // An adapter on a model: its options, its tensors, its PEFT folder.
 import path from 'node:path'
-import { FineTuneError, makeError } from '../core/errors/index.js'
 import { makeFolder, pathKind } from '../utils/fs.js'
 import { native, type NativeAdapter, type NativeLoraTarget, type NativeTensorInfo } from '../native/binding.js'
+import { explainingMismatch } from './adapter-mismatch.js'
 import type { ResolvedLoraOptions } from './lora.js'
-import { adapterWeightsFile, readAdapterConfig, writeAdapterConfig } from './peft/config.js'
+import { adapterWeightsFile, writeAdapterConfig } from './peft/config.js'
 
 export interface AdapterFacts {
   options: ResolvedLoraOptions
@@ -60,7 +60,8 @@ export class Adapter {
   /** Reads weights of the same shapes from an adapter folder or a .safetensors file. Errors: FT_ADAPTER_MISMATCH. */
   async load(source: string): Promise<void> {
     const file = (await pathKind(source)) === 'folder' ? path.join(source, adapterWeightsFile) : source
-    await namingBases(path.dirname(file), this.#facts.baseModelName, () => this.#native.load(file))
+    const place = { folder: path.dirname(file), baseModelName: this.#facts.baseModelName, expected: () => this.tensors() }
+    await explainingMismatch(place, () => this.#native.load(file))
   }
 
   /** Frees the adapter; the model computes without it. Idempotent; resolves when the memory is free. */
@@ -77,24 +78,4 @@ export class Adapter {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose()
   }
-}
-
-/** Runs `work`; a mismatch then says which base the adapter of `folder` was made for, and which one it met. */
-export async function namingBases<T>(folder: string, baseModelName: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!(error instanceof FineTuneError) || (error.code !== 'FT_ADAPTER_MISMATCH' && error.code !== 'FT_UNKNOWN_TARGET_MODULE')) throw error
-    throw await mismatch(error, folder, baseModelName)
-  }
-}
-
-async function mismatch(error: FineTuneError, folder: string, baseModelName: string): Promise<FineTuneError> {
-  const made = await readAdapterConfig(folder).then((config) => config.baseModelNameOrPath, () => '')
-  const from = made === '' ? 'another base' : `the base ${JSON.stringify(made)}`
-  return makeError('FT_ADAPTER_MISMATCH', `the adapter ${folder} was made for ${from} and does not fit ${JSON.stringify(baseModelName)}: ${error.message}`, {
-    remedy: made === '' ? 'use the base model that the adapter was trained on' : `use the base it was trained on: ${made}`,
-    details: { ...error.details, path: folder, adapter_base: made, model: baseModelName },
-    cause: error,
-  })
 }

@@ -1,6 +1,7 @@
 // Generation over one or several prompts: token by token from the engine, text piece by piece through the tokenizer,
 // stop strings, cancellation. Half characters and possible beginnings of stop strings are held back.
 import { FineTuneError, makeError } from '../core/errors/index.js'
+import type { OptionNames } from '../core/options.js'
 import type { StreamDecoder, TextTokenizer } from '../data/index.js'
 import type { NativeGeneration, NativeModel } from '../native/binding.js'
 import { withCancel } from './cancel.js'
@@ -33,6 +34,11 @@ export interface GenerateOptions {
   signal?: AbortSignal
 }
 
+export const generateOptionNames: OptionNames<GenerateOptions> = {
+  maxNewTokens: true, temperature: true, topK: true, topP: true, repetitionPenalty: true, seed: true, stop: true, stopTokenIds: true, ignoreEos: true,
+  addSpecialTokens: true, useCache: true, signal: true,
+}
+
 export type FinishReason = 'length' | 'stop_token' | 'stop_string'
 
 export interface GeneratedRow {
@@ -59,7 +65,7 @@ function stopTexts(stop: unknown): string[] {
   return texts as string[]
 }
 
-function stopIds(model: GenerationModel, options: GenerateOptions): Set<number> {
+function stopIds(model: GenerationModel, options: Pick<GenerateOptions, 'ignoreEos' | 'stopTokenIds'>): Set<number> {
   return new Set([...(options.ignoreEos === true ? [] : model.eosTokenIds), ...(options.stopTokenIds ?? [])])
 }
 
@@ -119,8 +125,7 @@ class RowText {
   readonly #decoder: StreamDecoder | undefined
   #over = false
 
-  constructor(tokenizer: TextTokenizer | null, prompt: Int32Array, ids: ReadonlySet<number>, options: GenerateOptions) {
-    const { stop } = options
+  constructor(tokenizer: TextTokenizer | null, prompt: Int32Array, ids: ReadonlySet<number>, stop: GenerateOptions['stop']) {
     this.#stops = new StopStrings(stopTexts(stop))
     this.#stopIds = ids
     this.#decoder = tokenizer?.streamDecoder({ before: prompt })
@@ -160,7 +165,7 @@ class RowText {
 export async function* generateText(model: GenerationModel, prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, GeneratedRow, undefined> {
   const tokenizer = await model.tokenizer()
   const ids = await tokenizer.encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true })
-  const row = new RowText(tokenizer, ids, stopIds(model, options), options)
+  const row = new RowText(tokenizer, ids, stopIds(model, options), options.stop)
   let text = ''
   for await (const { tokens } of steps(model, [ids], options)) {
     const piece = await row.push(tokens[0] ?? -1)
@@ -173,9 +178,23 @@ export async function* generateText(model: GenerationModel, prompt: string, opti
   return { text: text + rest, tokens: row.tokens, finishReason: row.finishReason }
 }
 
-export interface GenerateBatchOptions extends GenerateOptions {
+export interface GenerateBatchOptions extends Omit<GenerateOptions, 'maxNewTokens'> {
+  /** Of every row, or one number a row. Default 256. */
+  maxNewTokens?: number | readonly number[]
   /** Text as it arrives; row: index of the prompt. */
   onPiece?: (row: number, piece: string) => void
+}
+
+export const generateBatchOptionNames: OptionNames<GenerateBatchOptions> = { ...generateOptionNames, onPiece: true }
+
+/** How many tokens each row may get. */
+function roomsOf(maxNewTokens: number | readonly number[] | undefined, rows: number): readonly number[] {
+  if (!Array.isArray(maxNewTokens)) return new Array<number>(rows).fill((maxNewTokens as number | undefined) ?? defaultMaxNewTokens)
+  const rooms = maxNewTokens as readonly number[]
+  if (rooms.length !== rows) throw makeError('FT_INVALID_ARGUMENT', `maxNewTokens has ${rooms.length} numbers for ${rows} prompts`, { remedy: 'give one number, or one a prompt' })
+  const wrong = rooms.find((room) => !Number.isInteger(room) || room < 0)
+  if (wrong !== undefined) throw makeError('FT_INVALID_ARGUMENT', `maxNewTokens must be whole numbers of at least 0, got ${String(wrong)}`, { remedy: 'give one number, or one a prompt' })
+  return rooms
 }
 
 /** The tokenizer, or null where there is none and nobody asked for text. Errors: FT_TOKENIZER, FT_TOKENIZER_MISSING. */
@@ -199,18 +218,20 @@ export async function generateBatch(model: GenerationModel, prompts: readonly (s
   }
   const ids = await Promise.all(prompts.map(encode))
   const stops = stopIds(model, options)
-  const rows = ids.map((prompt) => ({ row: new RowText(tokenizer, prompt, stops, options), text: '' }))
+  const rooms = roomsOf(options.maxNewTokens, prompts.length)
+  const rows = ids.map((prompt, index) => ({ row: new RowText(tokenizer, prompt, stops, options.stop), text: '', room: rooms[index] as number }))
   const add = (index: number, piece: string): void => {
     const entry = rows[index]
     if (entry === undefined || piece === '') return
     entry.text += piece
     options.onPiece?.(index, piece)
   }
-  for await (const { tokens, finish } of steps(model, ids, options)) {
-    for (const [index, { row }] of rows.entries()) {
+  for await (const { tokens, finish } of steps(model, ids, { ...options, maxNewTokens: Math.max(...rooms) })) {
+    for (const [index, { row, room }] of rows.entries()) {
       if (row.over) continue
-      add(index, await row.push(tokens[index] ?? -1))
-      if (row.finishReason === 'stop_string') finish(index)
+      if (room > 0) add(index, await row.push(tokens[index] ?? -1))
+      if (row.tokens.length >= room) add(index, await row.end())
+      if (row.over && row.finishReason !== 'stop_token') finish(index)
     }
     if (rows.every(({ row }) => row.over)) break
   }

@@ -1,7 +1,8 @@
 // What a model folder holds, from config.json and the headers of its weights alone: nothing is loaded.
 import path from 'node:path'
+import { checkOptions } from '../core/options.js'
 import { native, type NativeModelInfo } from '../native/binding.js'
-import { loraParameters, loraTargets, withLoraDefaults, type LoraOptions } from './lora.js'
+import { loraOptionNames, loraParameters, loraTargets, withLoraDefaults, type LoraOptions } from './lora.js'
 import { resolveModelFolder } from './resolve.js'
 import { TargetModuleDetector } from './target-modules.js'
 
@@ -22,12 +23,15 @@ export interface InspectOptions {
 }
 
 /** Errors: FT_MODEL_NOT_FOUND, FT_MODEL_CONFIG, FT_UNSUPPORTED_MODEL, FT_MISSING_SHARD, FT_MISSING_TENSOR, FT_TENSOR_SHAPE, FT_SAFETENSORS … */
-export async function inspectModel(name: string, lora: LoraOptions = {}, { init = 'pretrained' }: InspectOptions = {}): Promise<ModelInspection> {
+export async function inspectModel(name: string, lora: LoraOptions = {}, options: InspectOptions = {}): Promise<ModelInspection> {
+  checkOptions('inspectModel', lora, loraOptionNames)
+  checkOptions('inspectModel', options, { init: true })
+  const { init = 'pretrained' } = options
   const folder = await resolveModelFolder(name)
   const info = init === 'random' ? { ...native().inspectConfig(folder), files: [] } : await native().inspectModel(folder)
   const detector = new TargetModuleDetector(info)
-  const options = withLoraDefaults(lora)
-  const targets = loraTargets(info, options)
+  const resolved = withLoraDefaults(lora)
+  const targets = loraTargets(info, resolved)
   const trainableParameters = loraParameters(info, targets)
   return {
     ...info,
@@ -37,8 +41,8 @@ export async function inspectModel(name: string, lora: LoraOptions = {}, { init 
     allLinear: detector.allLinear(),
     targetModuleNames: detector.names(),
     lora: {
-      r: options.r,
-      targetModules: options.targetModules,
+      r: resolved.r,
+      targetModules: resolved.targetModules,
       modules: targets.length,
       trainableParameters,
       trainablePercent: (100 * trainableParameters) / (info.numParameters + trainableParameters),

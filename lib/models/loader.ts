@@ -1,5 +1,6 @@
 // Loading models: name → folder → engine.
 import { makeError } from '../core/errors/index.js'
+import { checkOptions, type OptionNames } from '../core/options.js'
 import { loadTokenizer, type TextTokenizer } from '../data/index.js'
 import { native } from '../native/binding.js'
 import { getLogger } from '../utils/logging.js'
@@ -29,17 +30,21 @@ export interface LoadModelOptions {
   signal?: AbortSignal
 }
 
+const optionNames: OptionNames<LoadModelOptions> = {
+  name: true, dtype: true, device: true, init: true, attention: true, seed: true, threads: true, adapter: true, onProgress: true, signal: true,
+}
+
 /**
  * Loads a model. Dispose it, or declare it with `await using`.
  * Errors: FT_MODEL_NOT_FOUND, FT_MODEL_CONFIG, FT_UNSUPPORTED_MODEL, FT_MISSING_SHARD, FT_MISSING_TENSOR, FT_TENSOR_SHAPE,
  * FT_SAFETENSORS, FT_PICKLE_REFUSED, FT_DEVICE_UNAVAILABLE, FT_OUT_OF_MEMORY, FT_CANCELLED.
  */
 export async function loadModel(options: LoadModelOptions | string): Promise<Model> {
-  return (await load(named(options))).model
+  return (await load(named('loadModel', options))).model
 }
 
 export async function loadModelAndTokenizer(options: LoadModelOptions | string): Promise<{ model: Model; tokenizer: TextTokenizer }> {
-  const given = named(options)
+  const given = named('loadModelAndTokenizer', options)
   const tokenizer = await loadTokenizer(await resolveModelFolder(given.name))
   try {
     const { model } = await load(given, tokenizer)
@@ -50,9 +55,12 @@ export async function loadModelAndTokenizer(options: LoadModelOptions | string):
   }
 }
 
-function named(options: LoadModelOptions | string): LoadModelOptions {
+function named(call: string, options: LoadModelOptions | string): LoadModelOptions {
   if (typeof options === 'string') return { name: options }
-  if (typeof options === 'object' && options !== null) return options
+  if (typeof options === 'object' && options !== null) {
+    checkOptions(call, options, optionNames)
+    return options
+  }
   throw makeError('FT_INVALID_ARGUMENT', `a model is loaded by its name or by options, got ${options === null ? 'null' : typeof options}`, {
     remedy: "pass a folder, or { name: './model', … }",
   })
@@ -94,6 +102,7 @@ export class ModelLoader {
   readonly #options: Omit<LoadModelOptions, 'name'>
 
   constructor(options: Omit<LoadModelOptions, 'name'> = {}) {
+    checkOptions('ModelLoader', options, optionNames)
     this.#options = options
   }
 

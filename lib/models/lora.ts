@@ -1,6 +1,7 @@
 // LoRA options as people give them, and the fixed list of (module, rank, scale) that the engine takes.
 // Rank and alpha patterns follow PEFT's get_pattern_key; scale is alpha / r, or alpha / √r with rslora.
 import { makeError } from '../core/errors/index.js'
+import type { OptionNames } from '../core/options.js'
 import type { NativeLoraTarget } from '../native/binding.js'
 import { suffixMatcher, type PatternPlace } from './pattern.js'
 import { allLinear, TargetModuleDetector, type ModuleSource, type TargetModules, type TargetOptions } from './target-modules.js'
@@ -26,11 +27,10 @@ export interface LoraOptions {
 
 export type ResolvedLoraOptions = Required<LoraOptions>
 
-const optionNames: Record<keyof LoraOptions, true> = {
+export const loraOptionNames: OptionNames<LoraOptions> = {
   r: true, loraAlpha: true, loraDropout: true, targetModules: true, excludeModules: true, rankPattern: true, alphaPattern: true, useRslora: true,
   layersToTransform: true, layersPattern: true,
 }
-export const loraOptionNames = Object.keys(optionNames)
 
 export function withLoraDefaults(options: LoraOptions): ResolvedLoraOptions {
   const resolved: ResolvedLoraOptions = {
@@ -98,4 +98,15 @@ function patternTable(table: Readonly<Record<string, number>>, otherwise: number
 export function loraParameters(source: ModuleSource, targets: readonly NativeLoraTarget[]): number {
   const sizes = new Map(source.linearModules.map((module) => [module.name, module.inFeatures + module.outFeatures]))
   return targets.reduce((sum, target) => sum + target.r * (sizes.get(target.module) ?? 0), 0)
+}
+
+/** Tensors of a LoRA adapter as PEFT names them: A [r, in], B [out, r]. */
+export function loraShapes(source: ModuleSource, targets: readonly NativeLoraTarget[]): { name: string; shape: number[] }[] {
+  const modules = new Map(source.linearModules.map((module) => [module.name, module]))
+  return targets.flatMap(({ module, r }) => {
+    const linear = modules.get(module)
+    if (linear === undefined) return []
+    const name = `base_model.model.${module}`
+    return [{ name: `${name}.lora_A.weight`, shape: [r, linear.inFeatures] }, { name: `${name}.lora_B.weight`, shape: [linear.outFeatures, r] }]
+  })
 }

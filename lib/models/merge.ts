@@ -2,11 +2,12 @@
 // the engine, so memory stays at one tensor.
 import fs from 'node:fs/promises'
 import { makeError } from '../core/errors/index.js'
+import { checkOptions, type OptionNames } from '../core/options.js'
 import { makeFolder } from '../utils/fs.js'
 import { native, type NativeDtype } from '../native/binding.js'
-import { namingBases } from './adapter.js'
+import { explainingMismatch, type ExpectedTensor } from './adapter-mismatch.js'
 import { withCancel } from './cancel.js'
-import { loraTargets, withLoraDefaults } from './lora.js'
+import { loraShapes, loraTargets, withLoraDefaults } from './lora.js'
 import { readAdapterConfig } from './peft/config.js'
 import { resolveModelFolder } from './resolve.js'
 import { refuseSameFolder, writeCompanions } from './save.js'
@@ -26,6 +27,8 @@ export interface MergeOptions {
   signal?: AbortSignal
 }
 
+const optionNames: OptionNames<MergeOptions> = { model: true, adapter: true, output: true, dtype: true, device: true, onProgress: true, signal: true }
+
 export interface MergeResult {
   output: string
   model: string
@@ -35,6 +38,7 @@ export interface MergeResult {
 
 /** Errors: FT_ADAPTER, FT_ADAPTER_MISMATCH naming both bases, FT_OUTPUT_EXISTS, FT_STORAGE, those of reading a model. */
 export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> {
+  checkOptions('mergeAdapter', options, optionNames)
   const config = await readAdapterConfig(options.adapter)
   const model = options.model ?? config.baseModelNameOrPath
   if (model === '') throw makeError('FT_MISSING_CONFIG', `the adapter ${options.adapter} does not name its base model`, { remedy: 'say which base to merge into: --model <folder>' })
@@ -42,8 +46,10 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
   await refuseSameFolder(folder, options.output)
   await refuseSameFolder(options.adapter, options.output)
   const info = await native().inspectModel(folder)
-  return await namingBases(options.adapter, model, async () => {
+  let expected: ExpectedTensor[] = []
+  return await explainingMismatch({ folder: options.adapter, baseModelName: model, expected: () => expected }, async () => {
     const targets = loraTargets(info, withLoraDefaults(config), { strict: false, place: { code: 'FT_ADAPTER' } })
+    expected = loraShapes(info, targets)
     await prepareOutput(options.output)
     const { device = 'cpu', dtype, onProgress } = options
     await withCancel(options.signal, (cancel) =>

@@ -1,13 +1,14 @@
 // A loaded model: forward passes, generation, adapters, training steps, saving. Thin: it checks and converts what
 // people pass and calls the engine, which runs everything on its own thread, first in, first out.
 import { makeError } from '../core/errors/index.js'
-import { checkOptionNames } from '../core/options.js'
+import { checkOptions, type OptionNames } from '../core/options.js'
 import { loadTokenizer, type TextTokenizer } from '../data/index.js'
 import { native, type NativeDtype, type NativeLoraTarget, type NativeModel, type NativeModelInfo } from '../native/binding.js'
-import { Adapter, namingBases } from './adapter.js'
+import { Adapter } from './adapter.js'
+import { explainingMismatch } from './adapter-mismatch.js'
 import { packBatch, padRows, type BatchInput, type TokenRow } from './batch.js'
 import { withCancel } from './cancel.js'
-import { generateBatch, generateText, generateTokens, type GenerateBatchOptions, type GeneratedRow, type GenerateOptions } from './generate.js'
+import { generateBatch, generateBatchOptionNames, generateOptionNames, generateText, generateTokens, type GenerateBatchOptions, type GeneratedRow, type GenerateOptions } from './generate.js'
 import { loraOptionNames, loraTargets, withLoraDefaults, type LoraOptions, type ResolvedLoraOptions } from './lora.js'
 import { Optimizer, type StepOptions, type StepResult } from './optimizer.js'
 import { Pass } from './pass.js'
@@ -42,6 +43,10 @@ export interface PassOptions {
   gradientCheckpointing?: boolean
 }
 
+const addAdapterNames: OptionNames<AddAdapterOptions> = { ...loraOptionNames, init: true, seed: true }
+const passNames: OptionNames<PassOptions> = { seed: true, step: true, gradientCheckpointing: true }
+const saveNames: OptionNames<SaveModelOptions> = { maxShardBytes: true, dtype: true }
+
 export class Model {
   readonly name: string
   /** Where its files are. */
@@ -74,6 +79,7 @@ export class Model {
 
   /** Logits of every position, [rows, longest row, vocab], zeros behind the end of a row. */
   async forward(batch: BatchInput, options: { signal?: AbortSignal } = {}): Promise<{ logits: Float32Array; shape: [number, number, number] }> {
+    checkOptions('forward', options, { signal: true })
     const packed = packBatch(batch)
     const flat = await withCancel(options.signal, (cancel) => this.#native.forward(packed, cancel))
     const vocab = this.info.vocabSize
@@ -98,6 +104,7 @@ export class Model {
 
   /** A forward pass for an own objective. One is live a model: dispose it. Errors: FT_HANDLE_MISUSE. */
   async forwardPass(batch: BatchInput, options: PassOptions = {}): Promise<Pass> {
+    checkOptions('forwardPass', options, passNames)
     const packed = packBatch(batch, { defaultLabels: true })
     const pass = await this.#native.forwardPass(packed, {
       seed: options.seed ?? 42,
@@ -111,6 +118,7 @@ export class Model {
   generate(prompt: string, options?: GenerateOptions): AsyncGenerator<string, GeneratedRow, undefined>
   generate(prompt: TokenRow, options?: GenerateOptions): AsyncGenerator<number, void, undefined>
   generate(prompt: string | TokenRow, options: GenerateOptions = {}): AsyncGenerator<string, GeneratedRow, undefined> | AsyncGenerator<number, void, undefined> {
+    checkOptions('generate', options, generateOptionNames)
     if (typeof prompt === 'string') return generateText(this.#generation(), prompt, options)
     if (!Array.isArray(prompt) && !(prompt instanceof Int32Array)) {
       throw makeError('FT_INVALID_ARGUMENT', `a prompt is text or token ids, got ${prompt === null ? 'null' : typeof prompt}`, { remedy: 'pass a string' })
@@ -120,6 +128,7 @@ export class Model {
 
   /** Several prompts at once. */
   async generateBatch(prompts: readonly (string | TokenRow)[], options: GenerateBatchOptions = {}): Promise<GeneratedRow[]> {
+    checkOptions('generateBatch', options, generateBatchOptionNames)
     return await generateBatch(this.#generation(), prompts, options)
   }
 
@@ -132,17 +141,18 @@ export class Model {
    * Errors: FT_UNKNOWN_TARGET_MODULE, FT_INVALID_ARGUMENT.
    */
   async addAdapter(options: AddAdapterOptions = {}): Promise<Adapter> {
-    checkOptionNames('addAdapter', options, [...loraOptionNames, 'init', 'seed'])
+    checkOptions('addAdapter', options, addAdapterNames)
     const resolved = withLoraDefaults(options)
     return await this.#attach(resolved, loraTargets(this.info, resolved), options)
   }
 
   /** Attaches the PEFT adapter of a folder. dropout: instead of the folder's. Errors: FT_ADAPTER, FT_ADAPTER_MISMATCH. */
   async loadAdapter(folder: string, options: { loraDropout?: number } = {}): Promise<Adapter> {
+    checkOptions('loadAdapter', options, { loraDropout: true })
     const config = await readAdapterConfig(folder)
     const resolved = withLoraDefaults({ ...config, loraDropout: options.loraDropout ?? config.loraDropout })
     const before = this.activeAdapter
-    const adapter = await namingBases(folder, this.name, async () => {
+    const adapter = await explainingMismatch({ folder, baseModelName: this.name }, async () => {
       const targets = loraTargets(this.info, resolved, { strict: false, place: { code: 'FT_ADAPTER' } })
       return await this.#attach(resolved, targets, { init: config.initLoraWeights === 'gaussian' ? 'gaussian' : 'kaiming' })
     })
@@ -194,6 +204,7 @@ export class Model {
 
   /** A folder that transformers loads: weights, config.json, generation_config.json, tokenizer files. Errors: FT_STORAGE. */
   async save(folder: string, options: SaveModelOptions = {}): Promise<void> {
+    checkOptions('save', options, saveNames)
     await saveModelFolder(this, folder, options)
   }
 

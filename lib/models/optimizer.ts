@@ -1,6 +1,6 @@
 // An optimizer over what is trainable in a model: full steps, or their halves for own objectives.
 import { makeError } from '../core/errors/index.js'
-import { checkOptionNames } from '../core/options.js'
+import { checkOptions, type OptionNames } from '../core/options.js'
 import { native, type NativeOptimizer, type NativeStepOptions, type NativeStepResult } from '../native/binding.js'
 import { packMicroBatches, type BatchInput } from './batch.js'
 import { withCancel } from './cancel.js'
@@ -38,6 +38,9 @@ export type StepResult = NativeStepResult
 /** A step's options with nothing left out. */
 export type EngineStepOptions = NativeStepOptions
 
+const applyNames: OptionNames<Pick<StepOptions, 'learningRate' | 'maxGradNorm'>> = { learningRate: true, maxGradNorm: true }
+const stepNames: OptionNames<StepOptions> = { ...applyNames, seed: true, step: true, gradientCheckpointing: true, signal: true }
+
 export class Optimizer {
   readonly #native: NativeOptimizer
   readonly #defaults: Required<Pick<OptimizerOptions, 'maxGradNorm' | 'seed' | 'gradientCheckpointing'>>
@@ -70,6 +73,7 @@ export class Optimizer {
    * token. A loss or gradient that is not finite is not applied: see `applied` and `skipped` of the result.
    */
   async step(batches: BatchInput | readonly BatchInput[], options: StepOptions = {}): Promise<StepResult> {
+    checkOptions('step', options, stepNames)
     const settings = { ...this.#settings(options), learningRate: options.learningRate ?? this.learningRate, maxGradNorm: options.maxGradNorm ?? this.#defaults.maxGradNorm }
     const packed = packMicroBatches(batches)
     const result = await withCancel(options.signal, (cancel) => this.#native.step(packed, settings, cancel))
@@ -79,12 +83,14 @@ export class Optimizer {
 
   /** The forward and backward half of step(): gradients add up. */
   async accumulate(batches: BatchInput | readonly BatchInput[], options: StepOptions = {}): Promise<StepResult> {
+    checkOptions('accumulate', options, stepNames)
     const packed = packMicroBatches(batches)
     return await withCancel(options.signal, (cancel) => this.#native.accumulate(packed, this.#settings(options), cancel))
   }
 
   /** Clips and updates with the gradients at hand, then zeroes them. */
   async apply(options: Pick<StepOptions, 'learningRate' | 'maxGradNorm'> = {}): Promise<{ gradNorm: number; applied: boolean; skipped: StepResult['skipped'] }> {
+    checkOptions('apply', options, applyNames)
     const result = await this.#native.apply({
       learningRate: options.learningRate ?? this.learningRate,
       maxGradNorm: options.maxGradNorm ?? this.#defaults.maxGradNorm,
@@ -130,7 +136,7 @@ export class Optimizer {
   }
 }
 
-const optionNames: Record<keyof OptimizerOptions, true> = {
+const optionNames: OptionNames<OptimizerOptions> = {
   type: true, beta1: true, beta2: true, eps: true, weightDecay: true, learningRate: true, maxGradNorm: true, seed: true, gradientCheckpointing: true,
 }
 
@@ -141,7 +147,7 @@ const optionNames: Record<keyof OptimizerOptions, true> = {
 export async function createOptimizer(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
   const target = (model as Model | null | undefined)?.native
   if (target === undefined) throw makeError('FT_INVALID_ARGUMENT', 'createOptimizer needs the model whose parameters it updates', { remedy: 'pass what loadModel resolved to' })
-  checkOptionNames('createOptimizer', options, Object.keys(optionNames))
+  checkOptions('createOptimizer', options, optionNames)
   const { learningRate = 0 } = options
   if (!(learningRate >= 0 && learningRate < Infinity)) throw makeError('FT_INVALID_ARGUMENT', `learningRate must be a finite number of at least 0, got ${String(learningRate)}`, { remedy: 'usual values: 1e-5 to 1e-3' })
   const handle = await native().createOptimizer(target, {

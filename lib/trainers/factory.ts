@@ -1,6 +1,7 @@
 // Trainers by the name that `training.method` has. Built in: lora and full; plugins register more under their own names.
 import type { ResolvedConfig } from '../core/config/index.js'
 import { fail } from '../core/errors/index.js'
+import { checkOptions, type OptionNames } from '../core/options.js'
 import { names, Registry } from '../core/registry.js'
 import { benchmarkTraining, type BenchmarkOptions, type BenchmarkReport } from './benchmark/index.js'
 import { rehearse } from './dry-run.js'
@@ -20,6 +21,8 @@ export interface TrainOptions extends TrainingObserver {
   /** The floors below; for tests and for programs with an engine of their own. */
   backend?: TrainingBackend
 }
+
+const trainNames: OptionNames<TrainOptions> = { onEvent: true, onState: true, signal: true, evaluateFirst: true, dryRun: true, backend: true }
 
 /** How a run ended: the `end` event, in camelCase. */
 export interface TrainingResult {
@@ -56,6 +59,7 @@ const registry = new Registry<TrainerConstructor>(names.trainers)
 export const TrainerFactory = {
   /** Makes `training.method: <name>` valid. Errors: FT_PLUGIN when the name is taken. */
   register(name: string, trainer: TrainerConstructor, options: { replace?: boolean } = {}): void {
+    checkOptions('TrainerFactory.register', options, { replace: true })
     registry.register(name, trainer, options)
   },
   /** The trainer of `config.training.method`. Errors: FT_INVALID_CONFIG for a name nobody registered. */
@@ -85,14 +89,19 @@ export interface TrainerParts {
   objective?: Objective
 }
 
+const partNames: OptionNames<TrainerParts> = { name: true, method: true, objective: true }
+
 /** A trainer class from a method and an objective; everything else (data, checkpoints, resume …) is as in the built-in ones. */
-export function defineTrainer({ name, method = lora, objective = objectives.sft }: TrainerParts): TrainerConstructor {
+export function defineTrainer(parts: TrainerParts): TrainerConstructor {
+  checkOptions('defineTrainer', parts, partNames)
+  const { name, method = lora, objective = objectives.sft } = parts
   return class implements Trainer {
     readonly #config: ResolvedConfig
     readonly #options: TrainOptions
 
     constructor(config: ResolvedConfig, options: TrainOptions = {}) {
       checkResolved(config)
+      checkOptions('train', options, trainNames)
       this.#config = config
       this.#options = options
     }

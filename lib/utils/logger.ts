@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { createRequire } from 'node:module'
 import type winston from 'winston'
 import { fail } from '../core/errors/index.js'
+import { checkOptions, type OptionNames } from '../core/options.js'
 import { isSecretKey, redact, redactDeep } from '../core/redact.js'
 import { aroundBar } from './bar.js'
 import { consoleLine, jsonLine, plainLine, type LogEntry } from './log-format.js'
@@ -36,6 +37,8 @@ export interface LoggerOptions {
   /** false: files only. */
   console?: boolean
 }
+
+const optionNames: OptionNames<LoggerOptions> = { level: true, fileLevel: true, file: true, json: true, color: true, console: true }
 
 export interface LogFile {
   /** Lines logged so far are in the file; later ones are not. */
@@ -103,6 +106,7 @@ function consoleTo(level: LogLevel, color: boolean | undefined): Output {
 
 /** Sets levels, console and file of the one logger; can be called again. Errors: FT_STORAGE when the file cannot be opened. */
 export function setupLogger(options: LoggerOptions = {}): Logger {
+  checkOptions('setupLogger', options, optionNames)
   checkLevel(options.level)
   checkLevel(options.fileLevel)
   const level = options.level ?? 'info'

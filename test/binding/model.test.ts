@@ -134,6 +134,12 @@ describe('Model', () => {
         expect(together[index]).to.deep.equal(alone)
       }
       expect(await model.generateBatch([])).to.deep.equal([])
+      // Each may be as long as its own prompt leaves room.
+      const apart = await model.generateBatch(prompts, { maxNewTokens: [3, 0, 12] })
+      expect(apart.map((row) => row.tokens.length)).to.deep.equal([3, 0, 12])
+      for (const [index, room] of [3, 0, 12].entries()) expect(apart[index]?.tokens).to.deep.equal(together[index]?.tokens.slice(0, room))
+      expect(apart[0]).to.deep.equal((await model.generateBatch(['Once upon a time'], { maxNewTokens: 3 }))[0])
+      for (const wrong of [[3, 3], [3, 3, -1], [3, 3, 1.5], [3, 3, '4']]) await failsWith('FT_INVALID_ARGUMENT', () => model.generateBatch(prompts, { maxNewTokens: wrong as number[] }))
       expect(await collect(model.generate('a', { maxNewTokens: 0 }))).to.deep.equal([])
     })
 
@@ -259,6 +265,27 @@ describe('Model', () => {
       expect((await inspectModel(half)).weightBytes).to.equal(2 * other.info.numParameters)
     })
 
+    it('an adapter of another rank says so, and does not blame the base', async () => {
+      await using wide = await model.addAdapter({ r: 4, targetModules: ['q_proj'] })
+      const saved = path.join(temporaryFolder(), 'wide')
+      await wide.save(saved)
+      await using narrow = await model.addAdapter({ r: 2, targetModules: ['q_proj'] })
+      const other = await failsWith('FT_ADAPTER_MISMATCH', () => narrow.load(saved))
+      expect(other.message).to.include('have rank 4 where this adapter has 2').and.not.include('was made for')
+      expect(other.remedy).to.include('loadAdapter')
+      const config = path.join(saved, 'adapter_config.json')
+      fs.writeFileSync(config, fs.readFileSync(config, 'utf8').replace('"r": 4', '"r": 8'))
+      const own = await failsWith('FT_ADAPTER_MISMATCH', () => model.loadAdapter(saved))
+      expect(own.message).to.include('have rank 4 where its adapter_config.json says 8')
+      const base = path.join(temporaryFolder(), 'base')
+      await model.save(base)
+      const merged = await failsWith('FT_ADAPTER_MISMATCH', () => mergeAdapter({ model: base, adapter: saved, output: path.join(temporaryFolder(), 'merged') }))
+      expect(merged.message).to.include('have rank 4 where its adapter_config.json says 8')
+      // Of other modules, though for the same base.
+      await using values = await model.addAdapter({ r: 4, targetModules: ['v_proj'] })
+      expect((await failsWith('FT_ADAPTER_MISMATCH', () => values.load(saved))).message).to.include('though it names that base')
+    })
+
     it('target modules that do not exist, rank 0, an adapter of another base', async () => {
       await failsWith('FT_UNKNOWN_TARGET_MODULE', () => model.addAdapter({ targetModules: ['q_proj', 'query_key_value'] }))
       await failsWith('FT_INVALID_ARGUMENT', () => model.addAdapter({ r: 0 }))
@@ -282,6 +309,38 @@ describe('Model', () => {
       if (wrong !== null) await failsWith('FT_INVALID_ARGUMENT', () => model.setActiveAdapter(wrong as never))
       if (typeof wrong !== 'string') await failsWith(wrong !== null && typeof wrong === 'object' ? 'FT_MODEL_NOT_FOUND' : 'FT_INVALID_ARGUMENT', () => loadModel(wrong as never))
     }
+  })
+
+  it('refuses unknown options of every call, and names the nearest', async () => {
+    await using adapter = await model.addAdapter({ r: 2 })
+    await using optimizer = await createOptimizer(model)
+    const folderOf = temporaryFolder()
+    const calls: [string, string, (options: never) => unknown][] = [
+      ['dtyp', 'dtype', (given) => loadModel({ ...options, name: folder, ...(given as object) })],
+      ['devise', 'device', (given) => loadModelAndTokenizer({ ...options, name: folder, ...(given as object) })],
+      ['thread', 'threads', (given) => new ModelLoader(given)],
+      ['attn', '', (given) => new ModelLoader().load(folder, given)],
+      ['max_new_tokens', 'maxNewTokens', (given) => model.generate('x', given)],
+      ['temperatur', 'temperature', (given) => model.generate([1], given)],
+      ['on_piece', 'onPiece', (given) => model.generateBatch([], given)],
+      ['signals', 'signal', (given) => model.forward([[1]], given)],
+      ['Seed', 'seed', (given) => model.forwardPass([[1, 2]], given)],
+      ['lora_dropout', 'loraDropout', (given) => model.loadAdapter(folderOf, given)],
+      ['dtypes', 'dtype', (given) => model.save(folderOf, given)],
+      ['learning_rate', 'learningRate', (given) => model.step([[1, 2]], optimizer, given)],
+      ['lr', '', (given) => optimizer.accumulate([[1, 2]], given)],
+      ['seed', '', (given) => optimizer.apply(given)],
+      ['ouput', 'output', (given) => mergeAdapter({ adapter: 'a', output: 'o', ...(given as object) })],
+      ['rank', '', (given) => inspectModel(folder, given)],
+      ['inits', 'init', (given) => inspectModel(folder, {}, given)],
+    ]
+    for (const [name, nearest, call] of calls) {
+      const error = await failsWith('FT_INVALID_ARGUMENT', () => call({ [name]: 1 } as never))
+      expect(error.message).to.include(`unknown option "${name}"`)
+      expect(error.remedy).to.include(nearest === '' ? 'known: ' : `did you mean "${nearest}"?`)
+    }
+    expect(optimizer.steps).to.equal(0)
+    expect(adapter.isDisposed).to.equal(false)
   })
 
   it('refuses misspelled options, and an optimizer of another model', async () => {

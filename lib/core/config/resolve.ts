@@ -1,6 +1,7 @@
 // Merging: flag > environment > file > default, key by key, with the origin of every value. Each given
 // value is checked where it was given, also when another place overrides it.
 import { didYouMean } from '../errors/index.js'
+import { checkOptions, type OptionNames } from '../options.js'
 import { choicesOf } from './choices.js'
 import { fileLayer } from './file.js'
 import { environmentLayer, flagLayer, type Given, type Layer, type Origin } from './layers.js'
@@ -19,6 +20,8 @@ export interface ConfigSources {
   env?: NodeJS.ProcessEnv
 }
 
+const sourceNames: OptionNames<ConfigSources> = { file: true, flags: true, env: true }
+
 /** One key after merging. */
 export interface ConfigEntry {
   key: TableKey
@@ -31,6 +34,7 @@ export interface ConfigEntry {
 
 /** All keys in table order. Errors: FT_UNKNOWN_CONFIG_KEY, FT_INVALID_CONFIG, FT_INCOMPATIBLE_CONFIG, FT_MISSING_CONFIG (no such file). */
 export function resolveEntries(sources: ConfigSources): ConfigEntry[] {
+  checkOptions('loadConfig', sources, sourceNames)
   const layers = [
     sources.file === undefined ? { given: [], problems: [] } : fileLayer(sources.file),
     environmentLayer(sources.env ?? process.env),

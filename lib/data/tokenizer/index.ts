@@ -1,5 +1,6 @@
 // The tokenizer of a model folder: tokenizer.json where there is one, else tokenizer.model.
 import { makeError, type FineTuneError } from '../../core/errors/index.js'
+import { checkOptions, type OptionNames } from '../../core/options.js'
 import type { Encoded, EncodeRequest, TokenizerEngine } from './engine.js'
 import { readTokenizerFiles, type ChatTemplates, type NamedToken, type TokenizerFiles } from './files.js'
 import { loadHfTokenizer } from './hf.js'
@@ -16,6 +17,8 @@ export interface EncodeOptions {
   /** true: "<|im_end|>" in the text is text, not the token. Default false; set it for data and user input. */
   untrusted?: boolean
 }
+
+const encodeNames: OptionNames<EncodeOptions> = { addSpecialTokens: true, untrusted: true }
 
 export interface TextTokenizer {
   readonly kind: TokenizerEngine['kind']
@@ -60,6 +63,7 @@ export interface TextTokenizer {
  * Errors: FT_TOKENIZER_MISSING, FT_TOKENIZER, FT_SENTENCEPIECE_MISSING.
  */
 export async function loadTokenizer(folder: string, options: { optional?: boolean } = {}): Promise<TextTokenizer> {
+  checkOptions('loadTokenizer', options, { optional: true })
   const files = await readTokenizerFiles(folder)
   if (files.missing !== undefined && !options.optional) throw missingTokenizer(folder, files.missing)
   return createTextTokenizer(await loadEngine(files), files)
@@ -98,12 +102,10 @@ export function createTextTokenizer(engine: TokenizerEngine, files: TokenizerFil
     return content === undefined ? null : engine.idOf(content)
   }
   const eosTokenId = idOf('eos_token') ?? files.generationEosIds[0] ?? null
-  const requestOf = (text: string, options: EncodeOptions = {}, offsets = false): EncodeRequest => ({
-    text,
-    trust: options.untrusted ? 'none' : 'all',
-    addSpecialTokens: options.addSpecialTokens ?? true,
-    offsets,
-  })
+  const requestsOf = (call: string, texts: readonly string[], options: EncodeOptions = {}, offsets = false): EncodeRequest[] => {
+    checkOptions(call, options, encodeNames)
+    return texts.map((text) => ({ text, trust: options.untrusted ? 'none' : 'all', addSpecialTokens: options.addSpecialTokens ?? true, offsets }))
+  }
   return {
     kind: engine.kind,
     folder: files.folder,
@@ -120,21 +122,27 @@ export function createTextTokenizer(engine: TokenizerEngine, files: TokenizerFil
     files: files.all,
 
     async encode(text, options) {
-      const [encoded] = await engine.encode([requestOf(text, options)])
+      const [encoded] = await engine.encode(requestsOf('encode', [text], options))
       return (encoded as Encoded).ids
     },
     async encodeBatch(texts, options) {
-      const encoded = await engine.encode(texts.map((text) => requestOf(text, options)))
+      const encoded = await engine.encode(requestsOf('encodeBatch', texts, options))
       return encoded.map((one) => one.ids)
     },
     async encodeWithOffsets(text, options) {
-      const [encoded] = await engine.encode([requestOf(text, options, true)])
+      const [encoded] = await engine.encode(requestsOf('encodeWithOffsets', [text], options, true))
       const { ids, offsets } = encoded as Encoded
       return { ids, offsets: offsets as Int32Array }
     },
     encodeRequests: (requests) => engine.encode(requests),
-    decode: (ids, options) => engine.decode([...ids], options?.skipSpecialTokens ?? false),
-    streamDecoder: (options = {}) => createStreamDecoder(engine, { ...options, before: [...(options.before ?? [])] }),
+    async decode(ids, options = {}) {
+      checkOptions('decode', options, { skipSpecialTokens: true })
+      return await engine.decode([...ids], options.skipSpecialTokens ?? false)
+    },
+    streamDecoder(options = {}) {
+      checkOptions('streamDecoder', options, { skipSpecialTokens: true, before: true })
+      return createStreamDecoder(engine, { ...options, before: [...(options.before ?? [])] })
+    },
     tokenToId: (token) => engine.idOf(token),
     idToToken: (id) => engine.tokenOf(id),
     isSpecial: (id) => engine.isControl(id),

@@ -134,6 +134,15 @@ describe('generate', function () {
     expect(together.completion_tokens).to.equal(together.results.reduce((sum, row) => sum + row.completion_tokens, 0))
   })
 
+  it('a long prompt of a batch leaves the others their room', async () => {
+    const long = 'the whale '.repeat(100)
+    const alone = (await generate('--prompt', long, '--max-new-tokens', '1')).results[0]?.prompt_tokens ?? NaN
+    const room = 512 - alone
+    const { results } = await generate('--prompt', 'The whale', '--prompt', long, '--max-new-tokens', String(room + 20))
+    expect(results[0]).to.include({ finish_reason: 'length', completion_tokens: room + 20 })
+    expect(results[1]?.completion_tokens).to.be.within(1, room)
+  })
+
   it('repeats itself for a seed, and not for another', async () => {
     const sampled = ['--prompt', 'The whale', '--max-new-tokens', '24', '--temperature', '1.2']
     const [one, again, other] = [await generate(...sampled, '--seed', '1'), await generate(...sampled, '--seed', '1'), await generate(...sampled, '--seed', '2')]

@@ -77,10 +77,19 @@ export async function failsWith(code: ErrorCode, exitCode: number, work: Promise
 }
 
 export class Recorder {
-  readonly events: TrainingEvent[] = []
-  readonly states: string[] = []
-  readonly onEvent = (event: TrainingEvent): void => void this.events.push(event)
-  readonly onState = (state: string): void => void this.states.push(state)
+  // A recorder is spread into the options of a run: only the two functions may come along.
+  readonly #events: TrainingEvent[] = []
+  readonly #states: string[] = []
+  readonly onEvent = (event: TrainingEvent): void => void this.#events.push(event)
+  readonly onState = (state: string): void => void this.#states.push(state)
+
+  get events(): TrainingEvent[] {
+    return this.#events
+  }
+
+  get states(): string[] {
+    return this.#states
+  }
 
   get steps(): StepEvent[] {
     return this.events.filter((event): event is StepEvent => event.event === 'step')
