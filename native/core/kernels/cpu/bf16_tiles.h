@@ -57,6 +57,8 @@ struct Bf16Tiles {
   float (*dot_row)(const uint16_t* x, const uint16_t* y, int64_t n);
   /// y [rows] += w · x of w [rows, n] (row stride `stride`) and x [n].
   void (*add_matrix_vector)(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, float* y);
+  /// The same for `few` rows of x (row stride `x_stride`): y [few, kTile] += x · wᵀ, rows <= kTile. w is read once.
+  void (*add_few_rows)(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, int64_t x_stride, int64_t few, float* y);
   /// y [n] += Σ weights[r] · x[r] over `rows` rows of x (row stride `stride`); weights bf16.
   void (*add_weighted_rows)(const uint16_t* weights, const uint16_t* x, int64_t stride, int64_t rows, int64_t n, float* y);
   /// Backward of the softmax in one tile, keys by queries: from scores = k qᵀ and dp = v doutᵀ (both [kTile, kTile]),

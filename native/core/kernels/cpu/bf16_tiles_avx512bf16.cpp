@@ -262,6 +262,47 @@ void AddMatrixVector(const uint16_t* w, int64_t stride, int64_t rows, int64_t n,
   }
 }
 
+// Lane i: the sum of v[i].
+inline __m512 SumsOf(const __m512 (&v)[16]) {
+  __m512 quads[4];
+  for (int i = 0; i < 4; ++i) {
+    const __m512 a = _mm512_add_ps(_mm512_unpacklo_ps(v[4 * i], v[4 * i + 1]), _mm512_unpackhi_ps(v[4 * i], v[4 * i + 1]));
+    const __m512 b = _mm512_add_ps(_mm512_unpacklo_ps(v[4 * i + 2], v[4 * i + 3]), _mm512_unpackhi_ps(v[4 * i + 2], v[4 * i + 3]));
+    const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);
+    quads[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+  }
+  const auto fold = [](__m512 a, __m512 b) { return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd)); };
+  return fold(fold(quads[0], quads[1]), fold(quads[2], quads[3]));
+}
+
+// Four rows of x against four of w; what is missing of either is a row again, whose sums are not stored.
+void AddFewRows(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, int64_t x_stride, int64_t few, float* y) {
+  for (int64_t r = 0; r < rows; r += 4) {
+    const uint16_t* w_row[4];
+    for (int64_t i = 0; i < 4; ++i) w_row[i] = w + (r + i < rows ? r + i : r) * stride;
+    for (int64_t m = 0; m < few; m += 4) {
+      const uint16_t* x_row[4];
+      for (int64_t i = 0; i < 4; ++i) x_row[i] = x + (m + i < few ? m + i : m) * x_stride;
+      __m512 sums[16];
+      for (__m512& sum : sums) sum = _mm512_setzero_ps();
+      for (int64_t c = 0; c < n; c += 2 * kLanes) {
+        const __mmask32 lanes = n - c >= 2 * kLanes ? 0xffffffffu : (1u << (n - c)) - 1;
+        __m512bh left[4];
+        for (int i = 0; i < 4; ++i) left[i] = LoadPairs(w_row[i] + c, lanes);
+        for (int j = 0; j < 4; ++j) {
+          const __m512bh right = LoadPairs(x_row[j] + c, lanes);
+          for (int i = 0; i < 4; ++i) sums[4 * j + i] = _mm512_dpbf16_ps(sums[4 * j + i], left[i], right);
+        }
+      }
+      alignas(64) float block[16];
+      _mm512_store_ps(block, SumsOf(sums));
+      for (int64_t j = 0; j < 4 && m + j < few; ++j) {
+        for (int64_t i = 0; i < 4 && r + i < rows; ++i) y[(m + j) * kTile + r + i] += block[4 * j + i];
+      }
+    }
+  }
+}
+
 void AddWeightedRows(const uint16_t* weights, const uint16_t* x, int64_t stride, int64_t rows, int64_t n, float* y) {
   for (int64_t i = 0; i < n; i += kLanes) {
     const __mmask16 lanes = FirstLanes(n - i);
@@ -352,6 +393,7 @@ const Bf16Tiles& Bf16TilesAvx512() {
       .store_row = StoreRow,
       .dot_row = DotRow,
       .add_matrix_vector = AddMatrixVector,
+      .add_few_rows = AddFewRows,
       .add_weighted_rows = AddWeightedRows,
       .softmax_backward = SoftmaxBackward,
       .store_transposed = StoreTransposed,

@@ -212,36 +212,34 @@ void MultiplyAll(const std::vector<Term>& terms, const Output& out) {
   }
 }
 
-// One row of x: every weight is read once and meets it in registers.
-at::Tensor MatrixVector(const std::vector<ProductTerm>& inputs) {
+// Few rows of x: every weight is read once, where it lies, and meets all of them in registers.
+at::Tensor FewRows(const std::vector<ProductTerm>& inputs, const Output& out, const at::Tensor& y) {
   const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
-  const int64_t columns = inputs.front().w.size(0);
-  const at::Tensor y = at::empty({1, columns}, inputs.front().x.options());
   const std::vector<Term> terms(inputs.begin(), inputs.end());
-  at::parallel_for(0, Blocks(columns, kTile), 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, Blocks(out.columns, kTile), 1, [&](int64_t begin, int64_t end) {
+    alignas(64) float sums[kFewRows * kTile];
     for (int64_t tile = begin; tile < end; ++tile) {
-      const int64_t column = tile * kTile, count = std::min(kTile, columns - column);
-      float sums[kTile] = {};
-      for (const Term& term : terms) tiles.add_matrix_vector(term.w + column * term.w_stride, term.w_stride, count, term.k, term.x, sums);
-      tiles.store_row(sums, count, 1.0f, Data<uint16_t>(y) + column);
+      const int64_t column = tile * kTile, count = std::min(kTile, out.columns - column);
+      std::fill_n(sums, out.rows * kTile, 0.0f);
+      for (const Term& term : terms) {
+        const uint16_t* w = term.w + column * term.w_stride;
+        if (out.rows == 1) {
+          tiles.add_matrix_vector(w, term.w_stride, count, term.k, term.x, sums);
+        } else {
+          tiles.add_few_rows(w, term.w_stride, count, term.k, term.x, term.x_stride, out.rows, sums);
+        }
+      }
+      out.Store(tiles, sums, 0, column);
     }
   });
   return y;
 }
 
 // Rows of w meet packed rows of x, so that the weights are read where they lie.
-at::Tensor TransposedProduct(const std::vector<ProductTerm>& inputs) {
-  const int64_t rows = inputs.front().x.size(0), columns = inputs.front().w.size(0);
-  const at::Tensor y = at::empty({rows, columns}, inputs.front().x.options());
-  std::vector<Term> terms;
-  for (const ProductTerm& input : inputs) terms.emplace_back(ProductTerm{input.w, input.x});
-  MultiplyAll(terms, {Data<uint16_t>(y), columns, nullptr, nullptr, columns, rows, /*transposed=*/true});
-  return y;
-}
-
-at::Tensor Finished(at::Tensor y, const at::Tensor& bias, const at::Tensor& residual) {
-  if (bias.defined()) y.add_(bias);
-  if (residual.defined()) y.add_(residual);
+at::Tensor TransposedProduct(const ProductTerm& term) {
+  const int64_t rows = term.x.size(0), columns = term.w.size(0);
+  const at::Tensor y = at::empty({rows, columns}, term.x.options());
+  MultiplyAll({Term({term.w, term.x})}, {Data<uint16_t>(y), columns, nullptr, nullptr, columns, rows, /*transposed=*/true});
   return y;
 }
 
@@ -252,14 +250,15 @@ at::Tensor SumOfProducts(const std::vector<ProductTerm>& inputs, const at::Tenso
   const ProductTerm& main = inputs.front();
   const int64_t rows = main.x.size(0), columns = main.by_rows ? main.w.size(1) : main.w.size(0);
   const bool plain = std::none_of(inputs.begin(), inputs.end(), [](const ProductTerm& term) { return term.by_rows; });
-  if (plain && rows == 1) return Finished(MatrixVector(inputs), bias, residual);
-  // Packing is paid for by the rows that meet what was packed: where x is the shorter operand by far, x is packed.
-  if (plain && (rows < kFewRows || (rows < columns && inputs.size() == 1))) return Finished(TransposedProduct(inputs), bias, residual);
-  if (rows < kFewRows) return composite::SumOfProducts(inputs, bias, residual);
+  if (rows < kFewRows && !plain) return composite::SumOfProducts(inputs, bias, residual);
+  // Packing is paid for by the rows that meet what was packed: of a lone x and w (the loss head) the shorter one is packed.
+  if (rows >= kFewRows && plain && rows < columns && inputs.size() == 1 && !bias.defined() && !residual.defined()) return TransposedProduct(main);
   const at::Tensor y = at::empty({rows, columns}, main.x.options());
   const at::Tensor added = residual.defined() ? residual.contiguous() : residual, shift = bias.defined() ? bias.contiguous() : bias;
-  MultiplyAll({inputs.begin(), inputs.end()}, {Data<uint16_t>(y), columns, added.defined() ? Data<uint16_t>(added) : nullptr,
-                                               shift.defined() ? Data<uint16_t>(shift) : nullptr, rows, columns, /*transposed=*/false});
+  const Output out{Data<uint16_t>(y), columns, added.defined() ? Data<uint16_t>(added) : nullptr, shift.defined() ? Data<uint16_t>(shift) : nullptr,
+                   rows, columns, /*transposed=*/false};
+  if (rows < kFewRows) return FewRows(inputs, out, y);
+  MultiplyAll({inputs.begin(), inputs.end()}, out);
   return y;
 }
 
