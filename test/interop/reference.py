@@ -186,9 +186,9 @@ def sft_rows(model, rows, output, assistant_only_loss=False):
 
 
 @method
-def sft_train(model, rows, output, adapter=None, assistant_only_loss=False, save=None, **args):
+def sft_train(model, rows, output, adapter=None, assistant_only_loss=False, save=None, dtype="float32", **args):
     """Losses and gradient norms of SFTTrainer, one of each a step."""
-    net = load(model)
+    net = load(model, dtype=getattr(torch, dtype))
     if adapter:
         net = PeftModel.from_pretrained(net, adapter, is_trainable=True)
     trainer = sft_trainer(net, rows, output, tokenizer_folder=model, assistant_only_loss=assistant_only_loss, **args)

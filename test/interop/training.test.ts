@@ -31,7 +31,7 @@ const kinds = [
 async function train(model: string, data: string, output: string, extra: string[]) {
   const run = await ftNative(['train', '--json', '--model', model, '--data', data, '--output', output, '--max-steps', String(STEPS),
     '--batch-size', '2', '--gradient-accumulation-steps', '2', '--scheduler', 'constant', '--warmup-ratio', '0', '--no-shuffle',
-    '--validation-ratio', '0', '--max-seq-length', '256', '--dtype', 'fp32', '--device', 'cpu', ...extra])
+    '--validation-ratio', '0', '--max-seq-length', '256', '--device', 'cpu', ...(extra.includes('--dtype') ? [] : ['--dtype', 'fp32']), ...extra])
   expect(run.code, run.stderr).to.equal(0)
   const steps = run.events.filter((event) => event.event === 'step')
   expect(steps).to.have.length(STEPS)
@@ -57,6 +57,23 @@ describe('training as TRL\'s SFTTrainer trains', () => {
       await sameLogits(model, output, scratchFolder(`trl-saved-${family}`))
     })
   }
+
+  it('qwen3, LoRA in bf16: the curve stays within the spread of the reference\'s own seeds', async () => {
+    const model = await familyModel('qwen3')
+    const data = writeJsonLines(scratchFolder('bf16.jsonl'), texts)
+    const curves: number[][] = []
+    for (const seed of [1, 2, 3]) {
+      const adapter = scratchFolder(`bf16-adapter-${seed}`)
+      await reference().call('make_adapter', { model, folder: adapter, lora: { r: 4, lora_alpha: 8, target_modules: 'all-linear' }, seed })
+      curves.push((await reference().call('sft_train', { model, adapter, rows: texts, output: scratchFolder(`bf16-trl-${seed}`), learning_rate: 2e-3, dtype: 'bfloat16', ...sameAsTrl })).losses)
+    }
+    const ours = await train(model, data, scratchFolder('bf16-out'), ['--adapter', scratchFolder('bf16-adapter-1'), '--learning-rate', '2e-3', '--dtype', 'bf16'])
+    const distance = (a: number[], b: number[]) => a.reduce((sum, loss, i) => sum + Math.abs(loss - (b[i] ?? NaN)), 0) / a.length
+    const [first, second, third] = curves as [number[], number[], number[]]
+    const spread = Math.min(distance(first, second), distance(first, third), distance(second, third))
+    expect(distance(ours.losses, first), `spread of seeds ${spread}`).to.be.below(spread)
+    expect(seriesDifference(ours.losses, first)).to.be.below(2e-2)
+  })
 
   for (const family of ['llama', 'qwen2'] as const) {
     it(`${family}, full fine-tuning, messages: losses of ${STEPS} steps, and the models at the end`, async () => {
