@@ -58,7 +58,9 @@ export function trainingSummary(config: ResolvedConfig, result: TrainingResult):
     lines.push(`validation loss ${before}${result.evalLoss.toFixed(4)}${best}`)
   }
   if (result.skippedSteps > 0) lines.push(`${result.skippedSteps} steps were not applied: their loss or gradient was not finite`)
-  lines.push(config.training.method === 'full' ? `The model is in ${where}` : `The adapter is in ${where}`)
+  const { method, loadBestModelAtEnd } = config.training
+  const best = loadBestModelAtEnd && result.bestModelCheckpoint !== null ? `, with the weights of ${path.basename(result.bestModelCheckpoint)}: the lowest validation loss` : ''
+  lines.push(`${method === 'full' ? 'The model' : 'The adapter'} is in ${where}${best}`)
   return lines
 }
 

@@ -1,5 +1,6 @@
 // load_best_model_at_end: the result is the checkpoint with the lowest evaluation loss, or a typed error.
 import { expect } from 'chai'
+import { trainingSummary } from '../../../lib/cli/training-view.js'
 import fs from 'node:fs/promises'
 import { train } from '../../../lib/trainers/index.js'
 import type { TrainingInput } from '../../../lib/core/config/index.js'
@@ -35,6 +36,9 @@ describe('load_best_model_at_end', () => {
       expect(await checkpoints('out')).to.deep.equal(['checkpoint-10', 'checkpoint-20'])
       expect(await weights('out')).to.deep.equal(await weights('out', 'checkpoint-10'))
       expect(await weights('out')).not.to.deep.equal(await weights('out', 'checkpoint-20'))
+      expect(trainingSummary(space.config('out', { ...best, method }), result).at(-1)).to.equal(
+        `The ${method === 'full' ? 'model' : 'adapter'} is in ${space.path('out')}, with the weights of checkpoint-10: the lowest validation loss`,
+      )
       const named = { best_metric: 1, best_global_step: 10, best_model_checkpoint: space.path('out', 'checkpoint-10') }
       expect(await state('out')).to.include({ ...named, global_step: 20 })
       expect(result).to.include({ bestMetric: 1, bestModelCheckpoint: named.best_model_checkpoint, steps: 20 })

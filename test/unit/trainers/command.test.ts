@@ -112,6 +112,7 @@ describe('ft-native train', () => {
     const config = space.config('out', { maxSteps: 4 })
     const text = trainingSummary(config, await api.train(config, { backend: tinyBackend({ validation: 2 }), evaluateFirst: true })).join('\n')
     expect(text).to.match(/^4 steps in .*training loss \d/).and.match(/validation loss \d\.\d+ → \d\.\d+/).and.include(`The adapter is in ${space.path('out')}`)
+    expect(text).not.to.include('with the weights of')
     const controller = new AbortController()
     const stopped = await api.train(space.config('stopped'), { backend: tinyBackend(), signal: controller.signal, onEvent: (event) => void (event.event === 'step' && controller.abort()) })
     expect(trainingSummary(config, stopped).join('\n')).to.include('Stopped after step 1').and.include(`--resume ${space.path('stopped')}`)
