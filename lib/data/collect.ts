@@ -8,8 +8,8 @@ import { readRows, type SourceRow } from './rows.js'
 import type { EncodedRow } from './types.js'
 
 /**
- * The tokenizer works on a batch with all cores; more rows make it no faster. What comes of a batch is taken over in one go,
- * so its size is also how long the event loop waits.
+ * What the tokenizer does not know by its words, its library works on with all cores; more rows make it no faster. What comes
+ * of a batch is taken over in one go, so its size is also how long the event loop waits.
  */
 const batchRows = 200
 const batchCharacters = 1 << 18

@@ -8,6 +8,7 @@
 import { fail } from '../../core/errors/index.js'
 import { countCodePoints } from '../text.js'
 import type { AddedToken, TokenizerFiles } from './files.js'
+import { wordPattern } from './words.js'
 import { addedTokenJson, isSlowOnDigits, rawModel, type Component, type ModelJson, type TokenizerJson } from './tokenizer-json.js'
 
 export interface ControlToken extends AddedToken {
@@ -25,6 +26,8 @@ export interface GuardedTokenizer {
   expected: ReadonlyMap<string, number>
   /** Highest id of the vocabulary and the added tokens + 1. */
   vocabSize: number
+  /** How plain text is cut into words; null: see words.ts. */
+  words: RegExp | null
   /** Long rows of digits are refused. */
   slowOnDigits: boolean
 }
@@ -65,6 +68,7 @@ export function guardTokenizer(path: string, source: string, tokenizer: Tokenize
     added: entries.map((entry) => entry.token),
     expected: new Map(rewritten.map((token) => [token.content, token.id])),
     vocabSize: Math.max(vocab.maxId(), ...rewritten.map((token) => token.id)) + 1,
+    words: wordPattern({ ...tokenizer, added_tokens: rewritten }),
     slowOnDigits: isSlowOnDigits(tokenizer),
   }
 }

@@ -8,6 +8,8 @@ import { readText, type TokenizerFiles } from './files.js'
 import { guardTokenizer, type ControlToken, type GuardedTokenizer } from './guard.js'
 import { readTokenizerJson } from './tokenizer-json.js'
 import { TokenTrie } from './trie.js'
+import { nothingAround, openWords, type Around, type WordTokenizer } from './word-tokenizer.js'
+import type { Word } from './words.js'
 
 /** The library cannot be interrupted; a call that takes twice as long as this and 1 s for each 50 kB is given up. */
 const patienceMs = 2_500
@@ -42,7 +44,7 @@ export async function loadHfTokenizer(path: string, files: TokenizerFiles): Prom
       })
     }
   }
-  const around = await countAround(tokenizer).catch((error: unknown) => {
+  const around = await findAround(tokenizer).catch((error: unknown) => {
     throw failure(path, 'encode', error)
   })
   return new HfEngine(path, tokenizer, guarded, around)
@@ -68,7 +70,7 @@ class HfEngine implements TokenizerEngine {
   readonly controls: readonly string[]
   readonly #path: string
   #tokenizer: tokenizers.Tokenizer | null
-  readonly #around: { prefix: number; suffix: number }
+  readonly #around: Around
   readonly #byContent: ReadonlyMap<string, ControlToken>
   readonly #byId: ReadonlyMap<number, ControlToken>
   readonly #tokens: readonly ControlToken[]
@@ -77,10 +79,11 @@ class HfEngine implements TokenizerEngine {
   readonly #addedControls: readonly (ControlToken | undefined)[]
   readonly #markers: TokenTrie
   readonly #slowOnDigits: boolean
+  readonly #words: WordTokenizer | null
   /** Tokens that the library matches only under conditions: whether it did is looked up afterwards. */
   readonly #conditional: boolean
 
-  constructor(path: string, tokenizer: tokenizers.Tokenizer, guarded: GuardedTokenizer, around: { prefix: number; suffix: number }) {
+  constructor(path: string, tokenizer: tokenizers.Tokenizer, guarded: GuardedTokenizer, around: Around) {
     this.#path = path
     this.#around = around
     this.#tokenizer = tokenizer
@@ -93,13 +96,19 @@ class HfEngine implements TokenizerEngine {
     this.#addedControls = guarded.added.map((token) => this.#byContent.get(token.content))
     this.#markers = new TokenTrie(guarded.controls.map((control) => control.marker))
     this.#slowOnDigits = guarded.slowOnDigits
+    this.#words = openWords(guarded, around, (words) => this.#encodeWords(words))
     this.#conditional = guarded.controls.some((control) => control.normalized || control.singleWord)
   }
 
   async encode(requests: readonly EncodeRequest[]): Promise<Encoded[]> {
     const results: Encoded[] = new Array<Encoded>(requests.length)
+    this.#open()
+    const fromWords = (await this.#words?.encode(requests)) ?? []
+    fromWords.forEach((encoded, index) => {
+      if (encoded !== null) results[index] = encoded
+    })
     for (const addSpecialTokens of [true, false]) {
-      const group = requests.flatMap((request, index) => (request.addSpecialTokens === addSpecialTokens ? [index] : []))
+      const group = requests.flatMap((request, index) => (request.addSpecialTokens === addSpecialTokens && results[index] === undefined ? [index] : []))
       if (group.length === 0) continue
       const marked = group.map((index) => this.#mark(requests[index] as EncodeRequest))
       const encodings = await this.#encodeBatch(marked.map((mark) => mark.text), addSpecialTokens)
@@ -110,6 +119,11 @@ class HfEngine implements TokenizerEngine {
       }
     }
     return results
+  }
+
+  async #encodeWords(words: string[]): Promise<Word[]> {
+    const encodings = await this.#encodeBatch(words, false)
+    return encodings.map((encoding) => ({ ids: encoding.getIds(), offsets: encoding.getOffsets().flat() }))
   }
 
   async decode(ids: readonly number[], skipSpecialTokens: boolean): Promise<string> {
@@ -226,8 +240,8 @@ class HfEngine implements TokenizerEngine {
   }
 
   #convert(request: EncodeRequest, encoding: tokenizers.Encoding): Encoded {
-    const { prefix, suffix } = request.addSpecialTokens ? this.#around : { prefix: 0, suffix: 0 }
-    const encoded: Encoded = { ids: new Int32Array(encoding.getIds()), prefix, suffix }
+    const { prefix, suffix } = request.addSpecialTokens ? this.#around : nothingAround
+    const encoded: Encoded = { ids: new Int32Array(encoding.getIds()), prefix: prefix.length, suffix: suffix.length }
     if (request.offsets) {
       const toUtf16 = codePointToUtf16(request.text)
       const pairs = encoding.getOffsets() as [number, number][]
@@ -243,15 +257,18 @@ class HfEngine implements TokenizerEngine {
   }
 }
 
-/** How many ids the post-processor puts around any text: told by the first text that has ids of its own. */
-async function countAround(tokenizer: tokenizers.Tokenizer): Promise<{ prefix: number; suffix: number }> {
+/** What the post-processor puts around any text: told by the first text that has ids of its own. */
+async function findAround(tokenizer: tokenizers.Tokenizer): Promise<Around> {
   let mask: number[] = []
+  let ids: number[] = []
   for (const text of ['a', '0', 'the', '\u4e00', tokenizer.idToToken(0) ?? '', tokenizer.idToToken(3) ?? '']) {
-    mask = (await tokenizer.encode(text, null, { addSpecialTokens: true })).getSpecialTokensMask()
+    const encoding = await tokenizer.encode(text, null, { addSpecialTokens: true })
+    mask = encoding.getSpecialTokensMask()
+    ids = encoding.getIds()
     if (mask.includes(0)) break
   }
-  const prefix = mask.includes(0) ? mask.indexOf(0) : mask.length
-  return { prefix, suffix: mask.length - 1 - (mask.includes(0) ? mask.lastIndexOf(0) : mask.length - 1) }
+  if (!mask.includes(0)) return { prefix: ids, suffix: [] }
+  return { prefix: ids.slice(0, mask.indexOf(0)), suffix: ids.slice(mask.lastIndexOf(0) + 1) }
 }
 
 interface Place {

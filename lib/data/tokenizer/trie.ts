@@ -16,6 +16,8 @@ export interface Match {
 export class TokenTrie {
   readonly #root: Node = { next: new Map(), token: -1 }
   readonly #lengths: number[] = []
+  /** Whether a token begins with this ASCII character: most characters of a text are done with that. */
+  readonly #begins = new Uint8Array(128)
 
   constructor(contents: readonly string[]) {
     contents.forEach((content, index) => {
@@ -26,6 +28,8 @@ export class TokenTrie {
         if (next === undefined) node.next.set(code, (next = { next: new Map(), token: -1 }))
         node = next
       }
+      const first = content.charCodeAt(0)
+      if (first < 128) this.#begins[first] = 1
       if (content.length > 0 && node.token < 0) node.token = index
       this.#lengths.push(content.length)
     })
@@ -34,7 +38,8 @@ export class TokenTrie {
   /** The next match at or after `from`, or null. */
   find(text: string, from = 0): Match | null {
     for (let start = from; start < text.length; start++) {
-      if (!this.#root.next.has(text.charCodeAt(start))) continue
+      const code = text.charCodeAt(start)
+      if (code < 128 ? this.#begins[code] === 0 : !this.#root.next.has(code)) continue
       const token = this.at(text, start)
       if (token >= 0) return { start, end: start + (this.#lengths[token] as number), token }
     }

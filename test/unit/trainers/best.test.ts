@@ -1,7 +1,7 @@
 // load_best_model_at_end: the result is the checkpoint with the lowest evaluation loss, or a typed error.
 import { expect } from 'chai'
-import { trainingSummary } from '../../../lib/cli/training-view.js'
 import fs from 'node:fs/promises'
+import { trainingSummary } from '../../../lib/cli/training-view.js'
 import { train } from '../../../lib/trainers/index.js'
 import type { TrainingInput } from '../../../lib/core/config/index.js'
 import { tinyBackend, type TinyBackend } from './tiny-engine.js'
