@@ -16,7 +16,7 @@ export function mainHelp(rows: readonly CommandRow[]): string {
     ...table(rows.map((row) => [`${row.name} ${row.usage}`.trim(), row.describe])),
     '',
     ...flagGroups(globalFlags),
-    'ft-native <command> --help shows the flags of a command.',
+    'ft-native <command> --help shows the flags of a command. To begin: ft-native demo',
   ].join('\n')
 }
 

@@ -34,7 +34,7 @@ lora:
 - Paths, in files too, are relative to the folder the command runs in.
 - \`null\` (or nothing after the colon) leaves a key that has no default unset.
 - The JSON Schema is in \`docs/config.schema.json\`; \`ft-native config schema\` prints it with the names that plugins add.
-- The configuration of a run is written to \`ft_config.yaml\` in its output folder, and can be given back to \`train\`.
+- The configuration of a run is written to \`ft_config.yaml\` in its output folder, with absolute paths, and can be given back to \`train\` from any directory.
 `
 
 const rules = `## Rules over several keys

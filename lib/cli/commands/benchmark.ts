@@ -8,7 +8,7 @@ import { ParsedFlags } from '../parsed-flags.js'
 const defaultSteps = 5
 
 export const benchmark = {
-  positionals: [{ name: 'config', describe: 'YAML or JSON file', optional: true }],
+  positionals: [{ name: 'config', describe: 'YAML or JSON file with the same settings as keys; a flag counts more', optional: true }],
   flags: () => ({
     steps: { kind: 'integer', group: 'The benchmark', describe: 'Optimizer steps that are timed, after two that are not.', defaultText: String(defaultSteps) },
     ...pickConfigFlags(

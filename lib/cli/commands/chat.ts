@@ -1,6 +1,6 @@
 // ft-native chat: a conversation through the model's chat template. On a terminal a person types; elsewhere each line of
 // standard input is a turn.
-import { pickConfigFlags } from '../../core/config/flags.js'
+import { inGroup, pickConfigFlags } from '../../core/config/flags.js'
 import { describeError, FineTuneError } from '../../core/errors/index.js'
 import type { Command } from '../command.js'
 import type { CliContext } from '../context.js'
@@ -15,7 +15,7 @@ export const chat = {
   flags: () => ({
     ...modelFlags(),
     system: { kind: 'string', group, valueName: '<text>', describe: 'System message at the beginning.' },
-    ...pickConfigFlags('chat-template'),
+    ...inGroup(group, pickConfigFlags('chat-template')),
     ...samplingFlags(),
   }),
   examples: ['ft-native chat --model ./model --adapter ./output', 'printf "Hello\\nAnd you?\\n" | ft-native chat --model ./model --system "Be brief."'],

@@ -11,7 +11,7 @@ const actions = ['validate', 'show', 'schema'] as const
 export const config = {
   positionals: [
     { name: 'action', describe: 'what to do', choices: actions },
-    { name: 'config', describe: 'YAML or JSON file', optional: true },
+    { name: 'config', describe: 'YAML or JSON file with the same settings as keys; a flag counts more', optional: true },
   ],
   flags: configFlags,
   examples: [

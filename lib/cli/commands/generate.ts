@@ -1,6 +1,6 @@
 // ft-native generate: continues prompts. One prompt streams to stdout; several are generated together, `--batch-size`
 // at a time.
-import { pickConfigFlags } from '../../core/config/flags.js'
+import { inGroup, pickConfigFlags } from '../../core/config/flags.js'
 import { fail } from '../../core/errors/index.js'
 import type { Command } from '../command.js'
 import { modelFlags, requireModel, samplingFlags } from '../generation-flags.js'
@@ -14,7 +14,7 @@ export const generate = {
     'prompt-file': { kind: 'string', group, valueName: '<file>', describe: 'One prompt a line, "-" for standard input; a .jsonl file: texts, {"prompt"} or {"messages"}.' },
     chat: { kind: 'boolean', group, describe: "Put each prompt into the model's chat template, as a user's message." },
     system: { kind: 'string', group, valueName: '<text>', describe: 'System message before it, with --chat.' },
-    ...pickConfigFlags('chat-template'),
+    ...inGroup(group, pickConfigFlags('chat-template')),
     'batch-size': { kind: 'integer', group, describe: 'Prompts that are generated together.', defaultText: '16' },
     ...samplingFlags(),
   }),

@@ -1,6 +1,6 @@
 // ft-native merge: folds an adapter into its base, as a model folder that loads like any other. The new folder is made
 // under a temporary name, checked, and renamed: it is there as a whole or not at all.
-import { pickConfigFlags } from '../../core/config/flags.js'
+import { inGroup, pickConfigFlags } from '../../core/config/flags.js'
 import { fail } from '../../core/errors/index.js'
 import type { Command } from '../command.js'
 
@@ -13,7 +13,7 @@ export const merge = {
     adapter: { kind: 'string', group, valueName: '<folder>', describe: 'PEFT adapter folder.' },
     output: { kind: 'string', group, valueName: '<folder>', describe: 'Where the merged model goes; must be empty or absent.' },
     dtype: { kind: 'choice', group, choices: dtypes, describe: 'Type of the merged weights.', defaultText: 'each tensor keeps its own' },
-    ...pickConfigFlags('device'),
+    ...inGroup(group, pickConfigFlags('device')),
     overwrite: { kind: 'boolean', group, describe: 'Replace the model that the output folder holds.' },
     verify: { kind: 'boolean', group, describe: 'Compare the result with base and adapter.', describeNo: 'Do not compare the result with base and adapter: half the time, no model in memory.' },
   }),

@@ -10,7 +10,7 @@ import { withSavedConfig } from '../saved-config.js'
 import { trainingBar, trainingSummary } from '../training-view.js'
 
 export const train = {
-  positionals: [{ name: 'config', describe: 'YAML or JSON file', optional: true }],
+  positionals: [{ name: 'config', describe: 'YAML or JSON file with the same settings as keys; a flag counts more', optional: true }],
   flags: () => ({
     ...configFlags(),
     'dry-run': { kind: 'boolean', group: 'The run', describe: 'Rehearse: the longest batch forward, backward, step, save and resume; then stop, leaving nothing.' },

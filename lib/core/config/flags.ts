@@ -25,15 +25,28 @@ export function configFlags(): Record<string, FlagSpec> {
     if (row.flag === undefined) continue
     flags[row.flag] = {
       kind: row.kind,
-      describe: row.describe,
+      describe: withFlagNames(row.describe),
       describeNo: row.describeNo,
       group: sectionTitles[section],
       valueName: row.valueName,
       choices: choicesOf(row),
-      defaultText: defaultText(row),
+      defaultText: withFlagNames(defaultText(row)),
     }
   }
   return flags
+}
+
+/** Texts of the table speak of keys; who reads help has flags before them: "save_steps" → "--save-steps". */
+function withFlagNames<Text extends string | undefined>(text: Text): Text {
+  return text?.replaceAll(/\b(?:[a-z]+\.)?([a-z]+(?:_[a-z]+)+)\b/g, (whole, name: string) => {
+    const flag = allKeys.find((key) => key.name === name)?.row.flag
+    return flag === undefined ? whole : `--${flag}`
+  }) as Text
+}
+
+/** Under another heading. */
+export function inGroup(group: string, flags: Record<string, FlagSpec>): Record<string, FlagSpec> {
+  return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, group }]))
 }
 
 /** Some of them, for commands that share a few: pickConfigFlags('model', 'dtype'). */

@@ -222,7 +222,7 @@ const training = {
   resume: key({
     kind: 'optional', flag: 'resume', valueName: '[folder]', default: false, transient: true, aka: ['resume_from_checkpoint'],
     schema: (z) => z.union([z.boolean(), z.string().min(1)]), expects: 'true, false or the path of a checkpoint',
-    describe: 'Go on from the newest checkpoint of the output folder, or from this one.',
+    describe: 'Go on from the newest checkpoint of the output folder, or from this run or checkpoint. Nothing else need be given: the run has its configuration.',
   }),
   overwrite: key({
     kind: 'boolean', flag: 'overwrite', default: false, transient: true, aka: ['overwrite_output_dir'],
@@ -232,7 +232,7 @@ const training = {
   force: key({
     kind: 'boolean', flag: 'force', default: false, transient: true,
     schema: (z) => z.boolean(), expects: 'true or false',
-    describe: 'Resume although inputs have changed.',
+    describe: 'Resume although inputs have changed, or from a checkpoint that others follow (they are deleted); train although memory seems too small.',
   }),
   on_nan: key({
     kind: 'string', flag: 'on-nan', valueName: 'stop|skip:<n>', default: 'stop',
@@ -255,7 +255,7 @@ const lora = {
   lora_alpha: key({
     kind: 'number', flag: 'lora-alpha', default: 32, aka: ['alpha'],
     schema: (z) => z.number().positive().max(1e6), expects: 'a number above 0, at most 1000000',
-    describe: 'Scale of the adapter: alpha / r.',
+    describe: 'The adapter is scaled by alpha / r.',
   }),
   lora_dropout: key({
     kind: 'number', flag: 'lora-dropout', default: 0, aka: ['dropout'],

@@ -4,7 +4,10 @@ import os from 'node:os'
 import { expect } from 'chai'
 import { commandHelp, mainHelp } from '../../../lib/cli/help.js'
 import { commands } from '../../../lib/cli/commands/index.js'
+import type { CommandRow } from '../../../lib/cli/command.js'
 import { globalFlags } from '../../../lib/cli/globals.js'
+import type { FlagSpec } from '../../../lib/core/config/flags.js'
+import { allKeys } from '../../../lib/core/config/table.js'
 import { cliMain, runNode } from '../support/cli.js'
 
 describe('help without any package', () => {
@@ -58,6 +61,31 @@ describe('the help text', () => {
     for (const row of commands) {
       for (const line of commandHelp(row, await row.load()).split('\n')) expect(line.length, line).to.be.at.most(100)
     }
+  })
+
+  it('speaks of flags, not of keys', async () => {
+    for (const row of commands) {
+      const text = commandHelp(row, await row.load())
+      const keys = new Set(allKeys.filter((key) => key.name.includes('_') && key.row.flag !== undefined).map((key) => key.name))
+      expect((text.match(/\b[a-z]+(?:_[a-z]+)+\b/g) ?? []).filter((word) => keys.has(word)), row.name).to.deep.equal([])
+    }
+    const { train } = await import('../../../lib/cli/commands/train.js')
+    const flags: Record<string, FlagSpec> = train.flags()
+    expect(flags['load-best-model-at-end']?.describe).to.include('--save-steps must then be a multiple of --eval-steps')
+    expect(flags['eval-batch-size']?.defaultText).to.equal('--batch-size')
+  })
+
+  it('has every flag that a training run takes', async () => {
+    const { train } = await import('../../../lib/cli/commands/train.js')
+    const text = commandHelp(commands.find(({ name }) => name === 'train') as CommandRow, train)
+    const usual = [
+      'model', 'dtype', 'device', 'attention', 'init', 'data', 'no-shuffle', 'validation-ratio', 'max-seq-length', 'packing', 'train-on-prompt', 'allow-truncation',
+      'method', 'output', 'epochs', 'max-steps', 'batch-size', 'gradient-accumulation-steps', 'learning-rate', 'scheduler', 'warmup-ratio', 'warmup-steps', 'weight-decay',
+      'max-grad-norm', 'optimizer', 'gradient-checkpointing', 'seed', 'save-steps', 'save-total-limit', 'eval-steps', 'logging-steps', 'lora-r', 'lora-alpha',
+      'lora-dropout', 'target-modules', 'adapter', 'overwrite', 'resume', 'dry-run', 'json', 'quiet', 'no-color', 'no-input', 'plugin',
+    ]
+    const shown = new Set([...text.matchAll(/^ {2}--([a-z0-9-]+)/gm)].map((match) => match[1]))
+    expect(usual.filter((flag) => !shown.has(flag))).to.deep.equal([])
   })
 
   it('shows values, choices and defaults', () => {
