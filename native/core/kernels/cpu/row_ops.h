@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "core/base/activation.h"
+
 namespace ft::kernels::cpu {
 
 struct Bf16 {
@@ -29,6 +31,14 @@ struct AdamWFactors {
   float grad_scale;
 };
 
+/// One gated activation.
+template <typename T>
+struct GateOps {
+  /// y [rows, n] = act(gate) · up of gate_up [rows, 2n].
+  void (*forward)(const T* gate_up, int64_t rows, int64_t n, T* y);
+  void (*backward)(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up);
+};
+
 template <typename T>
 struct RowOps {
   /// rstd[r] = 1 / sqrt(mean(x²) + eps); x row r starts at x + r · x_stride.
@@ -42,9 +52,7 @@ struct RowOps {
   /// Dimensions from 2·half to head_dim are copied.
   void (*rotate)(HeadView<const T> x, HeadView<T> y, const float* cos, const float* sin, float sign, int64_t begin, int64_t end, int64_t heads,
                  int64_t half, int64_t head_dim);
-  /// y [rows, n] = silu(gate) · up of gate_up [rows, 2n].
-  void (*silu_gate)(const T* gate_up, int64_t rows, int64_t n, T* y);
-  void (*silu_gate_backward)(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up);
+  GateOps<T> gates[4];  // in the order of Activation
   /// log Σ e^x over n > 0 values; not finite where an x is NaN or +∞.
   float (*log_sum_exp)(const T* x, int64_t n);
   /// Returns lse − x[target]. With `scale`, x becomes (e^(x − lse) − onehot) · scale.
@@ -53,6 +61,11 @@ struct RowOps {
   /// One update of n parameters; the gradient becomes 0, `rounded` (or null) the new parameter.
   void (*adamw)(float* parameter, Bf16* rounded, T* gradient, float* first, float* second, int64_t n, const AdamWFactors& factors);
 };
+
+template <typename T>
+const GateOps<T>& GateOf(const RowOps<T>& ops, Activation activation) {
+  return ops.gates[static_cast<int>(activation)];
+}
 
 /// The best version this CPU runs.
 template <typename T>

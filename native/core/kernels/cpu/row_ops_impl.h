@@ -2,41 +2,11 @@
 #ifdef __GNUC__
 #pragma GCC optimize("no-math-errno", "no-trapping-math")  // else nearbyint and sqrt are calls, and loops stay scalar
 #endif
-#include <bit>
-#include <cmath>
-
 #include "core/kernels/cpu/row_ops.h"
+#include "core/kernels/cpu/row_ops_math.h"
 
 namespace ft::kernels::cpu::FT_ROW_OPS_ISA {
 namespace {
-
-inline float Load(float x) { return x; }
-inline float Load(Bf16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
-inline void Store(float& to, float x) { to = x; }
-// Round to nearest even; NaN stays NaN.
-inline void Store(Bf16& to, float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  to.bits = static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : rounded);
-}
-
-// e^x, relative error below 2e-7 (range reduction and a degree-6 polynomial as in Cephes expf).
-inline float Exp(float x) {
-  x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-  const float k = std::nearbyintf(x * 1.44269504f);
-  float r = x - k * 0.693359375f;
-  r = r + k * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  return p * std::bit_cast<float>((static_cast<int32_t>(k) + 127) << 23);
-}
-
-inline float Sigmoid(float x) { return 1.0f / (1.0f + Exp(-x)); }
 
 template <typename T>
 void RmsRstd(const T* x, int64_t x_stride, int64_t rows, int64_t n, float eps, float* rstd) {
@@ -99,22 +69,19 @@ void RotateTokens(HeadView<const T> x, HeadView<T> y, const float* cos, const fl
   }
 }
 
-template <typename T>
-void SiluGate(const T* gate_up, int64_t rows, int64_t n, T* y) {
+template <typename T, Activation kActivation>
+void Gate(const T* gate_up, int64_t rows, int64_t n, T* y) {
   for (int64_t r = 0; r < rows; ++r) {
     const T* gate = gate_up + r * 2 * n;
     const T* up = gate + n;
     T* out = y + r * n;
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) {
-      const float g = Load(gate[i]);
-      Store(out[i], g * Sigmoid(g) * Load(up[i]));
-    }
+    for (int64_t i = 0; i < n; ++i) Store(out[i], Activate<kActivation>(Load(gate[i])).value * Load(up[i]));
   }
 }
 
-template <typename T>
-void SiluGateBackward(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up) {
+template <typename T, Activation kActivation>
+void GateBackward(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up) {
   for (int64_t r = 0; r < rows; ++r) {
     const T* gate = gate_up + r * 2 * n;
     const T* up = gate + n;
@@ -123,12 +90,15 @@ void SiluGateBackward(const T* dy, const T* gate_up, int64_t rows, int64_t n, T*
     T* d_up = d_gate + n;
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
-      const float g = Load(gate[i]), d = Load(grad[i]), sigmoid = Sigmoid(g);
-      Store(d_up[i], d * g * sigmoid);
-      Store(d_gate[i], d * Load(up[i]) * sigmoid * (1.0f + g * (1.0f - sigmoid)));
+      const Activated act = Activate<kActivation>(Load(gate[i]));
+      Store(d_up[i], Load(grad[i]) * act.value);
+      Store(d_gate[i], Load(grad[i]) * Load(up[i]) * act.slope);
     }
   }
 }
+
+template <typename T, Activation kActivation>
+constexpr GateOps<T> kGate = {Gate<T, kActivation>, GateBackward<T, kActivation>};
 
 template <typename T>
 float LogSumExp(const T* x, int64_t n) {
@@ -188,8 +158,17 @@ void AdamW(float* parameter, Bf16* rounded, T* gradient, float* first, float* se
 }
 
 template <typename T>
-constexpr RowOps<T> kTable = {RmsRstd<T>,          RmsApply<T>,  RmsBackward<T>,  RotateTokens<T>, SiluGate<T>,
-                              SiluGateBackward<T>, LogSumExp<T>, CrossEntropy<T>, SumOfSquares<T>, AdamW<T>};
+constexpr RowOps<T> kTable = {
+    RmsRstd<T>,
+    RmsApply<T>,
+    RmsBackward<T>,
+    RotateTokens<T>,
+    {kGate<T, Activation::kSilu>, kGate<T, Activation::kGelu>, kGate<T, Activation::kGeluTanh>, kGate<T, Activation::kRelu>},
+    LogSumExp<T>,
+    CrossEntropy<T>,
+    SumOfSquares<T>,
+    AdamW<T>,
+};
 
 }  // namespace
 
