@@ -1,7 +1,6 @@
 // The kernels on a CUDA device against formulas in float64 (kernel_checks.h), through the dispatch that training uses.
 // at::empty fills with NaN here, so an output element that a kernel leaves out shows.
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
 
 #include "core/engine/device.h"
 #include "core/kernels/attention.h"
@@ -15,12 +14,6 @@
 
 namespace ft::test {
 namespace {
-
-class PoisonedMemory {
- public:
-  PoisonedMemory() { at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true); }
-  ~PoisonedMemory() { at::globalContext().setDeterministicAlgorithms(false, false); }
-};
 
 at::Tensor OnDevice(const at::Tensor& x) {
   if (!x.defined()) return x;
@@ -41,9 +34,10 @@ KernelSet OfDevice() {
   set.rms_norm_apply = [](const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& w) {
     return kernels::RmsNormApply(OnDevice(x), OnDevice(rstd), OnDevice(w)).cpu();
   };
-  set.rms_norm_backward = [](const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& w) {
+  set.rms_norm_backward = [](const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& w, at::Tensor* y) {
     const at::Tensor dw = at::ones({w.numel()}, at::TensorOptions(ParseDevice("cuda")).dtype(at::kFloat)), again = dw.clone();
-    const at::Tensor dx = kernels::RmsNormBackward(OnDevice(dy), OnDevice(x), OnDevice(rstd), OnDevice(w), dw);
+    const at::Tensor dx = kernels::RmsNormBackward(OnDevice(dy), OnDevice(x), OnDevice(rstd), OnDevice(w), dw, y);
+    if (y != nullptr) *y = y->cpu();
     kernels::RmsNormBackward(OnDevice(dy), OnDevice(x), OnDevice(rstd), OnDevice(w), again);
     EXPECT(at::equal(dw, again));
     return std::make_tuple(dx.cpu(), dw.cpu());
@@ -52,8 +46,10 @@ KernelSet OfDevice() {
     return kernels::Rotate(OnDevice(x), OnDevice(cos), OnDevice(sin), inverse).cpu();
   };
   set.gate = [](const at::Tensor& u, Activation activation) { return kernels::Gate(OnDevice(u), activation).cpu(); };
-  set.gate_backward = [](const at::Tensor& dy, const at::Tensor& u, Activation activation) {
-    return kernels::GateBackward(OnDevice(dy), OnDevice(u), activation).cpu();
+  set.gate_backward = [](const at::Tensor& dy, const at::Tensor& u, Activation activation, at::Tensor* y) {
+    const at::Tensor d = kernels::GateBackward(OnDevice(dy), OnDevice(u), activation, y).cpu();
+    if (y != nullptr) *y = y->cpu();
+    return d;
   };
   set.dropout = [](const at::Tensor& x, double p, const kernels::DropoutKey& key, const at::Tensor& rows, const at::Tensor& positions) {
     return kernels::Dropout(OnDevice(x), p, key, OnDevice(rows), OnDevice(positions)).cpu();

@@ -78,10 +78,12 @@ void AddNormTo(KernelSet& set) {
     device::LaunchRmsNormApply(ElementOf(x), RowsOf(x), w.const_data_ptr(), Floats(rstd), y.data(), nullptr);
     return y.Checked();
   };
-  set.rms_norm_backward = [](const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& w) {
-    Guarded dx(x.sizes(), x.scalar_type());
+  set.rms_norm_backward = [](const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& w, at::Tensor* y) {
+    Guarded dx(x.sizes(), x.scalar_type()), again(x.sizes(), x.scalar_type());
     const device::StridedRows rows = RowsOf(x);
-    device::LaunchRmsNormBackward(ElementOf(x), dy.const_data_ptr(), rows, w.const_data_ptr(), Floats(rstd), dx.data(), nullptr);
+    device::LaunchRmsNormBackward(ElementOf(x), dy.const_data_ptr(), rows, w.const_data_ptr(), Floats(rstd), dx.data(),
+                                  y == nullptr ? nullptr : again.data(), nullptr);
+    if (y != nullptr) *y = again.Checked();
     at::Tensor dw = at::ones({rows.n});
     if (rows.rows > 0) {
       Guarded partials({device::RmsNormPartials(rows.rows), rows.n}, at::kFloat);
@@ -103,9 +105,11 @@ void AddElementwiseTo(KernelSet& set) {
     device::LaunchGate(ElementOf(u), activation, u.const_data_ptr(), u.size(0), u.size(1) / 2, y.data(), nullptr);
     return y.Checked();
   };
-  set.gate_backward = [](const at::Tensor& dy, const at::Tensor& u, Activation activation) {
-    Guarded d(u.sizes(), u.scalar_type());
-    device::LaunchGateBackward(ElementOf(u), activation, dy.const_data_ptr(), u.const_data_ptr(), u.size(0), u.size(1) / 2, d.data(), nullptr);
+  set.gate_backward = [](const at::Tensor& dy, const at::Tensor& u, Activation activation, at::Tensor* y) {
+    Guarded d(u.sizes(), u.scalar_type()), again({u.size(0), u.size(1) / 2}, u.scalar_type());
+    device::LaunchGateBackward(ElementOf(u), activation, dy.const_data_ptr(), u.const_data_ptr(), u.size(0), u.size(1) / 2, d.data(),
+                               y == nullptr ? nullptr : again.data(), nullptr);
+    if (y != nullptr) *y = again.Checked();
     return d.Checked();
   };
   set.dropout = [](const at::Tensor& x, double p, const kernels::DropoutKey& key, const at::Tensor& rows, const at::Tensor& positions) {

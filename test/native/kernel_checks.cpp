@@ -33,7 +33,10 @@ void CheckRmsNormOn(const KernelSet& set, const at::Tensor& x, at::ScalarType dt
   Agree("RMSNorm's rstd", rstd, rstd_d, 3e-6);
   EXPECT(rstd.scalar_type() == at::kFloat);
   EXPECT(at::equal(y, set.rms_norm_apply(x, rstd, w)));
-  const auto [dx, dw] = set.rms_norm_backward(dy, x, rstd, w);
+  const auto [dx, dw] = set.rms_norm_backward(dy, x, rstd, w, nullptr);
+  at::Tensor again;
+  const auto [dx_again, dw_again] = set.rms_norm_backward(dy, x, rstd, w, &again);
+  EXPECT(at::equal(again, y) && at::equal(dx_again, dx) && at::equal(dw_again, dw));
   Agree("RMSNorm's dx", dx, (g - normalized * (g * normalized).mean(-1, true)) * rstd_d, Tolerance(dtype), g * rstd_d);
   std::vector<int64_t> rows(x.dim() - 1);
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
@@ -99,11 +102,15 @@ void CheckGate(const KernelSet& set) {
           if (n > 100 && tokens > 5) continue;
           const at::Tensor u = (at::randn({tokens, 2 * n}) * 3).to(dtype), dy = at::randn({tokens, n}).to(dtype);
           const at::Tensor gate = u.narrow(1, 0, n).to(at::kDouble), up = u.narrow(1, n, n).to(at::kDouble), d = dy.to(at::kDouble);
-          Agree("gate", set.gate(u, activation), Activated(gate, activation) * up, Tolerance(dtype), gate * up);
+          const at::Tensor y = set.gate(u, activation);
+          Agree("gate", y, Activated(gate, activation) * up, Tolerance(dtype), gate * up);
           const at::Tensor leaf = gate.clone().requires_grad_(true);
           Activated(leaf, activation).backward(d * up);
-          Agree("gate's gradient", set.gate_backward(dy, u, activation), at::cat({leaf.grad(), d * Activated(gate, activation)}, 1), Tolerance(dtype),
+          const at::Tensor du = set.gate_backward(dy, u, activation, nullptr);
+          Agree("gate's gradient", du, at::cat({leaf.grad(), d * Activated(gate, activation)}, 1), Tolerance(dtype),
                 at::cat({d * up, d * gate}, 1));
+          at::Tensor again;
+          EXPECT(at::equal(set.gate_backward(dy, u, activation, &again), du) && at::equal(again, y));
         }
       }
     }
@@ -111,7 +118,7 @@ void CheckGate(const KernelSet& set) {
   const at::Tensor extreme = at::tensor({-1e4f, 1e4f, -90.0f, 90.0f, 1.0f, 1.0f, 1.0f, 1.0f}).unsqueeze(0), ones = at::ones({1, 4});
   for (const auto activation : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh}) {
     Agree("gate far out", set.gate(extreme, activation), at::tensor({0.0, 1e4, 0.0, 90.0}, at::kDouble).unsqueeze(0), 1e-6);
-    Agree("gate's gradient far out", set.gate_backward(ones, extreme, activation).narrow(1, 0, 4), at::tensor({0.0, 1.0, 0.0, 1.0}, at::kDouble).unsqueeze(0), 1e-6);
+    Agree("gate's gradient far out", set.gate_backward(ones, extreme, activation, nullptr).narrow(1, 0, 4), at::tensor({0.0, 1.0, 0.0, 1.0}, at::kDouble).unsqueeze(0), 1e-6);
   }
 }
 

@@ -2,6 +2,7 @@
 // devices, and for CUDA in emulation. Tensors go in and come out on the CPU.
 #pragma once
 
+#include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 
 #include <functional>
@@ -13,6 +14,15 @@
 
 namespace ft::test {
 
+// at::empty fills with NaN while it lives, so that an output element that a kernel leaves out shows.
+class PoisonedMemory {
+ public:
+  PoisonedMemory() { at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true); }
+  ~PoisonedMemory() { at::globalContext().setDeterministicAlgorithms(false, false); }
+  PoisonedMemory(const PoisonedMemory&) = delete;
+  PoisonedMemory& operator=(const PoisonedMemory&) = delete;
+};
+
 struct KernelSet {
   std::vector<at::ScalarType> dtypes;
   std::vector<int64_t> token_counts = {0, 1, 5, 67};
@@ -22,11 +32,13 @@ struct KernelSet {
   /// y, rstd
   std::function<std::tuple<at::Tensor, at::Tensor>(const at::Tensor& x, const at::Tensor& weight, double eps)> rms_norm;
   std::function<at::Tensor(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight)> rms_norm_apply;
-  /// dx and d weight, the latter added to fp32 ones
-  std::function<std::tuple<at::Tensor, at::Tensor>(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight)> rms_norm_backward;
+  /// dx and d weight, the latter added to fp32 ones; *y becomes the output again unless y is null
+  std::function<std::tuple<at::Tensor, at::Tensor>(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight, at::Tensor* y)>
+      rms_norm_backward;
   std::function<at::Tensor(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool inverse)> rotate;
   std::function<at::Tensor(const at::Tensor& gate_up, Activation activation)> gate;
-  std::function<at::Tensor(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation)> gate_backward;
+  /// *y becomes the output unless y is null
+  std::function<at::Tensor(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation, at::Tensor* y)> gate_backward;
   std::function<at::Tensor(const at::Tensor& x, double p, const kernels::DropoutKey& key, const at::Tensor& row_keys, const at::Tensor& positions)> dropout;
   /// loss, lse and, where `gradient`, what became of the logits
   std::function<std::tuple<at::Tensor, at::Tensor, at::Tensor>(const at::Tensor& logits, const at::Tensor& targets, double scale, const at::Tensor& row_scale,

@@ -11,12 +11,12 @@ namespace ft::kernels {
 /// gate_up [tokens, 2·n] -> [tokens, n]
 at::Tensor Gate(const at::Tensor& gate_up, Activation activation);
 
-/// d gate_up [tokens, 2·n] from dy [tokens, n].
-at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation);
+/// d gate_up [tokens, 2·n] from dy [tokens, n]. With `y`, *y becomes Gate(gate_up, activation) in the same pass over memory.
+at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation, at::Tensor* y = nullptr);
 
 namespace composite {  // ATen operations, any device: the reference of the CPU version
 at::Tensor Gate(const at::Tensor& gate_up, Activation activation);
-at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation);
+at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation, at::Tensor* y = nullptr);
 }  // namespace composite
 
 }  // namespace ft::kernels

@@ -14,15 +14,16 @@ std::tuple<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor
 /// y again, from rstd.
 at::Tensor RmsNormApply(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight);
 
-/// dx; adds d weight to `weight_grad` unless that is undefined.
+/// dx; adds d weight to `weight_grad` unless that is undefined. With `y`, *y becomes RmsNormApply(x, rstd, weight) in the same
+/// pass over memory.
 at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight,
-                           at::Tensor weight_grad);
+                           at::Tensor weight_grad, at::Tensor* y = nullptr);
 
 namespace composite {  // ATen operations, any device: the reference of the CPU version
 std::tuple<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor RmsNormApply(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight);
 at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight,
-                           at::Tensor weight_grad);
+                           at::Tensor weight_grad, at::Tensor* y = nullptr);
 }  // namespace composite
 
 }  // namespace ft::kernels

@@ -14,12 +14,13 @@ at::Tensor RmsNormApply(const at::Tensor& x, const at::Tensor& rstd, const at::T
 }
 
 at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight,
-                           at::Tensor weight_grad) {
+                           at::Tensor weight_grad, at::Tensor* y) {
   const at::Tensor normalized = x.to(at::kFloat) * rstd;
   const at::Tensor dy32 = dy.to(at::kFloat);
   if (weight_grad.defined()) {
     weight_grad.add_((dy32 * normalized).reshape({-1, weight.numel()}).sum(0).to(weight_grad.scalar_type()));
   }
+  if (y != nullptr) *y = RmsNormApply(x, rstd, weight);
   at::Tensor dx = dy32 * weight.to(at::kFloat);  // d normalized
   const at::Tensor projection = (dx * normalized).mean(-1, /*keepdim=*/true);
   return dx.sub_(normalized * projection).mul_(rstd).to(x.scalar_type());

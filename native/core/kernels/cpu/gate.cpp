@@ -29,18 +29,20 @@ at::Tensor Gate(const at::Tensor& gate_up, Activation activation) {
   return y;
 }
 
-at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation) {
+at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation, at::Tensor* y) {
   if constexpr (cuda::kBuilt) {
-    if (cuda::Serves(gate_up)) return cuda::GateBackward(dy, gate_up, activation);
+    if (cuda::Serves(gate_up)) return cuda::GateBackward(dy, gate_up, activation, y);
   }
-  if (!Fast(gate_up)) return composite::GateBackward(dy, gate_up, activation);
+  if (!Fast(gate_up)) return composite::GateBackward(dy, gate_up, activation, y);
   const int64_t rows = gate_up.size(0), n = gate_up.size(1) / 2;
   const at::Tensor grad = dy.contiguous();
   at::Tensor d = at::empty(gate_up.sizes(), gate_up.options());
+  if (y != nullptr) *y = at::empty({rows, n}, gate_up.options());
   cpu::ForElementType(gate_up, [&]<typename T>() {
     const cpu::GateOps<T>& gate = cpu::GateOf(cpu::RowOpsFor<T>(), activation);
     at::parallel_for(0, rows, cpu::RowGrain(n), [&](int64_t begin, int64_t end) {
-      gate.backward(cpu::In<T>(grad) + begin * n, cpu::In<T>(gate_up) + begin * 2 * n, end - begin, n, cpu::Out<T>(d) + begin * 2 * n);
+      gate.backward(cpu::In<T>(grad) + begin * n, cpu::In<T>(gate_up) + begin * 2 * n, end - begin, n, cpu::Out<T>(d) + begin * 2 * n,
+                    y == nullptr ? nullptr : cpu::Out<T>(*y) + begin * n);
     });
   });
   return d;

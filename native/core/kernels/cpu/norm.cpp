@@ -83,13 +83,15 @@ at::Tensor RmsNormApply(const at::Tensor& x, const at::Tensor& rstd, const at::T
   return y;
 }
 
-at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight, at::Tensor weight_grad) {
+at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight, at::Tensor weight_grad,
+                           at::Tensor* y) {
   if constexpr (cuda::kBuilt) {
-    if (cuda::Serves(x)) return cuda::RmsNormBackward(dy, x, rstd, weight, weight_grad);
+    if (cuda::Serves(x)) return cuda::RmsNormBackward(dy, x, rstd, weight, weight_grad, y);
   }
-  if (!cpu::HasRowOps(x)) return composite::RmsNormBackward(dy, x, rstd, weight, weight_grad);
+  if (!cpu::HasRowOps(x)) return composite::RmsNormBackward(dy, x, rstd, weight, weight_grad, y);
   const Rows rows(x), grads(dy.contiguous());
   at::Tensor dx = at::empty(x.sizes(), x.options());
+  if (y != nullptr) *y = at::empty(x.sizes(), x.options());
   // d weight: one partial sum for every block of rows, added up in order, so that threads do not change the result.
   constexpr int64_t kBlock = 128;
   const int64_t outer = rows.rows / rows.inner, blocks = (outer + kBlock - 1) / kBlock;
@@ -101,13 +103,15 @@ at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::
     const T* w = cpu::In<T>(weight);
     const float* scale = cpu::In<float>(rstd);
     T* out = cpu::Out<T>(dx);
+    T* again = y == nullptr ? nullptr : cpu::Out<T>(*y);
     float* sums = partial.defined() ? cpu::Out<float>(partial) : nullptr;
     at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; ++block) {
         float* dw = sums == nullptr ? nullptr : sums + block * rows.n;
         for (int64_t o = block * kBlock; o < std::min(outer, (block + 1) * kBlock); ++o) {
           ops.rms_backward(grad + o * grads.outer_stride, grads.inner_stride, data + o * rows.outer_stride, rows.inner_stride,
-                           scale + o * rows.inner, w, rows.inner, rows.n, out + o * rows.inner * rows.n, dw);
+                           scale + o * rows.inner, w, rows.inner, rows.n, out + o * rows.inner * rows.n, dw,
+                           again == nullptr ? nullptr : again + o * rows.inner * rows.n);
         }
       }
     });

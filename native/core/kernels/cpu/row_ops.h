@@ -36,7 +36,8 @@ template <typename T>
 struct GateOps {
   /// y [rows, n] = act(gate) · up of gate_up [rows, 2n].
   void (*forward)(const T* gate_up, int64_t rows, int64_t n, T* y);
-  void (*backward)(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up);
+  /// `y` becomes the output too, or is null.
+  void (*backward)(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up, T* y);
 };
 
 template <typename T>
@@ -45,9 +46,9 @@ struct RowOps {
   void (*rms_rstd)(const T* x, int64_t x_stride, int64_t rows, int64_t n, float eps, float* rstd);
   /// y = x · rstd · w; y is contiguous.
   void (*rms_apply)(const T* x, int64_t x_stride, const float* rstd, const T* w, int64_t rows, int64_t n, T* y);
-  /// dx contiguous; dy rows start at dy + r · dy_stride. `dw` [n] fp32 is added to, or null.
+  /// dx contiguous; dy rows start at dy + r · dy_stride. `dw` [n] fp32 is added to, or null; y = x · rstd · w contiguous, or null.
   void (*rms_backward)(const T* dy, int64_t dy_stride, const T* x, int64_t x_stride, const float* rstd, const T* w, int64_t rows, int64_t n, T* dx,
-                       float* dw);
+                       float* dw, T* y);
   /// (a, b) -> (a·cos − b·sin, b·cos + a·sin) for tokens [begin, end); cos, sin [tokens, half]; sign −1 rotates back.
   /// Dimensions from 2·half to head_dim are copied.
   void (*rotate)(HeadView<const T> x, HeadView<T> y, const float* cos, const float* sin, float sign, int64_t begin, int64_t end, int64_t heads,

@@ -31,7 +31,8 @@ void RmsApply(const T* x, int64_t x_stride, const float* rstd, const T* w, int64
 }
 
 template <typename T>
-void RmsBackward(const T* dy, int64_t dy_stride, const T* x, int64_t x_stride, const float* rstd, const T* w, int64_t rows, int64_t n, T* dx, float* dw) {
+void RmsBackward(const T* dy, int64_t dy_stride, const T* x, int64_t x_stride, const float* rstd, const T* w, int64_t rows, int64_t n, T* dx, float* dw,
+                 T* y) {
   for (int64_t r = 0; r < rows; ++r) {
     const T* row = x + r * x_stride;
     const T* grad = dy + r * dy_stride;
@@ -43,6 +44,7 @@ void RmsBackward(const T* dy, int64_t dy_stride, const T* x, int64_t x_stride, c
     projection /= static_cast<float>(n);
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) Store(out[i], (Load(grad[i]) * Load(w[i]) - Load(row[i]) * scale * projection) * scale);
+    if (y != nullptr) RmsApply(row, n, rstd + r, w, 1, n, y + r * n);
     if (dw == nullptr) continue;
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) dw[i] += Load(grad[i]) * (Load(row[i]) * scale);
@@ -80,21 +82,29 @@ void Gate(const T* gate_up, int64_t rows, int64_t n, T* y) {
   }
 }
 
-template <typename T, Activation kActivation>
-void GateBackward(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up) {
+template <typename T, Activation kActivation, bool kOutput>
+void GateBackwardOf(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up, T* y) {
   for (int64_t r = 0; r < rows; ++r) {
     const T* gate = gate_up + r * 2 * n;
     const T* up = gate + n;
     const T* grad = dy + r * n;
     T* d_gate = d_gate_up + r * 2 * n;
     T* d_up = d_gate + n;
+    [[maybe_unused]] T* out = kOutput ? y + r * n : nullptr;
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
       const Activated act = Activate<kActivation>(Load(gate[i]));
       Store(d_up[i], Load(grad[i]) * act.value);
       Store(d_gate[i], Load(grad[i]) * Load(up[i]) * act.slope);
+      if constexpr (kOutput) Store(out[i], act.value * Load(up[i]));
     }
   }
+}
+
+template <typename T, Activation kActivation>
+void GateBackward(const T* dy, const T* gate_up, int64_t rows, int64_t n, T* d_gate_up, T* y) {
+  const auto run = y != nullptr ? GateBackwardOf<T, kActivation, true> : GateBackwardOf<T, kActivation, false>;
+  run(dy, gate_up, rows, n, d_gate_up, y);
 }
 
 template <typename T, Activation kActivation>

@@ -16,7 +16,7 @@ at::Tensor Gate(const at::Tensor& gate_up, Activation activation) {
   return y;
 }
 
-at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation) {
+at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation, at::Tensor* y) {
   FT_CHECK(gate_up.dim() == 2 && gate_up.size(1) % 2 == 0, kInternal, "gate and up side by side expected, got shape {}", c10::str(gate_up.sizes()));
   const int64_t rows = gate_up.size(0), n = gate_up.size(1) / 2;
   CheckShape(dy, {rows, n}, "a gate's gradient");
@@ -24,8 +24,10 @@ at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activat
   CheckBlocks(rows);
   const at::Tensor in = gate_up.contiguous(), grad = dy.contiguous();
   at::Tensor d = at::empty({rows, 2 * n}, gate_up.options());
+  if (y != nullptr) *y = at::empty({rows, n}, gate_up.options());
   LaunchOn(in, [&](Stream stream) {
-    LaunchGateBackward(ElementOf(in), activation, grad.const_data_ptr(), in.const_data_ptr(), rows, n, d.mutable_data_ptr(), stream);
+    LaunchGateBackward(ElementOf(in), activation, grad.const_data_ptr(), in.const_data_ptr(), rows, n, d.mutable_data_ptr(),
+                       y == nullptr ? nullptr : y->mutable_data_ptr(), stream);
   });
   return d;
 }

@@ -8,7 +8,8 @@ namespace ft::kernels::cuda {
 
 /// y [rows, n] = act(gate) · up of gate_up [rows, 2·n].
 void LaunchGate(Element type, Activation activation, const void* gate_up, int64_t rows, int64_t n, void* y, Stream stream);
-/// d gate_up [rows, 2·n] from dy [rows, n].
-void LaunchGateBackward(Element type, Activation activation, const void* dy, const void* gate_up, int64_t rows, int64_t n, void* d_gate_up, Stream stream);
+/// d gate_up [rows, 2·n] from dy [rows, n]; y [rows, n] as LaunchGate's, to the same bits, or null.
+void LaunchGateBackward(Element type, Activation activation, const void* dy, const void* gate_up, int64_t rows, int64_t n, void* d_gate_up, void* y,
+                        Stream stream);
 
 }  // namespace ft::kernels::cuda

@@ -62,14 +62,17 @@ at::Tensor RmsNormApply(const at::Tensor& x, const at::Tensor& rstd, const at::T
   return y;
 }
 
-at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight, at::Tensor weight_grad) {
+at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight, at::Tensor weight_grad,
+                           at::Tensor* y) {
   const Rows rows(x);
   CheckBeside(x, dy, x.scalar_type(), "a norm's gradient");
   CheckShape(dy, x.sizes(), "a norm's gradient");
   const at::Tensor w = Weight(x, weight), scale = Rstd(x, rstd), grad = dy.contiguous();
   at::Tensor dx = at::empty(x.sizes(), x.options());
+  if (y != nullptr) *y = at::empty(x.sizes(), x.options());
   LaunchOn(x, [&](Stream stream) {
-    LaunchRmsNormBackward(ElementOf(x), grad.const_data_ptr(), rows.view, w.const_data_ptr(), scale.const_data_ptr<float>(), dx.mutable_data_ptr(), stream);
+    LaunchRmsNormBackward(ElementOf(x), grad.const_data_ptr(), rows.view, w.const_data_ptr(), scale.const_data_ptr<float>(), dx.mutable_data_ptr(),
+                          y == nullptr ? nullptr : y->mutable_data_ptr(), stream);
   });
   if (!weight_grad.defined() || rows.view.rows == 0) return dx;
   at::Tensor partials = at::empty({RmsNormPartials(rows.view.rows), rows.view.n}, scale.options());

@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads) ForwardKernel(RowsOf<T> x, const T* 
 }
 
 template <typename T, int kWidth, int kGroup>
-__global__ void __launch_bounds__(kThreads) BackwardKernel(const T* dy, RowsOf<T> x, const T* weight, const float* rstd, T* dx) {
+__global__ void __launch_bounds__(kThreads) BackwardKernel(const T* dy, RowsOf<T> x, const T* weight, const float* rstd, T* dx, T* y) {
   const int64_t row = RowOfGroup<kGroup>();
   if (row >= x.rows) return;  // a whole group
   const int lane = static_cast<int>(threadIdx.x % kGroup);
@@ -71,11 +71,13 @@ __global__ void __launch_bounds__(kThreads) BackwardKernel(const T* dy, RowsOf<T
   T* out = dx + row * x.n;
   for (int64_t i = static_cast<int64_t>(lane) * kWidth; i < x.n; i += kGroup * kWidth) {
     const Pack<T, kWidth> pack = Load<kWidth>(in + i), w = Load<kWidth>(weight + i), g = Load<kWidth>(grad + i);
-    Pack<T, kWidth> result;
+    Pack<T, kWidth> result, again;
     for (int k = 0; k < kWidth; ++k) {
+      again.at[k] = FromFloat<T>(RmsScaled(ToFloat(pack.at[k]), scale, ToFloat(w.at[k])));
       result.at[k] = FromFloat<T>(RmsInputGradient(ToFloat(g.at[k]), ToFloat(w.at[k]), ToFloat(pack.at[k]), scale, projection));
     }
     Store(out + i, result);
+    if (y != nullptr) Store(y + row * x.n + i, again);
   }
 }
 
@@ -135,14 +137,14 @@ void LaunchRmsNormApply(Element type, const StridedRows& x, const void* weight, 
   Forward<true>(type, x, weight, 0.0f, const_cast<float*>(rstd), y, stream);  // only read
 }
 
-void LaunchRmsNormBackward(Element type, const void* dy, const StridedRows& x, const void* weight, const float* rstd, void* dx, Stream stream) {
+void LaunchRmsNormBackward(Element type, const void* dy, const StridedRows& x, const void* weight, const float* rstd, void* dx, void* y, Stream stream) {
   if (x.rows == 0) return;
   ForElement(type, [&](auto element) {
     using T = decltype(element);
-    ForShape<T>(Wide<T>(x, weight, dy, dx), x.n, [&](auto width, auto group) {
+    ForShape<T>(Wide<T>(x, weight, dy, dx) && Alignment(1).Address(y).fits(), x.n, [&](auto width, auto group) {
       constexpr int kWidth = decltype(width)::value, kGroup = decltype(group)::value;
       Launch(BackwardKernel<T, kWidth, kGroup>, Ceil(x.rows, kThreads / kGroup), kThreads, stream, static_cast<const T*>(dy), RowsOf<T>(x),
-             static_cast<const T*>(weight), rstd, static_cast<T*>(dx));
+             static_cast<const T*>(weight), rstd, static_cast<T*>(dx), static_cast<T*>(y));
     });
   });
 }

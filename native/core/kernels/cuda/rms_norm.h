@@ -17,8 +17,8 @@ struct StridedRows {
 void LaunchRmsNorm(Element type, const StridedRows& x, const void* weight, float eps, void* y, float* rstd, Stream stream);
 /// y again from rstd, to the same bits.
 void LaunchRmsNormApply(Element type, const StridedRows& x, const void* weight, const float* rstd, void* y, Stream stream);
-/// dy and dx [rows, n] contiguous.
-void LaunchRmsNormBackward(Element type, const void* dy, const StridedRows& x, const void* weight, const float* rstd, void* dx, Stream stream);
+/// dy and dx [rows, n] contiguous; y as LaunchRmsNormApply's, to the same bits, or null.
+void LaunchRmsNormBackward(Element type, const void* dy, const StridedRows& x, const void* weight, const float* rstd, void* dx, void* y, Stream stream);
 
 /// How many partial sums LaunchRmsNormWeightGradient writes.
 int64_t RmsNormPartials(int64_t rows);
