@@ -42,6 +42,18 @@ KernelSet OfDevice() {
     EXPECT(at::equal(dw, again));
     return std::make_tuple(dx.cpu(), dw.cpu());
   };
+  set.layer_norm = [](const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, double eps) {
+    const auto forward = kernels::LayerNorm(OnDevice(x), OnDevice(w), OnDevice(b), eps);
+    return kernels::LayerNormOutput{forward.y.cpu(), forward.mean.cpu(), forward.rstd.cpu()};
+  };
+  set.layer_norm_apply = [](const at::Tensor& x, const kernels::LayerNormOutput& forward, const at::Tensor& w, const at::Tensor& b) {
+    return kernels::LayerNormApply(OnDevice(x), OnDevice(forward.mean), OnDevice(forward.rstd), OnDevice(w), OnDevice(b)).cpu();
+  };
+  set.layer_norm_backward = [](const at::Tensor& dy, const at::Tensor& x, const kernels::LayerNormOutput& forward, const at::Tensor& w) {
+    const at::Tensor dw = at::ones({x.size(-1)}, at::TensorOptions(ParseDevice("cuda")).dtype(at::kFloat)), db = dw.clone();
+    const at::Tensor dx = kernels::LayerNormBackward(OnDevice(dy), OnDevice(x), OnDevice(forward.mean), OnDevice(forward.rstd), OnDevice(w), dw, db);
+    return std::make_tuple(dx.cpu(), dw.cpu(), db.cpu());
+  };
   set.rotate = [](const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool inverse) {
     return kernels::Rotate(OnDevice(x), OnDevice(cos), OnDevice(sin), inverse).cpu();
   };
@@ -72,6 +84,7 @@ void Check(void (*check)(const KernelSet&)) {
 
 TEST(gpu_build_has_its_kernels) { EXPECT(kernels::cuda::kBuilt); }
 TEST(gpu_rms_norm) { Check(CheckRmsNorm); }
+TEST(gpu_layer_norm) { Check(CheckLayerNorm); }
 TEST(gpu_rotate) { Check(CheckRotate); }
 TEST(gpu_gate) { Check(CheckGate); }
 TEST(gpu_dropout) { Check(CheckDropout); }

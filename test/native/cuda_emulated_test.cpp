@@ -17,6 +17,7 @@
 #include "core/kernels/cuda/cross_entropy.cu"
 #include "core/kernels/cuda/dropout.cu"
 #include "core/kernels/cuda/gate.cu"
+#include "core/kernels/cuda/layer_norm.cu"
 #include "core/kernels/cuda/rms_norm.cu"
 #include "core/kernels/cuda/rotate.cu"
 
@@ -86,11 +87,43 @@ void AddNormTo(KernelSet& set) {
     if (y != nullptr) *y = again.Checked();
     at::Tensor dw = at::ones({rows.n});
     if (rows.rows > 0) {
-      Guarded partials({device::RmsNormPartials(rows.rows), rows.n}, at::kFloat);
+      Guarded partials({device::RowPartials(rows.rows), rows.n}, at::kFloat);
       device::LaunchRmsNormWeightGradient(ElementOf(x), dy.const_data_ptr(), rows, Floats(rstd), static_cast<float*>(partials.data()), nullptr);
       dw.add_(partials.Checked().sum(0));
     }
     return std::make_tuple(dx.Checked(), dw);
+  };
+}
+
+device::LayerNormArguments LayerNormArgumentsOf(const at::Tensor& w, const at::Tensor& b, const at::Tensor& mean, const at::Tensor& rstd) {
+  const auto data = [](const at::Tensor& x) { return x.defined() ? x.const_data_ptr() : nullptr; };
+  return {data(w), data(b), const_cast<float*>(Floats(mean)), const_cast<float*>(Floats(rstd))};
+}
+
+void AddLayerNormTo(KernelSet& set) {
+  set.layer_norm = [](const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, double eps) {
+    Guarded y(x.sizes(), x.scalar_type()), mean(RstdLike(x).sizes(), at::kFloat), rstd(RstdLike(x).sizes(), at::kFloat);
+    device::LaunchLayerNorm(ElementOf(x), RowsOf(x), LayerNormArgumentsOf(w, b, mean.Checked(), rstd.Checked()), static_cast<float>(eps), y.data(), nullptr);
+    return kernels::LayerNormOutput{y.Checked(), mean.Checked(), rstd.Checked()};
+  };
+  set.layer_norm_apply = [](const at::Tensor& x, const kernels::LayerNormOutput& forward, const at::Tensor& w, const at::Tensor& b) {
+    Guarded y(x.sizes(), x.scalar_type());
+    device::LaunchLayerNormApply(ElementOf(x), RowsOf(x), LayerNormArgumentsOf(w, b, forward.mean, forward.rstd), y.data(), nullptr);
+    return y.Checked();
+  };
+  set.layer_norm_backward = [](const at::Tensor& dy, const at::Tensor& x, const kernels::LayerNormOutput& forward, const at::Tensor& w) {
+    Guarded dx(x.sizes(), x.scalar_type());
+    const device::StridedRows rows = RowsOf(x);
+    const device::LayerNormArguments arguments = LayerNormArgumentsOf(w, {}, forward.mean, forward.rstd);
+    device::LaunchLayerNormBackward(ElementOf(x), dy.const_data_ptr(), rows, arguments, dx.data(), nullptr);
+    at::Tensor dw = at::ones({rows.n}), db = at::ones({rows.n});
+    if (rows.rows > 0) {
+      Guarded weight({device::RowPartials(rows.rows), rows.n}, at::kFloat), bias({device::RowPartials(rows.rows), rows.n}, at::kFloat);
+      device::LaunchLayerNormParameterGradients(ElementOf(x), dy.const_data_ptr(), rows, arguments, static_cast<float*>(weight.data()),
+                                                static_cast<float*>(bias.data()), nullptr);
+      dw.add_(weight.Checked().sum(0)), db.add_(bias.Checked().sum(0));
+    }
+    return std::make_tuple(dx.Checked(), dw, db);
   };
 }
 
@@ -125,6 +158,7 @@ KernelSet Emulated() {
   set.dtypes = {at::kFloat, at::kBFloat16, at::kHalf};
   set.token_counts = {0, 1, 19};
   AddNormTo(set);
+  AddLayerNormTo(set);
   AddElementwiseTo(set);
   set.cross_entropy = [](const at::Tensor& logits, const at::Tensor& targets, double scale, const at::Tensor& row_scale, bool gradient) {
     Guarded d(logits), loss({logits.size(0)}, at::kFloat), lse({logits.size(0)}, at::kFloat);
@@ -151,6 +185,7 @@ __global__ void MissesABarrier(float* out) {
 }  // namespace
 
 TEST(cuda_emulated_rms_norm) { InBothOrders(CheckRmsNorm); }
+TEST(cuda_emulated_layer_norm) { InBothOrders(CheckLayerNorm); }
 TEST(cuda_emulated_rotate) { InBothOrders(CheckRotate); }
 TEST(cuda_emulated_gate) { InBothOrders(CheckGate); }
 TEST(cuda_emulated_dropout) { InBothOrders(CheckDropout); }

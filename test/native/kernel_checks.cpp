@@ -43,7 +43,51 @@ void CheckRmsNormOn(const KernelSet& set, const at::Tensor& x, at::ScalarType dt
   Agree("RMSNorm's dw", dw, (dyd * normalized).sum(rows) + 1.0, 3e-6, (dyd * normalized).abs().sum(rows) + 1.0);
 }
 
+void CheckLayerNormOn(const KernelSet& set, const at::Tensor& x, at::ScalarType dtype, bool has_weight, bool has_bias) {
+  const double eps = 1e-5;
+  const int64_t n = x.size(-1);
+  const at::Tensor w = has_weight ? at::randn({n}).to(dtype) : at::Tensor(), b = has_bias ? at::randn({n}).to(dtype) : at::Tensor();
+  const at::Tensor dy = at::randn(x.sizes()).to(dtype), xd = x.to(at::kDouble), dyd = dy.to(at::kDouble);
+  const at::Tensor wd = has_weight ? w.to(at::kDouble) : at::ones({n}, at::kDouble), bd = has_bias ? b.to(at::kDouble) : at::zeros({n}, at::kDouble);
+  const at::Tensor mean_d = xd.mean(-1, true), rstd_d = ((xd - mean_d).square().mean(-1, true) + eps).rsqrt();
+  // How much the rounding of the mean to fp32 may show.
+  const at::Tensor normalized = (xd - mean_d) * rstd_d, g = dyd * wd, room = (xd.abs() + 1.0) * rstd_d;
+  const double small = 3e-6 * std::max(1.0, room.numel() == 0 ? 0.0 : room.max().item<double>());
+  const kernels::LayerNormOutput forward = set.layer_norm(x, w, b, eps);
+  Agree("LayerNorm", forward.y, normalized * wd + bd, Tolerance(dtype) + small, normalized.abs() * wd.abs() + bd.abs() + 1.0);
+  Agree("LayerNorm's mean", forward.mean, mean_d, 3e-6, xd.abs());
+  Agree("LayerNorm's rstd", forward.rstd, rstd_d, 3e-6);
+  EXPECT(forward.mean.scalar_type() == at::kFloat && forward.rstd.scalar_type() == at::kFloat);
+  EXPECT(at::equal(forward.y, set.layer_norm_apply(x, forward, w, b)));
+  const auto [dx, dw, db] = set.layer_norm_backward(dy, x, forward, w);
+  const at::Tensor dx_d = (g - g.mean(-1, true) - normalized * (g * normalized).mean(-1, true)) * rstd_d;
+  Agree("LayerNorm's dx", dx, dx_d, Tolerance(dtype) + small, g.abs() * rstd_d);
+  std::vector<int64_t> rows(x.dim() - 1);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
+  Agree("LayerNorm's dw", dw, (dyd * normalized).sum(rows) + 1.0, small, (dyd * normalized).abs().sum(rows) + 1.0);
+  Agree("LayerNorm's db", db, dyd.sum(rows) + 1.0, 3e-6, dyd.abs().sum(rows) + 1.0);
+}
+
 }  // namespace
+
+void CheckLayerNorm(const KernelSet& set) {
+  for (const auto dtype : set.dtypes) {
+    for (const int64_t tokens : set.token_counts) {
+      for (const int64_t d : {1, 7, 33, 64}) {
+        for (const auto& [weight, bias] : {std::pair{true, true}, {true, false}, {false, true}, {false, false}}) {
+          CheckLayerNormOn(set, (at::randn({tokens, d}) + 3).to(dtype), dtype, weight, bias);
+        }
+        CheckLayerNormOn(set, at::randn({tokens, 7, d}).to(dtype).narrow(1, 2, 3), dtype, true, true);   // strided rows
+        CheckLayerNormOn(set, at::randn({tokens, 16, d}).to(dtype).narrow(1, 8, 8), dtype, true, true);  // the same, aligned
+      }
+    }
+    for (const int64_t n : set.long_rows) CheckLayerNormOn(set, at::randn({3, n}).to(dtype), dtype, true, true);
+  }
+  CheckLayerNormOn(set, at::randn({60, 70, 2}) * 5, at::kFloat, true, true);  // more rows than partial sums hold
+  // A large mean: squares minus the squared mean would leave nothing of the variance.
+  const at::Tensor far = at::randn({4, 300}) + 4096;
+  Agree("LayerNorm far from 0", set.layer_norm(far, {}, {}, 1e-5).rstd, at::var(far.to(at::kDouble), {-1}, 0, true).add(1e-5).rsqrt(), 1e-5);
+}
 
 void CheckRmsNorm(const KernelSet& set) {
   for (const auto dtype : set.dtypes) {

@@ -11,6 +11,7 @@
 
 #include "core/kernels/dropout.h"
 #include "core/kernels/gate.h"
+#include "core/kernels/layer_norm.h"
 
 namespace ft::test {
 
@@ -35,6 +36,12 @@ struct KernelSet {
   /// dx and d weight, the latter added to fp32 ones; *y becomes the output again unless y is null
   std::function<std::tuple<at::Tensor, at::Tensor>(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight, at::Tensor* y)>
       rms_norm_backward;
+  std::function<kernels::LayerNormOutput(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps)> layer_norm;
+  std::function<at::Tensor(const at::Tensor& x, const kernels::LayerNormOutput& forward, const at::Tensor& weight, const at::Tensor& bias)> layer_norm_apply;
+  /// dx, and d weight and d bias added to fp32 ones
+  std::function<std::tuple<at::Tensor, at::Tensor, at::Tensor>(const at::Tensor& dy, const at::Tensor& x, const kernels::LayerNormOutput& forward,
+                                                               const at::Tensor& weight)>
+      layer_norm_backward;
   std::function<at::Tensor(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool inverse)> rotate;
   std::function<at::Tensor(const at::Tensor& gate_up, Activation activation)> gate;
   /// *y becomes the output unless y is null
@@ -46,8 +53,8 @@ struct KernelSet {
       cross_entropy;
 };
 
-/// Functions that a set leaves empty are not checked.
 void CheckRmsNorm(const KernelSet& set);
+void CheckLayerNorm(const KernelSet& set);
 void CheckRotate(const KernelSet& set);
 void CheckGate(const KernelSet& set);
 void CheckDropout(const KernelSet& set);

@@ -21,6 +21,15 @@ KernelSet OfCpu() {
     const at::Tensor dx = kernels::RmsNormBackward(dy, x, rstd, w, dw, y);
     return std::make_tuple(dx, dw);
   };
+  set.layer_norm = kernels::LayerNorm;
+  set.layer_norm_apply = [](const at::Tensor& x, const kernels::LayerNormOutput& forward, const at::Tensor& w, const at::Tensor& b) {
+    return kernels::LayerNormApply(x, forward.mean, forward.rstd, w, b);
+  };
+  set.layer_norm_backward = [](const at::Tensor& dy, const at::Tensor& x, const kernels::LayerNormOutput& forward, const at::Tensor& w) {
+    const at::Tensor dw = at::ones({x.size(-1)}), db = dw.clone();
+    const at::Tensor dx = kernels::LayerNormBackward(dy, x, forward.mean, forward.rstd, w, dw, db);
+    return std::make_tuple(dx, dw, db);
+  };
   set.rotate = kernels::Rotate;
   set.gate = kernels::Gate;
   set.gate_backward = kernels::GateBackward;
@@ -42,6 +51,7 @@ void Check(void (*check)(const KernelSet&)) {
 }  // namespace
 
 TEST(kernel_contract_rms_norm) { Check(CheckRmsNorm); }
+TEST(kernel_contract_layer_norm) { Check(CheckLayerNorm); }
 TEST(kernel_contract_rotate) { Check(CheckRotate); }
 TEST(kernel_contract_gate) { Check(CheckGate); }
 TEST(kernel_contract_dropout) { Check(CheckDropout); }

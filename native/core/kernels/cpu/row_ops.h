@@ -49,6 +49,13 @@ struct RowOps {
   /// dx contiguous; dy rows start at dy + r · dy_stride. `dw` [n] fp32 is added to, or null; y = x · rstd · w contiguous, or null.
   void (*rms_backward)(const T* dy, int64_t dy_stride, const T* x, int64_t x_stride, const float* rstd, const T* w, int64_t rows, int64_t n, T* dx,
                        float* dw, T* y);
+  /// mean and rstd = 1 / sqrt(variance + eps) of each row.
+  void (*layer_statistics)(const T* x, int64_t x_stride, int64_t rows, int64_t n, float eps, float* mean, float* rstd);
+  /// y = (x − mean) · rstd · w + b; y is contiguous.
+  void (*layer_apply)(const T* x, int64_t x_stride, const float* mean, const float* rstd, const T* w, const T* b, int64_t rows, int64_t n, T* y);
+  /// dx contiguous. `dw` and `db` [n] fp32 are added to, or both null.
+  void (*layer_backward)(const T* dy, int64_t dy_stride, const T* x, int64_t x_stride, const float* mean, const float* rstd, const T* w, int64_t rows,
+                         int64_t n, T* dx, float* dw, float* db);
   /// (a, b) -> (a·cos − b·sin, b·cos + a·sin) for tokens [begin, end); cos, sin [tokens, half]; sign −1 rotates back.
   /// Dimensions from 2·half to head_dim are copied.
   void (*rotate)(HeadView<const T> x, HeadView<T> y, const float* cos, const float* sin, float sign, int64_t begin, int64_t end, int64_t heads,

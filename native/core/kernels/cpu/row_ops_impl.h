@@ -52,6 +52,63 @@ void RmsBackward(const T* dy, int64_t dy_stride, const T* x, int64_t x_stride, c
 }
 
 template <typename T>
+void LayerStatistics(const T* x, int64_t x_stride, int64_t rows, int64_t n, float eps, float* mean, float* rstd) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* row = x + r * x_stride;
+    float sum = 0, squares = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; ++i) sum += Load(row[i]);
+    const float middle = sum / static_cast<float>(n);
+    // A second pass: E[x²] − mean² would cancel where the mean is large.
+#pragma omp simd reduction(+ : squares)
+    for (int64_t i = 0; i < n; ++i) squares += (Load(row[i]) - middle) * (Load(row[i]) - middle);
+    mean[r] = middle;
+    rstd[r] = 1.0f / std::sqrt(squares / static_cast<float>(n) + eps);
+  }
+}
+
+template <typename T>
+void LayerApply(const T* x, int64_t x_stride, const float* mean, const float* rstd, const T* w, const T* b, int64_t rows, int64_t n, T* y) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* row = x + r * x_stride;
+    T* out = y + r * n;
+    const float middle = mean[r], scale = rstd[r];
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) Store(out[i], (Load(row[i]) - middle) * scale * Load(w[i]) + Load(b[i]));
+  }
+}
+
+template <typename T>
+void LayerBackward(const T* dy, int64_t dy_stride, const T* x, int64_t x_stride, const float* mean, const float* rstd, const T* w, int64_t rows,
+                   int64_t n, T* dx, float* dw, float* db) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* row = x + r * x_stride;
+    const T* grad = dy + r * dy_stride;
+    T* out = dx + r * n;
+    const float middle = mean[r], scale = rstd[r];
+    float average = 0, projection = 0;
+#pragma omp simd reduction(+ : average, projection)
+    for (int64_t i = 0; i < n; ++i) {
+      const float d = Load(grad[i]) * Load(w[i]);  // d normalized
+      average += d;
+      projection += d * ((Load(row[i]) - middle) * scale);
+    }
+    average /= static_cast<float>(n);
+    projection /= static_cast<float>(n);
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      Store(out[i], (Load(grad[i]) * Load(w[i]) - average - (Load(row[i]) - middle) * scale * projection) * scale);
+    }
+    if (dw == nullptr) continue;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      dw[i] += Load(grad[i]) * ((Load(row[i]) - middle) * scale);
+      db[i] += Load(grad[i]);
+    }
+  }
+}
+
+template <typename T>
 void RotateTokens(HeadView<const T> x, HeadView<T> y, const float* cos, const float* sin, float sign, int64_t begin, int64_t end, int64_t heads,
                   int64_t half, int64_t head_dim) {
   for (int64_t t = begin; t < end; ++t) {
@@ -172,6 +229,9 @@ constexpr RowOps<T> kTable = {
     RmsRstd<T>,
     RmsApply<T>,
     RmsBackward<T>,
+    LayerStatistics<T>,
+    LayerApply<T>,
+    LayerBackward<T>,
     RotateTokens<T>,
     {kGate<T, Activation::kSilu>, kGate<T, Activation::kGelu>, kGate<T, Activation::kGeluTanh>, kGate<T, Activation::kRelu>},
     LogSumExp<T>,

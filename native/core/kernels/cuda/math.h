@@ -22,6 +22,9 @@ FT_HOST_DEVICE inline float RmsInputGradient(float dy, float weight, float x, fl
   return (dy * weight - x * rstd * projection) * rstd;
 }
 
+// --- LayerNorm ------------------------------------------------------------------------------------
+FT_HOST_DEVICE inline float LayerNormalized(float x, float mean, float rstd) { return (x - mean) * rstd; }
+
 // --- activations ----------------------------------------------------------------------------------
 constexpr float kSqrtHalf = 0.70710678118654752f;      // 1 / √2
 constexpr float kSqrtTwoOverPi = 0.79788456080286536f;  // √(2 / π)

@@ -10,6 +10,7 @@
 #include "core/base/activation.h"
 #include "core/kernels/cross_entropy.h"
 #include "core/kernels/dropout.h"
+#include "core/kernels/layer_norm.h"
 
 namespace ft::kernels::cuda {
 
@@ -28,6 +29,11 @@ std::tuple<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor
 at::Tensor RmsNormApply(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight);
 at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight, at::Tensor weight_grad,
                            at::Tensor* y);
+
+LayerNormOutput LayerNorm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps);
+at::Tensor LayerNormApply(const at::Tensor& x, const at::Tensor& mean, const at::Tensor& rstd, const at::Tensor& weight, const at::Tensor& bias);
+at::Tensor LayerNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& mean, const at::Tensor& rstd, const at::Tensor& weight,
+                             at::Tensor weight_grad, at::Tensor bias_grad);
 
 at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool inverse);
 

@@ -2,30 +2,11 @@
 // comes from the cache.
 #include "core/kernels/cuda/rms_norm.h"
 
-#include "core/kernels/cuda/device.h"
 #include "core/kernels/cuda/math.h"
+#include "core/kernels/cuda/row_groups.h"
 
 namespace ft::kernels::cuda {
 namespace {
-
-constexpr int64_t kWarpRow = 1024;       // rows up to this many elements get a warp
-constexpr int64_t kPartialRows = 16;     // rows a partial sum of d weight covers at least
-constexpr int64_t kMostPartials = 256;
-
-template <typename T>
-struct RowsOf {
-  const T* data;
-  int64_t rows, n, inner, outer_stride, inner_stride;
-
-  explicit RowsOf(const StridedRows& x)
-      : data(static_cast<const T*>(x.data)), rows(x.rows), n(x.n), inner(x.inner), outer_stride(x.outer_stride), inner_stride(x.inner_stride) {}
-  __device__ const T* Row(int64_t row) const { return data + row / inner * outer_stride + row % inner * inner_stride; }
-};
-
-template <int kGroup>
-__device__ inline int64_t RowOfGroup() {
-  return static_cast<int64_t>(blockIdx.x) * (kThreads / kGroup) + threadIdx.x / kGroup;
-}
 
 template <typename T, int kWidth, int kGroup, bool kRstdGiven>
 __global__ void __launch_bounds__(kThreads) ForwardKernel(RowsOf<T> x, const T* weight, float eps, float* rstd, T* y) {
@@ -93,33 +74,12 @@ __global__ void __launch_bounds__(kThreads)
   partials[partial * x.n + column] = sum;
 }
 
-template <typename T>
-bool Wide(const StridedRows& x, const void* a, const void* b, const void* c) {
-  return Alignment(kWide<T>).Address(x.data).Address(a).Address(b).Address(c).Count(x.n).Count(x.outer_stride).Count(x.inner_stride).fits();
-}
-
-int64_t Ceil(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Calls fn with the pack width and the group size that suit these rows, as std::integral_constant-like values.
-template <int kValue>
-struct Constant {
-  static constexpr int value = kValue;
-};
-template <typename T, typename Fn>
-void ForShape(bool wide, int64_t n, const Fn& fn) {
-  const bool warp = n <= kWarpRow;
-  if (wide && warp) return fn(Constant<kWide<T>>{}, Constant<kWarp>{});
-  if (wide) return fn(Constant<kWide<T>>{}, Constant<kThreads>{});
-  if (warp) return fn(Constant<1>{}, Constant<kWarp>{});
-  return fn(Constant<1>{}, Constant<kThreads>{});
-}
-
 template <bool kRstdGiven>
 void Forward(Element type, const StridedRows& x, const void* weight, float eps, float* rstd, void* y, Stream stream) {
   if (x.rows == 0) return;
   ForElement(type, [&](auto element) {
     using T = decltype(element);
-    ForShape<T>(Wide<T>(x, weight, y, y), x.n, [&](auto width, auto group) {
+    ForShape<T>(PacksFit<T>(x, {weight, y}), x.n, [&](auto width, auto group) {
       constexpr int kWidth = decltype(width)::value, kGroup = decltype(group)::value;
       Launch(ForwardKernel<T, kWidth, kGroup, kRstdGiven>, Ceil(x.rows, kThreads / kGroup), kThreads, stream, RowsOf<T>(x),
              static_cast<const T*>(weight), eps, rstd, static_cast<T*>(y));
@@ -141,7 +101,7 @@ void LaunchRmsNormBackward(Element type, const void* dy, const StridedRows& x, c
   if (x.rows == 0) return;
   ForElement(type, [&](auto element) {
     using T = decltype(element);
-    ForShape<T>(Wide<T>(x, weight, dy, dx) && Alignment(1).Address(y).fits(), x.n, [&](auto width, auto group) {
+    ForShape<T>(PacksFit<T>(x, {weight, dy, dx, y}), x.n, [&](auto width, auto group) {
       constexpr int kWidth = decltype(width)::value, kGroup = decltype(group)::value;
       Launch(BackwardKernel<T, kWidth, kGroup>, Ceil(x.rows, kThreads / kGroup), kThreads, stream, static_cast<const T*>(dy), RowsOf<T>(x),
              static_cast<const T*>(weight), rstd, static_cast<T*>(dx), static_cast<T*>(y));
@@ -149,13 +109,8 @@ void LaunchRmsNormBackward(Element type, const void* dy, const StridedRows& x, c
   });
 }
 
-int64_t RmsNormPartials(int64_t rows) {
-  const int64_t partials = Ceil(rows, kPartialRows);
-  return partials < kMostPartials ? partials : kMostPartials;
-}
-
 void LaunchRmsNormWeightGradient(Element type, const void* dy, const StridedRows& x, const float* rstd, float* partials, Stream stream) {
-  const int64_t count = RmsNormPartials(x.rows), column_blocks = Ceil(x.n, kThreads);
+  const int64_t count = RowPartials(x.rows), column_blocks = Ceil(x.n, kThreads);
   ForElement(type, [&](auto element) {
     using T = decltype(element);
     Launch(WeightGradientKernel<T>, count * column_blocks, kThreads, stream, static_cast<const T*>(dy), RowsOf<T>(x), rstd,

@@ -2,16 +2,9 @@
 // output; no atomics, so a call repeats bit for bit. Everything runs on `stream`; nothing is allocated.
 #pragma once
 
-#include "core/kernels/cuda/element.h"
+#include "core/kernels/cuda/strided_rows.h"
 
 namespace ft::kernels::cuda {
-
-/// Rows of n elements, which lie side by side. Row r starts at (r / inner) · outer_stride + (r % inner) · inner_stride.
-struct StridedRows {
-  const void* data;
-  int64_t rows, n;
-  int64_t inner, outer_stride, inner_stride;
-};
 
 /// y [rows, n] contiguous; weight [n] of x's type; rstd fp32 [rows].
 void LaunchRmsNorm(Element type, const StridedRows& x, const void* weight, float eps, void* y, float* rstd, Stream stream);
@@ -20,9 +13,7 @@ void LaunchRmsNormApply(Element type, const StridedRows& x, const void* weight, 
 /// dy and dx [rows, n] contiguous; y as LaunchRmsNormApply's, to the same bits, or null.
 void LaunchRmsNormBackward(Element type, const void* dy, const StridedRows& x, const void* weight, const float* rstd, void* dx, void* y, Stream stream);
 
-/// How many partial sums LaunchRmsNormWeightGradient writes.
-int64_t RmsNormPartials(int64_t rows);
-/// partials fp32 [RmsNormPartials(rows), n]: their sum over the first dimension is d weight. REQUIRES: rows > 0.
+/// partials fp32 [RowPartials(rows), n]: their sum over the first dimension is d weight. REQUIRES: rows > 0.
 void LaunchRmsNormWeightGradient(Element type, const void* dy, const StridedRows& x, const float* rstd, float* partials, Stream stream);
 
 }  // namespace ft::kernels::cuda
