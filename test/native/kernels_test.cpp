@@ -214,8 +214,15 @@ TEST(kernels_adamw_matches_composite) {
   }
   const at::Tensor x = at::randn({50001}).to(at::kBFloat16);
   const double squares = x.to(at::kDouble).square().sum().item<double>();
-  EXPECT_CLOSE(kernels::SumOfSquares(x) / squares, 1.0, 1e-5);
-  EXPECT_CLOSE(kernels::composite::SumOfSquares(x) / squares, 1.0, 1e-5);
+  const at::Tensor wide = at::randn({17}), half = at::randn({40}).to(at::kHalf), none = at::empty({0});
+  const double wide_squares = wide.to(at::kDouble).square().sum().item<double>(), half_squares = half.to(at::kDouble).square().sum().item<double>();
+  for (const auto sum : {kernels::SumOfSquares, kernels::composite::SumOfSquares}) {
+    EXPECT_CLOSE(sum({x}) / squares, 1.0, 1e-5);
+    EXPECT_CLOSE(sum({wide, x, none}) / (squares + wide_squares), 1.0, 1e-5);
+    EXPECT_CLOSE(sum({half, wide}) / (half_squares + wide_squares), 1.0, 1e-5);
+    EXPECT(sum({}) == 0.0 && sum({none}) == 0.0);
+    EXPECT(!std::isfinite(sum({wide, at::full({3}, std::nanf(""))})));
+  }
 }
 
 TEST(kernels_norm_matches_float64) {

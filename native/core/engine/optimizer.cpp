@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "core/engine/weights.h"
 #include "core/io/safetensors.h"
@@ -109,6 +110,7 @@ StepResult Optimizer::Accumulate(const std::vector<HostBatch>& batches, const St
     }
     if (!std::isfinite(loss_sum)) {
       result.skipped = Skipped::kLossNotFinite;
+      result.grad_norm = std::numeric_limits<double>::quiet_NaN();  // not measured: the backward pass did not run
       break;
     }
     const Stopwatch watch(&result.backward_seconds);
@@ -143,9 +145,9 @@ StepResult Optimizer::Step(const std::vector<HostBatch>& batches, const StepOpti
 }
 
 double Optimizer::GradientNorm() {
-  double squares = 0;
-  for (const ParameterBlock& block : *blocks_) squares += kernels::SumOfSquares(block.grad);
-  return std::sqrt(squares) / loss_scale_;
+  std::vector<at::Tensor> gradients;
+  for (const ParameterBlock& block : *blocks_) gradients.push_back(block.grad);
+  return std::sqrt(kernels::SumOfSquares(gradients)) / loss_scale_;
 }
 
 Optimizer::Applied Optimizer::Apply(double learning_rate, double max_grad_norm) {

@@ -24,7 +24,7 @@ enum class Skipped { kNone, kLossNotFinite, kGradientNotFinite, kLossScaleOverfl
 
 struct StepResult {
   double loss = 0;       // mean over the supervised tokens of the step
-  double grad_norm = 0;  // before clipping
+  double grad_norm = 0;  // before clipping; NaN where the loss was not finite and no gradient was made
   int64_t tokens = 0;
   int64_t supervised_tokens = 0;
   bool applied = false;

@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 namespace ft::kernels {
 
 struct AdamWStep {
@@ -19,12 +21,13 @@ struct AdamWStep {
 /// All [n] and contiguous. master, exp_avg, exp_avg_sq fp32; grad any floating dtype; compute may be the same tensor as master.
 void AdamW(at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor& exp_avg, at::Tensor& exp_avg_sq, const AdamWStep& step);
 
-/// Σ x² in float64 over partial sums of fp32, the same for any number of threads. x contiguous.
-double SumOfSquares(const at::Tensor& x);
+/// Σ x² over all elements of all tensors, in float64 over partial sums of fp32, the same for any number of threads. The tensors
+/// are contiguous and on one device, which is waited for once.
+double SumOfSquares(const std::vector<at::Tensor>& tensors);
 
 namespace composite {  // ATen operations, any device: the reference of the CPU version
 void AdamW(at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor& exp_avg, at::Tensor& exp_avg_sq, const AdamWStep& step);
-double SumOfSquares(const at::Tensor& x);
+double SumOfSquares(const std::vector<at::Tensor>& tensors);
 }  // namespace composite
 
 }  // namespace ft::kernels

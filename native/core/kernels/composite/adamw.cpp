@@ -1,6 +1,7 @@
 #include "core/kernels/adamw.h"
 
 #include <ATen/ATen.h>
+#include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
 
 namespace ft::kernels::composite {
@@ -16,9 +17,10 @@ void AdamW(at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor
   grad.zero_();
 }
 
-double SumOfSquares(const at::Tensor& x) {
-  const at::Tensor norm = at::linalg_vector_norm(x, 2, std::nullopt, false, at::kFloat);
-  return norm.to(at::kDouble).square().item<double>();
+double SumOfSquares(const std::vector<at::Tensor>& tensors) {
+  if (tensors.empty()) return 0.0;
+  const std::vector<at::Tensor> norms = at::_foreach_norm(tensors, 2, at::kFloat);
+  return at::stack(norms).to(at::kDouble).square_().sum().item<double>();
 }
 
 }  // namespace ft::kernels::composite

@@ -47,18 +47,22 @@ void AdamW(at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor
   });
 }
 
-double SumOfSquares(const at::Tensor& x) {
-  if (!cpu::HasRowOps(x)) return composite::SumOfSquares(x);
-  const int64_t n = x.numel(), pieces = (n + kPiece - 1) / kPiece;
-  std::vector<double> partial(static_cast<size_t>(pieces));
-  cpu::ForElementType(x, [&]<typename T>() {
-    const cpu::RowOps<T>& ops = cpu::RowOpsFor<T>();
-    const T* data = cpu::In<T>(x);
-    at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) partial[static_cast<size_t>(i)] = ops.sum_of_squares(data + i * kPiece, std::min(kPiece, n - i * kPiece));
+double SumOfSquares(const std::vector<at::Tensor>& tensors) {
+  if (!std::all_of(tensors.begin(), tensors.end(), cpu::HasRowOps)) return composite::SumOfSquares(tensors);
+  double sum = 0.0;
+  for (const at::Tensor& x : tensors) {
+    const int64_t n = x.numel(), pieces = (n + kPiece - 1) / kPiece;
+    std::vector<double> partial(static_cast<size_t>(pieces));
+    cpu::ForElementType(x, [&]<typename T>() {
+      const cpu::RowOps<T>& ops = cpu::RowOpsFor<T>();
+      const T* data = cpu::In<T>(x);
+      at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) partial[static_cast<size_t>(i)] = ops.sum_of_squares(data + i * kPiece, std::min(kPiece, n - i * kPiece));
+      });
     });
-  });
-  return std::accumulate(partial.begin(), partial.end(), 0.0);
+    sum = std::accumulate(partial.begin(), partial.end(), sum);
+  }
+  return sum;
 }
 
 }  // namespace ft::kernels
