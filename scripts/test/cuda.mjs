@@ -36,7 +36,7 @@ export function checkCudaSources(libtorch) {
     if (passed) result.passed++
     else result.failed++
   }
-  const headers = [...sources.filter((file) => file.endsWith('.h')), 'native/core/base/activation.h']
+  const headers = [...sources.filter((file) => file.endsWith('.h')), 'native/core/base/activation.h', 'native/core/kernels/adamw_factors.h']
   for (const file of sources.filter((name) => name.endsWith('.cu'))) {
     check(file, [...headers, file], ['-std=c++17', '--threads', '2', ...architectures, '-I', 'native', file])
   }

@@ -72,6 +72,12 @@ KernelSet OfDevice() {
     const auto rows = kernels::CrossEntropy(d, OnDevice(targets), gradient ? &wanted : nullptr);
     return std::make_tuple(rows.loss.cpu(), rows.lse.cpu(), d.cpu());
   };
+  set.adamw = [](at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor& m, at::Tensor& v, const kernels::AdamWStep& step) {
+    at::Tensor p = OnDevice(master), g = OnDevice(grad), first = OnDevice(m), second = OnDevice(v), c = compute.is_same(master) ? p : OnDevice(compute);
+    kernels::AdamW(p, c, g, first, second, step);
+    master.copy_(p), grad.copy_(g), m.copy_(first), v.copy_(second);
+    if (!compute.is_same(master)) compute.copy_(c);
+  };
   return set;
 }
 
@@ -90,6 +96,8 @@ TEST(gpu_gate) { Check(CheckGate); }
 TEST(gpu_dropout) { Check(CheckDropout); }
 
 TEST(gpu_cross_entropy) { Check(CheckCrossEntropy); }
+
+TEST(gpu_adamw) { Check(CheckAdamW); }
 
 TEST(gpu_attention) {
   const std::vector<std::vector<int64_t>> batches = {{0, 1, 8, 15, 40, 73, 250}, {0, 1, 2, 3}, {0, 300}, {0, 128, 256}};

@@ -14,6 +14,7 @@
 
 #include "cuda_emulator.h"
 
+#include "core/kernels/cuda/adamw.cu"
 #include "core/kernels/cuda/cross_entropy.cu"
 #include "core/kernels/cuda/dropout.cu"
 #include "core/kernels/cuda/gate.cu"
@@ -166,6 +167,11 @@ KernelSet Emulated() {
                                                  gradient, static_cast<float*>(loss.data()), static_cast<float*>(lse.data())}, nullptr);
     return std::make_tuple(loss.Checked(), lse.Checked(), d.Checked());
   };
+  set.adamw = [](at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor& m, at::Tensor& v, const kernels::AdamWStep& step) {
+    const bool shared = compute.is_same(master);
+    device::LaunchAdamW(ElementOf(grad), ElementOf(compute), {master.mutable_data_ptr<float>(), m.mutable_data_ptr<float>(), v.mutable_data_ptr<float>(),
+                        shared ? nullptr : compute.mutable_data_ptr(), grad.mutable_data_ptr(), grad.numel()}, kernels::FactorsOf(step), nullptr);
+  };
   return set;
 }
 
@@ -190,6 +196,8 @@ TEST(cuda_emulated_rotate) { InBothOrders(CheckRotate); }
 TEST(cuda_emulated_gate) { InBothOrders(CheckGate); }
 TEST(cuda_emulated_dropout) { InBothOrders(CheckDropout); }
 TEST(cuda_emulated_cross_entropy) { InBothOrders(CheckCrossEntropy); }
+
+TEST(cuda_emulated_adamw) { InBothOrders(CheckAdamW); }
 
 TEST(cuda_emulator_notices_a_barrier_that_some_threads_miss) {
   float out[128];

@@ -213,4 +213,58 @@ void CheckCrossEntropy(const KernelSet& set) {
   }
 }
 
+namespace {
+
+// n elements of a larger tensor, of which the eight on either side must stay; `offset` spoils the alignment.
+struct Framed {
+  at::Tensor whole, before, part;
+
+  Framed(const at::Tensor& values, int64_t offset) {
+    const int64_t n = values.numel();
+    whole = at::full({n + 16 + offset}, 7.0, values.options());
+    part = whole.narrow(0, 8 + offset, n);
+    part.copy_(values);
+    before = whole.clone();
+  }
+  bool FrameIsWhole() const {
+    const int64_t begin = part.storage_offset(), end = begin + part.numel();
+    return at::equal(whole.narrow(0, 0, begin), before.narrow(0, 0, begin)) && at::equal(whole.narrow(0, end, 8), before.narrow(0, end, 8));
+  }
+};
+
+void CheckAdamWOn(const KernelSet& set, at::ScalarType grad_type, at::ScalarType compute_type, int64_t n, int64_t offset) {
+  const bool shared = compute_type == at::kFloat;
+  Framed master(at::randn({n}), offset), m(at::randn({n}) * 0.1, offset), v(at::rand({n}) * 0.01, offset);
+  Framed grad(at::randn({n}).to(grad_type), offset), other(at::full({n}, std::nanf(""), compute_type), offset);
+  at::Tensor compute = shared ? master.part : other.part;
+  const kernels::AdamWStep step{.learning_rate = 1e-2, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.1, .count = 3, .grad_scale = 0.7};
+  const at::Tensor g = grad.part.to(at::kDouble) * 0.7;
+  const at::Tensor parameter_terms = master.part.abs() + 0.05, moment_terms = m.part.abs() + g.abs();
+  const at::Tensor m_d = m.part.to(at::kDouble) * 0.8 + g * 0.2, v_d = v.part.to(at::kDouble) * 0.95 + g.square() * 0.05;
+  const at::Tensor denominator = (v_d / (1 - std::pow(0.95, 3))).sqrt() + 1e-6;
+  const at::Tensor expected = master.part.to(at::kDouble) * (1 - 1e-3) - 1e-2 / (1 - std::pow(0.8, 3)) * m_d / denominator;
+  set.adamw(shared ? compute : master.part, compute, grad.part, m.part, v.part, step);
+  Agree("AdamW's parameter", master.part, expected, 1e-6, parameter_terms);
+  Agree("AdamW's first moment", m.part, m_d, 1e-6, moment_terms);
+  Agree("AdamW's second moment", v.part, v_d, 1e-6);
+  EXPECT(at::equal(compute, master.part.to(compute_type)) && grad.part.count_nonzero().item<int64_t>() == 0);
+  for (const Framed* tensor : {&master, &m, &v, &grad, &other}) EXPECT(tensor->FrameIsWhole());
+}
+
+}  // namespace
+
+void CheckAdamW(const KernelSet& set) {
+  for (const auto grad_type : set.dtypes) {
+    for (const auto compute_type : set.dtypes) {
+      for (const int64_t n : {0, 1, 3, 4, 1023, 1030}) {
+        CheckAdamWOn(set, grad_type, compute_type, n, 0);
+        CheckAdamWOn(set, grad_type, compute_type, n, 1);
+      }
+    }
+  }
+  // More than a grid of CUDA blocks takes at once, in packs and one by one.
+  CheckAdamWOn(set, at::kBFloat16, at::kBFloat16, 1024 * 1024 + 5, 0);
+  CheckAdamWOn(set, at::kFloat, at::kFloat, 1024 * 256 + 5, 1);
+}
+
 }  // namespace ft::test

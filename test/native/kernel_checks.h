@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/kernels/adamw.h"
 #include "core/kernels/dropout.h"
 #include "core/kernels/gate.h"
 #include "core/kernels/layer_norm.h"
@@ -51,6 +52,8 @@ struct KernelSet {
   std::function<std::tuple<at::Tensor, at::Tensor, at::Tensor>(const at::Tensor& logits, const at::Tensor& targets, double scale, const at::Tensor& row_scale,
                                                                bool gradient)>
       cross_entropy;
+  /// One update, in place; `compute` may be the same tensor as `master`.
+  std::function<void(at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor& exp_avg, at::Tensor& exp_avg_sq, const kernels::AdamWStep& step)> adamw;
 };
 
 void CheckRmsNorm(const KernelSet& set);
@@ -59,5 +62,6 @@ void CheckRotate(const KernelSet& set);
 void CheckGate(const KernelSet& set);
 void CheckDropout(const KernelSet& set);
 void CheckCrossEntropy(const KernelSet& set);
+void CheckAdamW(const KernelSet& set);
 
 }  // namespace ft::test

@@ -40,6 +40,7 @@ KernelSet OfCpu() {
     const auto rows = kernels::CrossEntropy(d, targets, gradient ? &wanted : nullptr);
     return std::make_tuple(rows.loss, rows.lse, d);
   };
+  set.adamw = kernels::AdamW;
   return set;
 }
 
@@ -55,6 +56,7 @@ TEST(kernel_contract_layer_norm) { Check(CheckLayerNorm); }
 TEST(kernel_contract_rotate) { Check(CheckRotate); }
 TEST(kernel_contract_gate) { Check(CheckGate); }
 TEST(kernel_contract_dropout) { Check(CheckDropout); }
+TEST(kernel_contract_adamw) { Check(CheckAdamW); }
 TEST(kernel_contract_cross_entropy) { Check(CheckCrossEntropy); }
 
 }  // namespace ft::test

@@ -6,17 +6,9 @@
 
 #include <vector>
 
-namespace ft::kernels {
+#include "core/kernels/adamw_factors.h"
 
-struct AdamWStep {
-  double learning_rate = 0.0;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double eps = 1e-8;
-  double weight_decay = 0.0;
-  int64_t count = 1;       // of this update, from 1: bias correction
-  double grad_scale = 1.0;  // the gradient is multiplied with it: clipping, loss scale
-};
+namespace ft::kernels {
 
 /// All [n] and contiguous. master, exp_avg, exp_avg_sq fp32; grad any floating dtype; compute may be the same tensor as master.
 void AdamW(at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor& exp_avg, at::Tensor& exp_avg_sq, const AdamWStep& step);

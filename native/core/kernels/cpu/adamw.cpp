@@ -4,38 +4,28 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <vector>
 
 #include "core/kernels/cpu/row_ops_tensor.h"
+#include "core/kernels/cuda/ops.h"
 
 namespace ft::kernels {
 namespace {
 
 constexpr int64_t kPiece = 16384;  // elements of one task and of one partial sum
 
-cpu::AdamWFactors FactorsOf(const AdamWStep& step) {
-  const auto count = static_cast<double>(step.count);
-  const double bias1 = 1.0 - std::pow(step.beta1, count), bias2 = 1.0 - std::pow(step.beta2, count);
-  return {static_cast<float>(1.0 - step.learning_rate * step.weight_decay),
-          static_cast<float>(1.0 - step.beta1),
-          static_cast<float>(step.beta2),
-          static_cast<float>(1.0 - step.beta2),
-          static_cast<float>(step.learning_rate / bias1),
-          static_cast<float>(1.0 / std::sqrt(bias2)),
-          static_cast<float>(step.eps),
-          static_cast<float>(step.grad_scale)};
-}
-
 }  // namespace
 
 void AdamW(at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor& exp_avg, at::Tensor& exp_avg_sq, const AdamWStep& step) {
+  if constexpr (cuda::kBuilt) {
+    if (cuda::Serves(grad)) return cuda::AdamW(master, compute, grad, exp_avg, exp_avg_sq, step);
+  }
   const bool shared = compute.is_same(master);
   if (!cpu::HasRowOps(grad) || !(shared || compute.scalar_type() == at::kBFloat16)) {
     return composite::AdamW(master, compute, grad, exp_avg, exp_avg_sq, step);
   }
-  const cpu::AdamWFactors factors = FactorsOf(step);
+  const AdamWFactors factors = FactorsOf(step);
   cpu::ForElementType(grad, [&]<typename T>() {
     const cpu::RowOps<T>& ops = cpu::RowOpsFor<T>();
     auto *parameter = cpu::Out<float>(master), *first = cpu::Out<float>(exp_avg), *second = cpu::Out<float>(exp_avg_sq);

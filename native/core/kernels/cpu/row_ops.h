@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/base/activation.h"
+#include "core/kernels/adamw_factors.h"
 
 namespace ft::kernels::cpu {
 
@@ -18,17 +19,6 @@ struct HeadView {
   T* data;
   int64_t token_stride;
   int64_t head_stride;
-};
-
-/// AdamW with everything that is one number a step worked out.
-struct AdamWFactors {
-  float decay;         // 1 − lr · weight_decay
-  float one_minus_b1;  // of the first moment
-  float b2, one_minus_b2;
-  float step_size;     // lr / (1 − b1^t)
-  float v_scale;       // 1 / sqrt(1 − b2^t)
-  float eps;
-  float grad_scale;
 };
 
 /// One gated activation.

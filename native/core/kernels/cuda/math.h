@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/base/activation.h"
+#include "core/kernels/adamw_factors.h"
 #include "core/kernels/cuda/element.h"
 
 namespace ft::kernels::cuda {
@@ -24,6 +25,14 @@ FT_HOST_DEVICE inline float RmsInputGradient(float dy, float weight, float x, fl
 
 // --- LayerNorm ------------------------------------------------------------------------------------
 FT_HOST_DEVICE inline float LayerNormalized(float x, float mean, float rstd) { return (x - mean) * rstd; }
+
+// --- AdamW ----------------------------------------------------------------------------------------
+FT_HOST_DEVICE inline void AdamWUpdate(float grad, const AdamWFactors& f, float& parameter, float& first, float& second) {
+  const float g = grad * f.grad_scale;
+  first += f.one_minus_b1 * (g - first);
+  second = f.b2 * second + f.one_minus_b2 * g * g;
+  parameter = parameter * f.decay - f.step_size * first / (sqrtf(second) * f.v_scale + f.eps);
+}
 
 // --- activations ----------------------------------------------------------------------------------
 constexpr float kSqrtHalf = 0.70710678118654752f;      // 1 / √2

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "core/base/activation.h"
+#include "core/kernels/adamw.h"
 #include "core/kernels/cross_entropy.h"
 #include "core/kernels/dropout.h"
 #include "core/kernels/layer_norm.h"
@@ -43,5 +44,7 @@ at::Tensor GateBackward(const at::Tensor& dy, const at::Tensor& gate_up, Activat
 at::Tensor Dropout(const at::Tensor& x, double p, const DropoutKey& key, const at::Tensor& row_keys, const at::Tensor& positions);
 
 CrossEntropyRows CrossEntropy(at::Tensor& logits, const at::Tensor& targets, const CrossEntropyGradient* gradient);
+
+void AdamW(at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor& exp_avg, at::Tensor& exp_avg_sq, const AdamWStep& step);
 
 }  // namespace ft::kernels::cuda
