@@ -1,14 +1,17 @@
 #include "core/engine/weights.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/kernels/dropout.h"
 
 namespace ft {
 namespace {
@@ -49,6 +52,37 @@ void WriteShard(const std::string& path, const Shard& shard, at::ScalarType dtyp
   SafetensorsWriter writer(path, headers, {{"format", "pt"}});
   for (const auto* named : shard.tensors) AppendTensor(writer, named->tensor, dtype);
   writer.Finish();
+}
+
+// Elements 4q … 4q + 3 from one Philox counter, Box and Muller's way (https://doi.org/10.1214/aoms/1177706645).
+std::array<float, 4> FourNormals(uint64_t key, uint64_t quad, uint32_t tensor) {
+  const auto random = kernels::Philox({static_cast<uint32_t>(quad), static_cast<uint32_t>(quad >> 32), tensor, 0}, key);
+  std::array<float, 4> normals;
+  for (size_t i = 0; i < 4; i += 2) {
+    const float uniform = (static_cast<float>(random[i]) + 0.5f) * 0x1p-32f;  // in (0, 1]
+    const float radius = std::sqrt(-2.0f * std::log(uniform)), angle = static_cast<float>(random[i + 1]) * (0x1p-31f * 3.14159265f);
+    normals[i] = radius * std::cos(angle), normals[i + 1] = radius * std::sin(angle);
+  }
+  return normals;
+}
+
+// flat ~ N(0, deviation): element i is a function of (seed, number, i) alone, so that threads and pieces do not change it.
+void FillNormal(const at::Tensor& flat, double deviation, uint64_t seed, uint32_t number) {
+  const uint64_t key = kernels::MixKey(seed, ~uint64_t{0});  // of no training step: unrelated to every dropout mask
+  const auto scale = static_cast<float>(deviation);
+  static_assert(kPieceElements % 4 == 0);
+  at::Tensor piece = at::empty({std::min(flat.numel(), kPieceElements)}, at::kFloat);  // bounds the fp32 copy
+  for (int64_t begin = 0; begin < flat.numel(); begin += kPieceElements) {
+    const int64_t count = std::min(kPieceElements, flat.numel() - begin);
+    float* out = piece.mutable_data_ptr<float>();
+    at::parallel_for(0, (count + 3) / 4, 4096, [&](int64_t from, int64_t to) {
+      for (int64_t quad = from; quad < to; ++quad) {
+        const auto normals = FourNormals(key, static_cast<uint64_t>(begin / 4 + quad), number);
+        for (int64_t k = 0; k < std::min<int64_t>(4, count - quad * 4); ++k) out[quad * 4 + k] = scale * normals[static_cast<size_t>(k)];
+      }
+    });
+    flat.narrow(0, begin, count).copy_(piece.narrow(0, 0, count));
+  }
 }
 
 }  // namespace
@@ -119,18 +153,15 @@ void LoadWeightsInto(Decoder& decoder, const CheckedTensors& checked, const Prog
 }
 
 void RandomiseWeights(Decoder& decoder, uint64_t seed) {
-  at::Generator generator = at::detail::createCPUGenerator(seed);
-  for (const auto& named : decoder.NamedTensors()) {
-    at::Tensor tensor = named.tensor;
-    if (EndsWith(named.name, ".bias")) {
+  const std::vector<Decoder::NamedTensor> tensors = decoder.NamedTensors();
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    at::Tensor tensor = tensors[i].tensor;
+    if (EndsWith(tensors[i].name, ".bias")) {
       tensor.zero_();
     } else if (tensor.dim() == 1) {
       tensor.fill_(1.0);
     } else {
-      for (int64_t row = 0; row < tensor.size(0); row += 4096) {  // bounds the fp32 copy
-        at::Tensor rows = tensor.narrow(0, row, std::min<int64_t>(4096, tensor.size(0) - row));
-        rows.copy_(at::empty(rows.sizes(), at::kFloat).normal_(0.0, decoder.spec().initializer_range, generator));
-      }
+      FillNormal(tensor.view({-1}), decoder.spec().initializer_range, seed, static_cast<uint32_t>(i));
     }
   }
 }
