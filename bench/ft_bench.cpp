@@ -6,81 +6,41 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/record_function.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <functional>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <utility>
+#include <vector>
 
 #ifdef FT_WITH_CUDA
 #include <c10/cuda/CUDACachingAllocator.h>
 #endif
 
+#include "arguments.h"
 #include "core/base/memory.h"
 #include "core/engine/device.h"
 #include "core/engine/optimizer.h"
+#include "core/kernels/adamw.h"
 #include "core/kernels/attention.h"
 #include "core/kernels/gate.h"
+#include "core/kernels/layer_norm.h"
 #include "core/kernels/linear.h"
 #include "core/kernels/norm.h"
 #include "core/kernels/rope.h"
 #include "model_shapes.h"
+#include "operator_profile.h"
+#include "timing.h"
 
 namespace ft {
 namespace {
 
-class Arguments {
- public:
-  Arguments(int argc, char** argv) {
-    for (int i = 2; i < argc; i += 2) {
-      const std::string flag = argv[i];
-      FT_CHECK(flag.rfind("--", 0) == 0 && i + 1 < argc, kUsage, "expected --name value, got {}", flag);
-      values_[flag.substr(2)] = argv[i + 1];
-    }
-  }
-  std::string Text(const std::string& name, const std::string& fallback) const {
-    const auto found = values_.find(name);
-    return found == values_.end() ? fallback : found->second;
-  }
-  int64_t Number(const std::string& name, int64_t fallback) const {
-    const std::string text = Text(name, std::to_string(fallback));
-    FT_CHECK(!text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos, kUsage,
-             "--{} must be a whole number, got {}", name, text);
-    return std::stoll(text);
-  }
-
- private:
-  std::map<std::string, std::string> values_;
-};
-
-void Synchronise(const at::Device& device) {
-  if (!device.is_cpu()) at::zeros({1}, at::TensorOptions(device)).item<float>();  // waits for the queue
-}
-
-double SecondsOf(const at::Device& device, const std::function<void()>& work) {
-  Synchronise(device);
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  Synchronise(device);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// Median of the passes after one warm-up.
-double Median(const at::Device& device, const std::function<void()>& work, int passes) {
-  work();
-  std::vector<double> seconds;
-  for (int i = 0; i < passes; ++i) seconds.push_back(SecondsOf(device, work));
-  std::nth_element(seconds.begin(), seconds.begin() + passes / 2, seconds.end());
-  return seconds[passes / 2];
-}
+using bench::Arguments;
+using bench::Median;
+using bench::SecondsOf;
 
 struct Product {
   int64_t m, k, n;
@@ -142,7 +102,7 @@ int Kernels(const Arguments& arguments) {
   const int64_t heads = arguments.Number("heads", 9), kv_heads = arguments.Number("kv-heads", 3), length = arguments.Number("length", 512);
   const int passes = static_cast<int>(arguments.Number("passes", 9));
   const int64_t d = hidden / heads;
-  const auto report = [&](const char* name, const std::function<void()>& work) {
+  const auto report = [&](const std::string& name, const std::function<void()>& work) {
     fmt::print("{{\"event\":\"kernel\",\"name\":\"{}\",\"milliseconds\":{:.3f}}}\n", name, 1e3 * Median(device, work, passes));
     std::fflush(stdout);
   };
@@ -176,9 +136,27 @@ int Kernels(const Arguments& arguments) {
   report("outer_product_low", [&] { kernels::AddOuterProduct(low_grad_t, low, grad_up, 1.0); });
   report("rms_norm", [&] { kernels::RmsNorm(x, w, 1e-6); });
   report("rms_norm_backward", [&] { kernels::RmsNormBackward(x, x, rstd, w, {}); });
+  report("rms_norm_backward_again", [&] {
+    at::Tensor y;
+    kernels::RmsNormBackward(x, x, rstd, w, {}, &y);
+  });
+  const auto layer = kernels::LayerNorm(x, w, w, 1e-5);
+  at::Tensor norm_grad = at::zeros({hidden}, options.dtype(at::kFloat)), bias_grad = norm_grad.clone();
+  report("layer_norm", [&] { kernels::LayerNorm(x, w, w, 1e-5); });
+  report("layer_norm_backward", [&] { kernels::LayerNormBackward(x, x, layer.mean, layer.rstd, w, norm_grad, bias_grad); });
   report("rotate", [&] { kernels::Rotate(q, angle, angle, false); });
-  report("gate", [&] { kernels::Gate(gate_up, Activation::kSilu); });
-  report("gate_backward", [&] { kernels::GateBackward(dy, gate_up, Activation::kSilu); });
+  for (const auto& [name, activation] : {std::pair{"gate", Activation::kSilu}, {"gate_gelu", Activation::kGelu}, {"gate_gelu_tanh", Activation::kGeluTanh}}) {
+    report(name, [&] { kernels::Gate(gate_up, activation); });
+    report(fmt::format("{}_backward", name), [&] { kernels::GateBackward(dy, gate_up, activation); });
+    report(fmt::format("{}_backward_again", name), [&] {
+      at::Tensor y;
+      kernels::GateBackward(dy, gate_up, activation, &y);
+    });
+  }
+  at::Tensor master = at::randn({4 << 20}, options.dtype(at::kFloat)), first = at::zeros_like(master), second = at::zeros_like(master);
+  at::Tensor compute = master.to(options.dtype()), gradient = at::zeros_like(compute);
+  report("adamw_4m", [&] { kernels::AdamW(master, compute, gradient, first, second, {.learning_rate = 1e-4}); });
+  report("sum_of_squares_4m", [&] { kernels::SumOfSquares({gradient}); });
   report("attention", [&] { kernels::Attention(q, k, v, offsets, attention); });
   report("attention_backward", [&] { kernels::AttentionBackward(q, q, k, v, forward, offsets, attention); });
   return 0;
@@ -196,62 +174,6 @@ HostBatch RandomRows(int64_t rows, int64_t length, int64_t vocab, int64_t seed) 
   batch.labels = batch.input_ids;
   return batch;
 }
-
-// Wall time of every ATen operation that is called directly, by name and input sizes.
-class OperatorProfile {
- public:
-  OperatorProfile() {
-    Current() = this;
-    handle_ = at::addGlobalCallback(at::RecordFunctionCallback(&Begin, &End).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
-  }
-  ~OperatorProfile() { at::removeCallback(handle_); }
-  OperatorProfile(const OperatorProfile&) = delete;
-  OperatorProfile& operator=(const OperatorProfile&) = delete;
-
-  void Print() const {
-    std::vector<std::pair<std::string, Total>> rows(totals_.begin(), totals_.end());
-    std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
-    for (const auto& [name, total] : rows) {
-      fmt::print("{{\"event\":\"operator\",\"name\":\"{}\",\"calls\":{},\"milliseconds\":{:.2f}}}\n", name, total.calls, 1e3 * total.seconds);
-    }
-  }
-
- private:
-  struct Total {
-    int64_t calls = 0;
-    double seconds = 0;
-  };
-  struct Call : at::ObserverContext {
-    std::string name;  // empty for calls made by other operations; made at the start, as the inputs may be gone at the end
-    std::chrono::steady_clock::time_point start;
-  };
-  static OperatorProfile*& Current() {
-    static OperatorProfile* current = nullptr;
-    return current;
-  }
-  static std::unique_ptr<at::ObserverContext> Begin(const at::RecordFunction& function) {
-    if (std::string_view(function.name()).starts_with("autograd::")) return nullptr;  // frames around the operations of a backward pass
-    if (Current()->depth_++ > 0) return std::make_unique<Call>();
-    auto call = std::make_unique<Call>();
-    call->name = function.name();
-    for (const c10::IValue& input : function.inputs()) {
-      if (input.isTensor() && input.toTensor().defined()) call->name += fmt::format(" {}", fmt::join(input.toTensor().sizes().vec(), "x"));
-    }
-    call->start = std::chrono::steady_clock::now();
-    return call;
-  }
-  static void End(const at::RecordFunction&, at::ObserverContext* context) {
-    const auto* call = static_cast<Call*>(context);
-    if (call == nullptr || --Current()->depth_ > 0) return;
-    Total& total = Current()->totals_[call->name];
-    ++total.calls;
-    total.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - call->start).count();
-  }
-
-  at::CallbackHandle handle_ = 0;
-  int depth_ = 0;
-  std::map<std::string, Total> totals_;
-};
 
 // What the allocator of a CUDA device handed out at most; 0 on other devices.
 int64_t PeakDeviceBytes([[maybe_unused]] const at::Device& device) {
@@ -311,7 +233,7 @@ int Step(const Arguments& arguments) {
   options.learning_rate = 1e-4;
   options.max_grad_norm = 1.0;
   options.gradient_checkpointing = arguments.Text("gradient-checkpointing", "false") == "true";
-  std::optional<OperatorProfile> profile;
+  std::optional<bench::OperatorProfile> profile;
   for (int64_t i = 0; i < arguments.Number("steps", 5); ++i) {
     if (i == 1 && arguments.Text("profile", "false") == "true") profile.emplace();
     options.step = static_cast<uint64_t>(i);
