@@ -36,19 +36,24 @@ class LoraSite : public LinearAdapter {
     return {xa, ScaledB()};
   }
 
-  InputGradient Backward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const TokenKeys& keys, uint64_t seed,
-                         uint64_t step, bool need_dx) override {
-    const at::Tensor& xa = saved.at(0);
-    const kernels::DropoutKey key{seed, step, site};
+  InputGradient BackwardInput(const at::Tensor& dy, const std::vector<at::Tensor>&, const BackwardKeys& keys, bool need_dx) override {
     const at::Tensor dxa = kernels::SumOfProducts({{dy, ScaledB(), /*by_rows=*/true}}, {}, {});
+    InputGradient input{std::nullopt, {}, {dxa}};
+    if (need_dx && dropout == 0) input.term = kernels::ProductTerm{dxa, a, /*by_rows=*/true};
+    if (need_dx && dropout > 0) {
+      input.addend = Dropped(kernels::SumOfProducts({{dxa, a, /*by_rows=*/true}}, {}, {}), {keys.seed, keys.step, site}, keys.tokens);
+    }
+    return input;
+  }
+
+  void BackwardParameters(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const InputGradient& input,
+                          const BackwardKeys& keys) override {
+    const at::Tensor &xa = saved.at(0), &dxa = input.results.at(0);
     for (Part& part : parts) {
       at::Tensor grad = part.b_grad.t();  // [r, out]: the narrow operand first
       kernels::AddOuterProduct(grad, xa.narrow(1, part.rank_begin, part.r), dy.narrow(1, part.begin, part.out_features), part.scale);
     }
-    kernels::AddOuterProduct(a_grad, dxa, Dropped(x, key, keys), 1.0);
-    if (!need_dx) return {};
-    if (dropout == 0) return {kernels::ProductTerm{dxa, a, /*by_rows=*/true}, {}};
-    return {std::nullopt, Dropped(kernels::SumOfProducts({{dxa, a, /*by_rows=*/true}}, {}, {}), key, keys)};
+    kernels::AddOuterProduct(a_grad, dxa, Dropped(x, {keys.seed, keys.step, site}, keys.tokens), 1.0);
   }
 
  private:

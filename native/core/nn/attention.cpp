@@ -65,8 +65,8 @@ class CoreFunction : public torch::autograd::Function<CoreFunction> {
     auto [dq, dk, dv] = kernels::AttentionBackward(grads[0].contiguous().view(h.q.sizes()), h.q, h.k, h.v, forward, offsets, OptionsOf(*core));
     dq = kernels::Rotate(dq, cos, sin, true);
     dk = kernels::Rotate(dk, cos, sin, true);
-    if (core->q_norm) dq = core->q_norm->Backward(dq, h.q_raw, h.q_rstd, true);
-    if (core->k_norm) dk = core->k_norm->Backward(dk, h.k_raw, h.k_rstd, true);
+    if (core->q_norm) dq = core->q_norm->Backward(dq, h.q_raw, h.q_rstd, nullptr);
+    if (core->k_norm) dk = core->k_norm->Backward(dk, h.k_raw, h.k_rstd, nullptr);
     return {at::cat({dq, dk, dv}, 1).view(qkv.sizes()), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };

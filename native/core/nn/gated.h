@@ -11,7 +11,7 @@ class GatedActivation : public InputTransform {
   explicit GatedActivation(Activation activation = Activation::kSilu) : activation_(activation) {}
   at::Tensor Apply(const at::Tensor& u, at::Tensor& aux) const override;
   at::Tensor Again(const at::Tensor& u, const at::Tensor& aux) const override;
-  at::Tensor Backward(const at::Tensor& dx, const at::Tensor& u, const at::Tensor& aux, bool need_du) const override;
+  at::Tensor Backward(const at::Tensor& dx, const at::Tensor& u, const at::Tensor& aux, at::Tensor* x) const override;
 
  private:
   Activation activation_;

@@ -13,8 +13,9 @@ class InputTransform {
   /// `aux` receives what Again and Backward need besides u (may stay undefined).
   virtual at::Tensor Apply(const at::Tensor& u, at::Tensor& aux) const = 0;
   virtual at::Tensor Again(const at::Tensor& u, const at::Tensor& aux) const = 0;
-  /// du from the gradient of the result; adds gradients of own parameters. `need_du` false: may return undefined.
-  virtual at::Tensor Backward(const at::Tensor& dx, const at::Tensor& u, const at::Tensor& aux, bool need_du) const = 0;
+  /// du from the gradient of the result; adds gradients of own parameters. `x` (or null) receives the result again, in the
+  /// same pass over memory.
+  virtual at::Tensor Backward(const at::Tensor& dx, const at::Tensor& u, const at::Tensor& aux, at::Tensor* x) const = 0;
   /// True when it has parameters that want gradients.
   virtual bool trainable() const { return false; }
 };

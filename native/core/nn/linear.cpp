@@ -61,12 +61,17 @@ class GroupFunction : public torch::autograd::Function<GroupFunction> {
     const at::Tensor &u = keep[0], &aux = keep[1];
     const std::vector<at::Tensor> saved(keep.begin() + 4, keep.end());
     const at::Tensor dy = grads[0].contiguous();
-    const at::Tensor x = transform ? transform->Again(u, aux) : u;
     const bool need_du = ctx->needs_input_grad(0);
     const bool need_dx = need_du || (transform && transform->trainable());
-    at::Tensor du = group->ProductBackward(x, dy, saved, {keep[2], keep[3]}, static_cast<uint64_t>(ctx->saved_data["seed"].toInt()),
-                                           static_cast<uint64_t>(ctx->saved_data["step"].toInt()), need_dx);
-    if (transform && need_dx) du = transform->Backward(du, u, aux, need_du);
+    const BackwardKeys keys{{keep[2], keep[3]}, static_cast<uint64_t>(ctx->saved_data["seed"].toInt()), static_cast<uint64_t>(ctx->saved_data["step"].toInt())};
+    const LinearGroup::InputGradient input = group->BackwardInput(dy, saved, keys, need_dx);
+    at::Tensor x = u, du = input.dx;
+    if (transform && need_dx) {
+      du = transform->Backward(input.dx, u, aux, group->trainable() ? &x : nullptr);
+    } else if (transform && group->trainable()) {
+      x = transform->Again(u, aux);
+    }
+    group->BackwardParameters(x, dy, saved, input, keys);
     const at::Tensor dresidual = ctx->saved_data["has_residual"].toBool() ? dy : at::Tensor();
     return {need_du ? du : at::Tensor(), dresidual, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
@@ -92,16 +97,21 @@ at::Tensor LinearGroup::Product(const at::Tensor& x, const at::Tensor& residual,
   return kernels::SumOfProducts(terms, bias, residual);
 }
 
-at::Tensor LinearGroup::ProductBackward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved,
-                                        const TokenKeys& keys, uint64_t seed, uint64_t step, bool need_dx) {
-  LinearAdapter::InputGradient added;
-  if (adapter != nullptr) added = adapter->Backward(x, dy, saved, keys, seed, step, need_dx);
+LinearGroup::InputGradient LinearGroup::BackwardInput(const at::Tensor& dy, const std::vector<at::Tensor>& saved, const BackwardKeys& keys, bool need_dx) {
+  InputGradient input;
+  if (adapter != nullptr) input.adapter = adapter->BackwardInput(dy, saved, keys, need_dx);
+  if (!need_dx) return input;
+  std::vector<kernels::ProductTerm> terms = {{dy, weight, /*by_rows=*/true}};
+  if (input.adapter.term) terms.push_back(*input.adapter.term);
+  input.dx = kernels::SumOfProducts(terms, {}, input.adapter.addend);
+  return input;
+}
+
+void LinearGroup::BackwardParameters(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const InputGradient& input,
+                                     const BackwardKeys& keys) {
+  if (adapter != nullptr) adapter->BackwardParameters(x, dy, saved, input.adapter, keys);
   if (weight_grad.defined()) kernels::AddOuterProduct(weight_grad, dy, x, 1.0);
   if (bias_grad.defined()) bias_grad.add_(dy.sum(0));
-  if (!need_dx) return {};
-  std::vector<kernels::ProductTerm> terms = {{dy, weight, /*by_rows=*/true}};
-  if (added.term) terms.push_back(*added.term);
-  return kernels::SumOfProducts(terms, {}, added.addend);
 }
 
 }  // namespace ft

@@ -29,6 +29,12 @@ struct TokenKeys {
   at::Tensor positions;  // int64 [tokens]
 };
 
+/// What dropout of a step is keyed by.
+struct BackwardKeys {
+  TokenKeys tokens;
+  uint64_t seed, step;
+};
+
 /// Adds a trainable change to a group's output. One implementation a method, in adapters/.
 class LinearAdapter {
  public:
@@ -37,14 +43,16 @@ class LinearAdapter {
   /// receives what Backward wants.
   virtual kernels::ProductTerm Forward(const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved) = 0;
 
-  /// What the adapter adds to dx; both parts may be absent.
+  /// What the adapter adds to dx; term and addend may be absent.
   struct InputGradient {
     std::optional<kernels::ProductTerm> term;
-    at::Tensor addend;  // [tokens, in]
+    at::Tensor addend;                // [tokens, in]
+    std::vector<at::Tensor> results;  // what BackwardParameters wants of it
   };
-  /// Adds its parameter gradients to their blocks.
-  virtual InputGradient Backward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const TokenKeys& keys, uint64_t seed,
-                                 uint64_t step, bool need_dx) = 0;
+  virtual InputGradient BackwardInput(const at::Tensor& dy, const std::vector<at::Tensor>& saved, const BackwardKeys& keys, bool need_dx) = 0;
+  /// Adds its parameter gradients to their blocks. After BackwardInput, so that x may be made while dx is used.
+  virtual void BackwardParameters(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const InputGradient& input,
+                                  const BackwardKeys& keys) = 0;
 };
 
 struct LinearGroup {
@@ -66,9 +74,15 @@ struct LinearGroup {
 
   /// The product without autograd, for callers that write their own backward (the loss head). residual may be undefined.
   at::Tensor Product(const at::Tensor& x, const at::Tensor& residual, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved);
-  /// Backward of Product: adds parameter gradients, returns dx, or undefined unless `need_dx`.
-  at::Tensor ProductBackward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved,
-                             const TokenKeys& keys, uint64_t seed, uint64_t step, bool need_dx);
+  /// Backward of Product, in two parts: first dx (undefined unless `need_dx`) ...
+  struct InputGradient {
+    at::Tensor dx;
+    LinearAdapter::InputGradient adapter;
+  };
+  InputGradient BackwardInput(const at::Tensor& dy, const std::vector<at::Tensor>& saved, const BackwardKeys& keys, bool need_dx);
+  /// ... then the parameter gradients, which alone want x.
+  void BackwardParameters(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const InputGradient& input,
+                          const BackwardKeys& keys);
 };
 
 }  // namespace ft

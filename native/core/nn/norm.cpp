@@ -14,9 +14,8 @@ at::Tensor NormWeight::Again(const at::Tensor& u, const at::Tensor& aux) const {
   return kernels::RmsNormApply(u, aux, weight);
 }
 
-at::Tensor NormWeight::Backward(const at::Tensor& dx, const at::Tensor& u, const at::Tensor& aux, bool need_du) const {
-  if (!need_du && !grad.defined()) return {};
-  return kernels::RmsNormBackward(dx, u, aux, weight, grad);
+at::Tensor NormWeight::Backward(const at::Tensor& dx, const at::Tensor& u, const at::Tensor& aux, at::Tensor* x) const {
+  return kernels::RmsNormBackward(dx, u, aux, weight, grad, x);
 }
 
 }  // namespace ft

@@ -16,7 +16,7 @@ class NormWeight : public InputTransform {
 
   at::Tensor Apply(const at::Tensor& u, at::Tensor& aux) const override;
   at::Tensor Again(const at::Tensor& u, const at::Tensor& aux) const override;
-  at::Tensor Backward(const at::Tensor& dx, const at::Tensor& u, const at::Tensor& aux, bool need_du) const override;
+  at::Tensor Backward(const at::Tensor& dx, const at::Tensor& u, const at::Tensor& aux, at::Tensor* x) const override;
   bool trainable() const override { return grad.defined(); }
 };
 

@@ -52,7 +52,10 @@ Chunk MakeChunk(const at::Tensor& x, const Supervised& rows, int64_t begin, int6
 
 // REQUIRES: chunk.logits hold their gradient.
 at::Tensor ChunkBackward(const Chunk& chunk, const Supervised& rows, LinearGroup& head, const ForwardContext& context, bool need_dx) {
-  return head.ProductBackward(chunk.x, chunk.logits, chunk.saved, rows.KeysOf(chunk.begin, chunk.rows), context.seed, context.step, need_dx);
+  const BackwardKeys keys{rows.KeysOf(chunk.begin, chunk.rows), context.seed, context.step};
+  const LinearGroup::InputGradient input = head.BackwardInput(chunk.logits, chunk.saved, keys, need_dx);
+  head.BackwardParameters(chunk.x, chunk.logits, chunk.saved, input, keys);
+  return input.dx;
 }
 
 // Gathered rows through the final norm, with what its backward needs.
@@ -65,7 +68,7 @@ struct HeadInput {
 
 // d hidden [tokens, hidden] from the gradient of the normed supervised rows.
 at::Tensor ScatterBack(const at::Tensor& dx, const HeadInput& input, const at::Tensor& source, const NormWeight& norm, int64_t tokens, bool need) {
-  const at::Tensor du = norm.Backward(dx, input.u, input.rstd, need);
+  const at::Tensor du = norm.Backward(dx, input.u, input.rstd, nullptr);
   if (!need) return {};
   return at::zeros({tokens, du.size(1)}, du.options()).index_copy_(0, source, du);
 }
