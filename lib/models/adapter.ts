@@ -48,11 +48,13 @@ export class Adapter {
   /** Writes adapter_model.safetensors (fp32) and adapter_config.json as PEFT reads them, flushed to disk. Errors: FT_STORAGE. */
   async save(folder: string): Promise<void> {
     await makeFolder(folder)
+    // A folder on this machine by its whole path: the adapter is read from other places, and a resumed run writes the same.
+    const base = this.#facts.baseModelName
     await this.#native.save(path.join(folder, adapterWeightsFile))
     await writeAdapterConfig(folder, {
       options: this.#facts.options,
       targetModules: this.#facts.writtenTargets,
-      baseModelNameOrPath: this.#facts.baseModelName,
+      baseModelNameOrPath: (await pathKind(base)) === 'folder' ? path.resolve(base) : base,
       initLoraWeights: this.#facts.init === 'gaussian' ? 'gaussian' : true,
     })
   }
