@@ -177,6 +177,18 @@ TEST(kernels_sum_of_products_matches_float64) {
   }
 }
 
+TEST(kernels_sum_of_products_of_many_depths) {
+  // The last stretch of a long first term and a second term share packed memory; and few rows by rows.
+  for (const auto& [m, k, n, r] : {std::array<int64_t, 4>{64, 16380, 512, 16}, {33, 8190, 70, 4096}, {5, 66, 130, 8}}) {
+    const at::Tensor x = at::randn({m, k}).to(at::kBFloat16), w = at::randn({k, n}).to(at::kBFloat16);
+    const at::Tensor left = at::randn({m, r}).to(at::kBFloat16), right = at::randn({r, n}).to(at::kBFloat16);
+    const auto wide = [](const at::Tensor& t) { return t.to(at::kDouble); };
+    const at::Tensor expected = at::mm(wide(x), wide(w)) + at::mm(wide(left), wide(right));
+    EXPECT(RelativeError(kernels::SumOfProducts({{x, w, true}, {left, right, true}}, {}, {}), expected) < 1e-2);
+    EXPECT(RelativeError(kernels::SumOfProducts({{x, w.t().contiguous()}, {left, right.t().contiguous()}}, {}, {}), expected) < 1e-2);
+  }
+}
+
 TEST(kernels_outer_product_matches_float64) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     for (const auto& [tokens, n, k] : {std::array<int64_t, 3>{1, 8, 5}, {32, 16, 64}, {65, 70, 33}, {513, 20, 130}, {600, 600, 65}}) {

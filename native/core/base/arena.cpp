@@ -64,7 +64,7 @@ void* Arena::Allocate(size_t bytes) {
   const std::lock_guard lock(mutex_);
   auto found = free_.lower_bound({size, nullptr});
   if (found == free_.end()) {
-    if (!Grow(size)) return nullptr;
+    if (!Grow(size) && (TrimRegions() == 0 || !Grow(size))) return nullptr;
     found = free_.lower_bound({size, nullptr});
   }
   const auto block = blocks_.find(found->second);
@@ -104,6 +104,10 @@ bool Arena::Free(void* pointer) {
 
 size_t Arena::Trim() {
   const std::lock_guard lock(mutex_);
+  return TrimRegions();
+}
+
+size_t Arena::TrimRegions() {
   size_t given = 0;
   for (auto region = regions_.begin(); region != regions_.end();) {
     const auto block = blocks_.find(region->first);

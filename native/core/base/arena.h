@@ -45,7 +45,9 @@ class Arena {
   };
   using Blocks = std::map<char*, Block>;  // by address
 
+  // REQUIRES of all below: mutex_ is held.
   bool Grow(size_t bytes);
+  size_t TrimRegions();
   void AddFree(Blocks::iterator block);
   void RemoveFree(Blocks::iterator block);
 

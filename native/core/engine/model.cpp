@@ -106,6 +106,7 @@ void Model::SaveWeights(const std::string& folder, uint64_t max_shard_bytes, con
 }
 
 void Model::LoadWeights(const std::string& path) {
+  FT_CHECK(!pass_live, kHandleMisuse, "a Pass of this model is live: finish or dispose of it first");
   at::NoGradGuard no_grad;
   const WeightFolder folder = WeightFolder::Open(path);
   LoadWeightsInto(*decoder_, CheckTensors(spec(), folder), nullptr, nullptr);

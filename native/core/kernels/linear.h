@@ -1,5 +1,5 @@
 // Products of activations with weights, with everything that is added to the result: Σ xᵢ · wᵢ + bias + residual.
-// Sums in fp32; on CPUs with bf16 products one rounding at the end, elsewhere one after each term.
+// Sums in fp32; bf16 on CPUs with bf16 products: one rounding at the end, where every k is even; else one after each term.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -31,7 +31,7 @@ constexpr int64_t kFewRows = 32;            // below, reading the weights is wha
 
 int64_t Blocks(int64_t n, int64_t block) { return (n + block - 1) / block; }
 
-bool Dense(const at::Tensor& x) { return x.dim() == 2 && x.stride(1) == 1; }
+bool Dense(const at::Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1); }
 
 bool FitsTiles(const std::vector<ProductTerm>& terms) {
   if (!cpu::HasBf16Products() || terms.front().x.size(0) == 0) return false;
@@ -191,8 +191,10 @@ void MultiplyTile(const Bf16Tiles& tiles, const DepthGroup& group, const Output&
 void MultiplyAll(const std::vector<Term>& terms, const Output& out) {
   const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
   const std::vector<DepthGroup> groups = DepthGroupsOf(terms);
-  const int64_t all_tiles = Blocks(out.columns, kTile), slice_tiles = std::clamp<int64_t>(kPackedBytes / (groups.front().tile_size * 2), 1, all_tiles);
-  const at::Tensor packed = at::empty({slice_tiles * groups.front().tile_size}, at::kBFloat16);
+  int64_t largest = 0;
+  for (const DepthGroup& group : groups) largest = std::max(largest, group.tile_size);
+  const int64_t all_tiles = Blocks(out.columns, kTile), slice_tiles = std::clamp<int64_t>(kPackedBytes / (largest * 2), 1, all_tiles);
+  const at::Tensor packed = at::empty({slice_tiles * largest}, at::kBFloat16);
   at::Tensor waiting;
   Sums sums{nullptr, Blocks(out.rows, kTile) * kTile};
   if (groups.size() > 1) {
@@ -250,14 +252,14 @@ at::Tensor SumOfProducts(const std::vector<ProductTerm>& inputs, const at::Tenso
   const ProductTerm& main = inputs.front();
   const int64_t rows = main.x.size(0), columns = main.by_rows ? main.w.size(1) : main.w.size(0);
   const bool plain = std::none_of(inputs.begin(), inputs.end(), [](const ProductTerm& term) { return term.by_rows; });
-  if (rows < kFewRows && !plain) return composite::SumOfProducts(inputs, bias, residual);
   // Packing is paid for by the rows that meet what was packed: of a lone x and w (the loss head) the shorter one is packed.
-  if (rows >= kFewRows && plain && rows < columns && inputs.size() == 1 && !bias.defined() && !residual.defined()) return TransposedProduct(main);
+  const bool lone = plain && inputs.size() == 1 && !bias.defined() && !residual.defined() && main.x.size(1) * kTile * 2 <= kGroupBytes;
+  if (lone && rows >= kFewRows && rows < columns) return TransposedProduct(main);
   const at::Tensor y = at::empty({rows, columns}, main.x.options());
   const at::Tensor added = residual.defined() ? residual.contiguous() : residual, shift = bias.defined() ? bias.contiguous() : bias;
   const Output out{Data<uint16_t>(y), columns, added.defined() ? Data<uint16_t>(added) : nullptr, shift.defined() ? Data<uint16_t>(shift) : nullptr,
                    rows, columns, /*transposed=*/false};
-  if (rows < kFewRows) return FewRows(inputs, out, y);
+  if (plain && rows < kFewRows) return FewRows(inputs, out, y);
   MultiplyAll({inputs.begin(), inputs.end()}, out);
   return y;
 }
