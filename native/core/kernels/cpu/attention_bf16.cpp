@@ -25,7 +25,7 @@ using cpu::ScoreOptions;
 constexpr int64_t kChunkTiles = 8;  // keys between two updates of the running maximum: 512
 constexpr int64_t kWidthStep = 32;  // head sizes are padded to a multiple
 
-int64_t TilesIn(int64_t tokens) { return (tokens + kTile - 1) / kTile; }
+int64_t TilesIn(int64_t tokens) { return cpu::Blocks(tokens, kTile); }
 
 // A tensor [tokens, heads, d] as raw memory.
 struct HeadMatrix {
@@ -111,9 +111,9 @@ struct PackedKeys {
     RunTasks(TasksOf(plan, plan.kv_heads, true), plan.TileSize() * 2, [&](const TileTask& task, char* scratch) {
       auto* rows = reinterpret_cast<uint16_t*>(scratch);
       plan.CopyTile(from_k, task.row, task.tile, task.head, rows);
-      plan.tiles.pair_columns(rows, plan.width, Key(plan, task.row, task.tile, task.head));
+      plan.tiles.pack_columns(rows, plan.width, kTile, plan.width, Key(plan, task.row, task.tile, task.head));
       plan.CopyTile(from_v, task.row, task.tile, task.head, rows);
-      plan.tiles.pair_rows(rows, plan.width, Value(plan, task.row, task.tile, task.head));
+      plan.tiles.pack_rows(rows, plan.width, kTile, plan.width, plan.width, Value(plan, task.row, task.tile, task.head));
     });
   }
   int64_t Index(const Plan& plan, int64_t row, int64_t tile, int64_t head) const { return (head * tiles + plan.first_tile[row] + tile) * size; }
@@ -172,10 +172,10 @@ struct BackwardInput {
 void LoadQueries(const Plan& plan, const BackwardInput& in, int64_t row, int64_t tile, int64_t head, const BackwardScratch& s) {
   plan.CopyTile(in.q, row, tile, head, s.q);
   plan.CopyTile(in.dout, row, tile, head, s.dout);
-  plan.tiles.pair_rows(s.q, plan.width, s.q_pairs);
-  plan.tiles.pair_rows(s.dout, plan.width, s.dout_pairs);
-  plan.tiles.pair_columns(s.q, plan.width, s.q_cols);
-  plan.tiles.pair_columns(s.dout, plan.width, s.dout_cols);
+  plan.tiles.pack_rows(s.q, plan.width, kTile, plan.width, plan.width, s.q_pairs);
+  plan.tiles.pack_rows(s.dout, plan.width, kTile, plan.width, plan.width, s.dout_pairs);
+  plan.tiles.pack_columns(s.q, plan.width, kTile, plan.width, s.q_cols);
+  plan.tiles.pack_columns(s.dout, plan.width, kTile, plan.width, s.dout_cols);
   const int64_t count = plan.TokensIn(row, tile), token = plan.offsets[row] + tile * kTile;
   for (int64_t r = 0; r < kTile; ++r) {  // what pads the tile gets probability 0
     s.lse[r] = r < count ? in.lse[(token + r) * plan.q_heads + head] : std::numeric_limits<float>::infinity();

@@ -12,6 +12,9 @@
 
 namespace ft::kernels::cpu {
 
+/// How many blocks hold n.
+inline int64_t Blocks(int64_t n, int64_t block) { return (n + block - 1) / block; }
+
 /// True when this CPU and build run them.
 bool HasBf16Products();
 

@@ -26,8 +26,9 @@ struct Bf16Tiles {
   /// Columns [0, columns) of up to kTile rows (row stride `stride`), transposed, as pairs: words [columns / 2, kTile].
   /// columns even. What is missing of kTile rows becomes 0.
   void (*pack_columns)(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, uint16_t* out);
-  /// Up to kTile columns of `rows` rows as pairs over rows: words [ceil(rows / 2), kTile]; what is missing becomes 0.
-  void (*pack_rows)(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, uint16_t* out);
+  /// `columns` columns of `rows` rows as pairs over rows: words [ceil(rows / 2), width]; what is missing becomes 0. width a
+  /// multiple of 16, at least columns.
+  void (*pack_rows)(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, int64_t width, uint16_t* out);
   /// out = c + residual + bias, in bf16: rows × columns of c [.., kTile] fp32. residual (row stride as out's) and bias may be null.
   void (*store_tile)(const float* c, int64_t rows, int64_t columns, const uint16_t* residual, const uint16_t* bias, uint16_t* out, int64_t stride);
 
@@ -36,10 +37,6 @@ struct Bf16Tiles {
 
   /// Copies `rows` rows of n values (row stride `stride`) to [kTile, width]; what is missing becomes 0. width >= n.
   void (*copy_rows)(const uint16_t* x, int64_t stride, int64_t rows, int64_t n, int64_t width, uint16_t* out);
-  /// x [kTile, width] -> pairs over tokens: words [kTile / 2, width].
-  void (*pair_rows)(const uint16_t* x, int64_t width, uint16_t* out);
-  /// x [kTile, width] -> xᵀ as pairs over its columns: words [width / 2, kTile].
-  void (*pair_columns)(const uint16_t* x, int64_t width, uint16_t* out);
   /// x [kTile, width] -> xᵀ [width, kTile], rows of the result `stride` apart. width a multiple of 32.
   void (*transpose)(const uint16_t* x, int64_t width, uint16_t* out, int64_t stride);
 

@@ -89,15 +89,15 @@ void PackColumns(const uint16_t* x, int64_t stride, int64_t rows, int64_t column
   }
 }
 
-void PackRows(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, uint16_t* out) {
+void PackRows(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, int64_t width, uint16_t* out) {
   auto* words = reinterpret_cast<uint32_t*>(out);
   for (int64_t r = 0; r < rows; r += 2) {
     const uint16_t *a = x + r * stride, *b = a + stride;
-    for (int64_t c = 0; c < kTile; c += kLanes) {
+    for (int64_t c = 0; c < width; c += kLanes) {
       const __mmask16 lanes = FirstLanes(columns - c);
       const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, a + c));
       const __m512i high = r + 1 < rows ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, b + c)) : _mm512_setzero_si512();
-      _mm512_storeu_si512(words + (r / 2) * kTile + c, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+      _mm512_storeu_si512(words + (r / 2) * width + c, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
     }
   }
 }
@@ -138,26 +138,6 @@ void CopyRows(const uint16_t* x, int64_t stride, int64_t rows, int64_t n, int64_
     std::memset(out + r * width + n, 0, static_cast<size_t>(width - n) * 2);
   }
   std::memset(out + rows * width, 0, static_cast<size_t>((kTile - rows) * width) * 2);
-}
-
-void PairRows(const uint16_t* x, int64_t width, uint16_t* out) {
-  auto* words = reinterpret_cast<uint32_t*>(out);
-  for (int64_t r = 0; r < kTile; r += 2) {
-    const uint16_t *a = x + r * width, *b = a + width;
-    uint32_t* to = words + (r / 2) * width;
-    for (int64_t i = 0; i < width; i += kLanes) {
-      const __m512i low = _mm512_cvtepu16_epi32(Load16(a + i)), high = _mm512_cvtepu16_epi32(Load16(b + i));
-      _mm512_storeu_si512(to + i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-    }
-  }
-}
-
-void PairColumns(const uint16_t* x, int64_t width, uint16_t* out) {
-  const auto* words = reinterpret_cast<const uint32_t*>(x);
-  auto* to = reinterpret_cast<uint32_t*>(out);
-  for (int64_t r = 0; r < kTile; r += kLanes) {
-    for (int64_t c = 0; c < width / 2; c += kLanes) TransposeWords(words + r * (width / 2) + c, width / 2, to + c * kTile + r, kTile);
-  }
 }
 
 void Transpose(const uint16_t* x, int64_t width, uint16_t* out, int64_t stride) {
@@ -385,8 +365,6 @@ const Bf16Tiles& Bf16TilesAvx512() {
       .store_tile = StoreTile,
       .add_tile = AddTile,
       .copy_rows = CopyRows,
-      .pair_rows = PairRows,
-      .pair_columns = PairColumns,
       .transpose = Transpose,
       .softmax_row = SoftmaxRow,
       .scale_row = ScaleRow,

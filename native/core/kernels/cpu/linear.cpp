@@ -16,6 +16,7 @@ namespace ft::kernels {
 namespace {
 
 using cpu::Bf16Tiles;
+using cpu::Blocks;
 using cpu::Data;
 using cpu::kTile;
 using cpu::Multiply;
@@ -28,8 +29,6 @@ constexpr int64_t kPanelBytes = 384 << 10;  // of packed weights that one task r
 constexpr int64_t kDepth = 2048;            // of k in one product
 constexpr int64_t kGroupBytes = 1 << 20;    // of one packed tile, before more of k waits for another turn
 constexpr int64_t kFewRows = 32;            // below, reading the weights is what a product costs
-
-int64_t Blocks(int64_t n, int64_t block) { return (n + block - 1) / block; }
 
 bool Dense(const at::Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1); }
 
@@ -58,7 +57,7 @@ struct DepthBlock {
 
   void Pack(const Bf16Tiles& tiles, int64_t column, int64_t columns, uint16_t* out) const {
     if (term->by_rows) {
-      tiles.pack_rows(term->w + begin * term->w_stride + column, term->w_stride, depth, columns, out + packed);
+      tiles.pack_rows(term->w + begin * term->w_stride + column, term->w_stride, depth, columns, kTile, out + packed);
     } else {
       tiles.pack_columns(term->w + column * term->w_stride + begin, term->w_stride, columns, depth, out + packed);
     }

@@ -12,6 +12,7 @@ namespace ft::kernels {
 namespace {
 
 using cpu::Bf16Tiles;
+using cpu::Blocks;
 using cpu::Data;
 using cpu::kTile;
 using cpu::Multiply;
@@ -21,8 +22,6 @@ using cpu::RunTasks;
 constexpr int64_t kDepth = 512;            // tokens in one product; the last ones are padded to whole tiles
 constexpr int64_t kTaskTiles = 8;          // tiles of dy columns in one task
 constexpr int64_t kTransposedBytes = 16 << 20;
-
-int64_t Blocks(int64_t n, int64_t block) { return (n + block - 1) / block; }
 
 bool FitsTiles(const at::Tensor& grad, const at::Tensor& dy, const at::Tensor& x, double scale) {
   const bool plain = grad.scalar_type() == at::kFloat || (grad.scalar_type() == at::kBFloat16 && scale == 1.0 && grad.stride(1) == 1);
@@ -54,7 +53,7 @@ void TransposeTile(const Bf16Tiles& tiles, const Operands& in, int64_t column, u
 
 // Column tile of x over all tokens as pairs; what pads the last tile of tokens is 0.
 void PackTile(const Bf16Tiles& tiles, const Operands& in, int64_t column, uint16_t* out) {
-  tiles.pack_rows(in.x + column, in.x_stride, in.tokens, std::min(kTile, in.k - column), out);
+  tiles.pack_rows(in.x + column, in.x_stride, in.tokens, std::min(kTile, in.k - column), kTile, out);
   const int64_t packed = (in.tokens + 1) / 2 * 2;
   std::fill(out + packed * kTile, out + in.PaddedTokens() * kTile, uint16_t{0});
 }
