@@ -112,9 +112,7 @@ class TrainingRun {
     const { maxGradNorm, seed } = run.config.training
     const settings = { learningRate, maxGradNorm, seed, step: run.progress.globalStep, gradientCheckpointing: run.gradientCheckpointing }
     try {
-      const outcome = await run.recipe.objective.step(run.model, run.optimizer, batches, settings)
-      // Without a loss there was no backward, and so no norm; the engine's 0 would read as one.
-      return outcome.skipped === 'loss_not_finite' ? { ...outcome, gradNorm: NaN } : outcome
+      return await run.recipe.objective.step(run.model, run.optimizer, batches, settings)
     } catch (error) {
       throw explainOutOfMemory(error, run, batches)
     }

@@ -10,7 +10,7 @@ import { tinyBackend, type TinyOptions } from './tiny-engine.js'
 import { digests, failsWith, failure, Recorder, stateFiles, Workspace } from './workspace.js'
 
 /** As the engine: no backward, no norm. */
-const bad: Partial<StepOutcome> = { loss: Number.NaN, gradNorm: 0, applied: false, skipped: 'loss_not_finite' }
+const bad: Partial<StepOutcome> = { loss: Number.NaN, gradNorm: Number.NaN, applied: false, skipped: 'loss_not_finite' }
 const overflow: Partial<StepOutcome> = { gradNorm: Number.POSITIVE_INFINITY, applied: false, skipped: 'loss_scale_overflow', lossScale: 1024 }
 
 /** A backend whose steps (counted from 1) have another outcome. */
