@@ -1,7 +1,10 @@
 // The configuration of a command line: the positional `config` file and the flags that are keys of it.
 import { loadConfig, resolveEntries, type ConfigEntry, type LoadedConfig } from '../core/config/index.js'
 import { findFlag } from '../core/config/table.js'
-import type { CommandInput } from './command.js'
+import type { Command, CommandInput } from './command.js'
+
+/** The positional that the readers below look for. */
+export const configPositional = { name: 'config', describe: 'YAML or JSON file with the same settings as keys; a flag counts more', optional: true } satisfies NonNullable<Command['positionals']>[number]
 
 function sources(input: CommandInput) {
   const flags = Object.fromEntries(input.flags.entries().filter(([name]) => findFlag(name) !== undefined))

@@ -2,13 +2,13 @@
 // fits. Writes nothing.
 import { pickConfigFlags } from '../../core/config/flags.js'
 import type { Command, CommandInput } from '../command.js'
-import { readConfig, readConfigEntries } from '../config-input.js'
+import { configPositional, readConfig, readConfigEntries } from '../config-input.js'
 import { ParsedFlags } from '../parsed-flags.js'
 
 const defaultSteps = 5
 
 export const benchmark = {
-  positionals: [{ name: 'config', describe: 'YAML or JSON file with the same settings as keys; a flag counts more', optional: true }],
+  positionals: [configPositional],
   flags: () => ({
     steps: { kind: 'integer', group: 'The benchmark', describe: 'Optimizer steps that are timed, after two that are not.', defaultText: String(defaultSteps) },
     ...pickConfigFlags(

@@ -3,7 +3,7 @@ import { configFlags, configJsonSchema, environmentVariable, type ConfigEntry } 
 import { fail } from '../../core/errors/index.js'
 import { redactDeep } from '../../core/redact.js'
 import type { Command, CommandInput } from '../command.js'
-import { readConfig, readConfigEntries } from '../config-input.js'
+import { configPositional, readConfig, readConfigEntries } from '../config-input.js'
 import type { CliContext } from '../context.js'
 
 const actions = ['validate', 'show', 'schema'] as const
@@ -11,7 +11,7 @@ const actions = ['validate', 'show', 'schema'] as const
 export const config = {
   positionals: [
     { name: 'action', describe: 'what to do', choices: actions },
-    { name: 'config', describe: 'YAML or JSON file with the same settings as keys; a flag counts more', optional: true },
+    configPositional,
   ],
   flags: configFlags,
   examples: [

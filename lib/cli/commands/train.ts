@@ -4,13 +4,13 @@ import { configFlags, type ResolvedConfig } from '../../core/config/index.js'
 import type { TrainingEvent } from '../../trainers/events.js'
 import type { TrainingResult } from '../../trainers/factory.js'
 import type { Command } from '../command.js'
-import { readConfig } from '../config-input.js'
+import { configPositional, readConfig } from '../config-input.js'
 import type { CliContext } from '../context.js'
 import { withSavedConfig } from '../saved-config.js'
 import { trainingBar, trainingSummary } from '../training-view.js'
 
 export const train = {
-  positionals: [{ name: 'config', describe: 'YAML or JSON file with the same settings as keys; a flag counts more', optional: true }],
+  positionals: [configPositional],
   flags: () => ({
     ...configFlags(),
     'dry-run': { kind: 'boolean', group: 'The run', describe: 'Rehearse: the longest batch forward, backward, step, save and resume; then stop, leaving nothing.' },
