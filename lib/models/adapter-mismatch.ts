@@ -1,9 +1,8 @@
 // Why an adapter folder does not fit: made for another base, or of another rank than it is expected to have. Told from
 // the header of its weights, since the engine's first fault names one tensor.
-import fs from 'node:fs/promises'
 import path from 'node:path'
 import { FineTuneError, makeError } from '../core/errors/index.js'
-import { isRecord } from './json-file.js'
+import { native } from '../native/binding.js'
 import { adapterWeightsFile, readAdapterConfig } from './peft/config.js'
 
 /** A tensor as it should be; PEFT's names. */
@@ -47,7 +46,7 @@ async function baseMismatch(error: FineTuneError, { folder, baseModelName }: Mis
 
 /** null: more than the rank differs, or it cannot be told. */
 async function rankMismatch(error: FineTuneError, { folder, baseModelName, expected }: MismatchPlace): Promise<FineTuneError | null> {
-  const shapes = await readShapes(path.join(folder, adapterWeightsFile)).catch(() => null)
+  const shapes = shapesOf(path.join(folder, adapterWeightsFile))
   const other = shapes === null ? [] : (expected?.() ?? []).filter((tensor) => !sameShape(tensor.shape, shapes.get(tensor.name)))
   const [first] = other
   if (shapes === null || first === undefined || !other.every((tensor) => differsInRank(tensor, shapes.get(tensor.name)))) return null
@@ -59,6 +58,15 @@ async function rankMismatch(error: FineTuneError, { folder, baseModelName, expec
     details: { ...error.details, path: folder, tensor: first.name, rank: got, expected_rank: wanted },
     cause: error,
   })
+}
+
+/** null: the file cannot be read. */
+function shapesOf(file: string): Map<string, readonly number[]> | null {
+  try {
+    return new Map(native().readSafetensorsHeader(file).tensors.map(({ name, shape }) => [name, shape]))
+  } catch {
+    return null
+  }
 }
 
 function sameShape(a: readonly number[], b: readonly number[] | undefined): boolean {
@@ -77,21 +85,4 @@ function rankOf(name: string, shape: readonly number[]): number {
 function differsInRank({ name, shape }: ExpectedTensor, got: readonly number[] | undefined): boolean {
   const kept = 1 - rankAxis(name)
   return got?.length === 2 && shape.length === 2 && got[kept] === shape[kept]
-}
-
-/** Of a safetensors file: 8 bytes of length, then JSON. */
-async function readShapes(file: string): Promise<Map<string, readonly number[]>> {
-  const handle = await fs.open(file, 'r')
-  try {
-    const { size } = await handle.stat()
-    const start = Buffer.alloc(8)
-    await handle.read(start, 0, 8, 0)
-    const text = Buffer.alloc(Number(start.readBigUInt64LE() % BigInt(size)))
-    await handle.read(text, 0, text.length, 8)
-    const header: unknown = JSON.parse(text.toString('utf8'))
-    const entries = Object.entries(isRecord(header) ? header : {})
-    return new Map(entries.flatMap(([name, entry]) => (isRecord(entry) && Array.isArray(entry.shape) ? [[name, entry.shape as number[]]] : [])))
-  } finally {
-    await handle.close()
-  }
 }
