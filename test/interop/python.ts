@@ -42,6 +42,9 @@ export class Reference {
   call(method: 'encode', params: { model: string; texts: string[]; add_special_tokens?: boolean }): Promise<number[][]>
   call(method: 'sft_rows', params: { model: string; rows: object[]; output: string; assistant_only_loss?: boolean }): Promise<{ input_ids: number[]; labels: number[] }[]>
   call(method: 'sft_train', params: { model: string; rows: object[]; output: string; adapter?: string; save?: string; assistant_only_loss?: boolean } & Record<string, unknown>): Promise<{ losses: number[]; grad_norms: number[] }>
+  call(method: 'family', params: { name: string; folder: string }): Promise<FamilyReference>
+  call(method: 'reloaded', params: { folder: string; other: string }): Promise<string[]>
+  call(method: 'loads_exactly', params: { folder: string }): Promise<string[]>
   call(method: string, params: object = {}): Promise<unknown> {
     const id = this.next++
     return new Promise((resolve, reject) => {
@@ -66,6 +69,15 @@ export class Reference {
 export interface LoraTargets {
   modules: Record<string, { r: number; scale: number }>
   config: Record<string, unknown>
+}
+
+/** What families.py says of a row; tensors are in <folder>/reference.safetensors. */
+export interface FamilyReference {
+  rows: { input_ids: number[]; labels: number[] }[]
+  loss: number
+  lora_losses: number[]
+  all_linear: string[]
+  generation: { prompts: number[][]; tokens: number[][] }
 }
 
 function findInterpreter(): string {

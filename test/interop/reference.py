@@ -23,7 +23,10 @@ from safetensors.torch import save_file  # noqa: E402
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast  # noqa: E402
 from trl import SFTConfig, SFTTrainer  # noqa: E402
 
-METHODS = {}
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+import families  # noqa: E402
+
+METHODS = dict(family=families.family, reloaded=families.reloaded, loads_exactly=families.loads_exactly)
 
 
 def method(function):

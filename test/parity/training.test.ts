@@ -61,7 +61,9 @@ describe('training as transformers and PEFT train', function () {
         expect([...run.gradients.keys()].sort()).to.deep.equal(Object.keys(record.first_gradient_norms).sort())
         for (const [name, gradient] of run.gradients) {
           const norm = Math.sqrt(gradient.reduce((sum, value) => sum + value * value, 0))
-          expect(norm, `gradient norm of ${name}`).to.be.closeTo(record.first_gradient_norms[name] ?? NaN, GRADIENT * norm)
+          // Zero but for rounding: keys' biases without rotary embedding.
+          const scale = Math.max(norm, 1e-3 * (record.grad_norms[0] ?? NaN))
+          expect(norm, `gradient norm of ${name}`).to.be.closeTo(record.first_gradient_norms[name] ?? NaN, GRADIENT * scale)
           const stored = golden.tensors.get(`full.gradient.${name}`)
           if (stored) expect(difference(gradient, stored.data), `gradient of ${name}`).to.be.below(GRADIENT)
         }
