@@ -1,6 +1,7 @@
 // The data floor: rows from files, tokens with labels, batches, tokenizers and conversations.
 export { openChat, renderChat, type Chat, type ChatOptions, type RenderChatOptions } from './chat.js'
 export { describeDataset, describeRow, type DatasetDescription, type DescribeOptions, type ExamplePart, type LengthStatistics } from './describe.js'
+export { columnRoles, renameColumns, TextColumnDetector, type ColumnDetection, type ColumnMap, type ColumnRole, type DetectOptions } from './detect-columns.js'
 export { formats, type ParsedRow, type RowFormat } from './formats/index.js'
 export { DatasetLoaderRegistry, registerLoader, type DatasetLoader, type LoadOptions } from './loaders/index.js'
 export { prepareDataset, type PreparedDataset, type PrepareDatasetOptions } from './pipeline.js'
