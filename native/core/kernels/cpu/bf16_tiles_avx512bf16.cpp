@@ -1,19 +1,13 @@
-#if defined(__x86_64__) && defined(__GNUC__)
+#include "core/kernels/cpu/bf16_lanes_avx512.h"
 
-// GCC 12 takes its own _mm512_undefined_ps() for a mistake (PR 105593).
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
+#if defined(__x86_64__) && defined(__GNUC__)
 
 #include <cstring>
 #include <limits>
 
-#include "core/kernels/cpu/bf16_tiles.h"
 
 namespace ft::kernels::cpu {
 namespace {
-
-constexpr int64_t kLanes = 16;
 
 // e^x for x <= 88, relative error below 2e-7 (Cephes expf); e^−∞ is 0.
 inline __m512 Exp(__m512 x) {
@@ -36,12 +30,6 @@ inline __m512 Tanh(__m512 x) {
   const __m512 e = Exp(_mm512_min_ps(_mm512_set1_ps(80.0f), _mm512_add_ps(x, x)));
   return _mm512_sub_ps(_mm512_set1_ps(1.0f), _mm512_div_ps(_mm512_set1_ps(2.0f), _mm512_add_ps(e, _mm512_set1_ps(1.0f))));
 }
-
-inline __m256i ToBf16(__m512 x) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)); }
-inline __m512 FromBf16(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
-inline __m256i Load16(const uint16_t* x) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)); }
-inline void Store16(uint16_t* to, __m256i x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
-inline __mmask16 FirstLanes(int64_t n) { return n >= kLanes ? 0xffff : n <= 0 ? 0 : static_cast<__mmask16>((1u << n) - 1); }
 
 // 16 × 16 words, row strides in words.
 inline void TransposeWords(const uint32_t* x, int64_t stride, uint32_t* out, int64_t out_stride) {
@@ -215,86 +203,6 @@ void StoreRow(const float* x, int64_t n, float factor, uint16_t* out) {
   }
 }
 
-float DotRow(const uint16_t* x, const uint16_t* y, int64_t n) {
-  __m512 total = _mm512_setzero_ps();
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const __mmask16 lanes = FirstLanes(n - i);
-    total = _mm512_fmadd_ps(FromBf16(_mm256_maskz_loadu_epi16(lanes, x + i)), FromBf16(_mm256_maskz_loadu_epi16(lanes, y + i)), total);
-  }
-  return _mm512_reduce_add_ps(total);
-}
-
-inline __m512bh LoadPairs(const uint16_t* x, __mmask32 lanes) { return reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(lanes, x)); }
-
-void AddMatrixVector(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, float* y) {
-  constexpr int64_t kTogether = 4;
-  for (int64_t r = 0; r < rows; r += kTogether) {
-    const int64_t count = rows - r < kTogether ? rows - r : kTogether;
-    __m512 sums[kTogether] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-    const uint16_t* row[kTogether];
-    for (int64_t i = 0; i < kTogether; ++i) row[i] = w + (r + (i < count ? i : 0)) * stride;
-    for (int64_t c = 0; c < n; c += 2 * kLanes) {
-      const __mmask32 lanes = n - c >= 2 * kLanes ? 0xffffffffu : (1u << (n - c)) - 1;
-      const __m512bh right = LoadPairs(x + c, lanes);
-      for (int64_t i = 0; i < kTogether; ++i) sums[i] = _mm512_dpbf16_ps(sums[i], LoadPairs(row[i] + c, lanes), right);
-    }
-    for (int64_t i = 0; i < count; ++i) y[r + i] += _mm512_reduce_add_ps(sums[i]);
-  }
-}
-
-// Lane i: the sum of v[i].
-inline __m512 SumsOf(const __m512 (&v)[16]) {
-  __m512 quads[4];
-  for (int i = 0; i < 4; ++i) {
-    const __m512 a = _mm512_add_ps(_mm512_unpacklo_ps(v[4 * i], v[4 * i + 1]), _mm512_unpackhi_ps(v[4 * i], v[4 * i + 1]));
-    const __m512 b = _mm512_add_ps(_mm512_unpacklo_ps(v[4 * i + 2], v[4 * i + 3]), _mm512_unpackhi_ps(v[4 * i + 2], v[4 * i + 3]));
-    const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);
-    quads[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
-  }
-  const auto fold = [](__m512 a, __m512 b) { return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd)); };
-  return fold(fold(quads[0], quads[1]), fold(quads[2], quads[3]));
-}
-
-// Four rows of x against four of w; what is missing of either is a row again, whose sums are not stored.
-void AddFewRows(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, int64_t x_stride, int64_t few, float* y) {
-  for (int64_t r = 0; r < rows; r += 4) {
-    const uint16_t* w_row[4];
-    for (int64_t i = 0; i < 4; ++i) w_row[i] = w + (r + i < rows ? r + i : r) * stride;
-    for (int64_t m = 0; m < few; m += 4) {
-      const uint16_t* x_row[4];
-      for (int64_t i = 0; i < 4; ++i) x_row[i] = x + (m + i < few ? m + i : m) * x_stride;
-      __m512 sums[16];
-      for (__m512& sum : sums) sum = _mm512_setzero_ps();
-      for (int64_t c = 0; c < n; c += 2 * kLanes) {
-        const __mmask32 lanes = n - c >= 2 * kLanes ? 0xffffffffu : (1u << (n - c)) - 1;
-        __m512bh left[4];
-        for (int i = 0; i < 4; ++i) left[i] = LoadPairs(w_row[i] + c, lanes);
-        for (int j = 0; j < 4; ++j) {
-          const __m512bh right = LoadPairs(x_row[j] + c, lanes);
-          for (int i = 0; i < 4; ++i) sums[4 * j + i] = _mm512_dpbf16_ps(sums[4 * j + i], left[i], right);
-        }
-      }
-      alignas(64) float block[16];
-      _mm512_store_ps(block, SumsOf(sums));
-      for (int64_t j = 0; j < 4 && m + j < few; ++j) {
-        for (int64_t i = 0; i < 4 && r + i < rows; ++i) y[(m + j) * kTile + r + i] += block[4 * j + i];
-      }
-    }
-  }
-}
-
-void AddWeightedRows(const uint16_t* weights, const uint16_t* x, int64_t stride, int64_t rows, int64_t n, float* y) {
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const __mmask16 lanes = FirstLanes(n - i);
-    __m512 sum = _mm512_maskz_loadu_ps(lanes, y + i);
-    for (int64_t r = 0; r < rows; ++r) {
-      const __m512 weight = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(static_cast<uint32_t>(weights[r]) << 16)));
-      sum = _mm512_fmadd_ps(weight, FromBf16(_mm256_maskz_loadu_epi16(lanes, x + r * stride + i)), sum);
-    }
-    _mm512_mask_storeu_ps(y + i, lanes, sum);
-  }
-}
-
 struct Softened {
   __m512 p, ds;
 };
@@ -372,6 +280,7 @@ const Bf16Tiles& Bf16TilesAvx512() {
       .dot_row = DotRow,
       .add_matrix_vector = AddMatrixVector,
       .add_few_rows = AddFewRows,
+      .add_packed_rows = AddPackedRows,
       .add_weighted_rows = AddWeightedRows,
       .softmax_backward = SoftmaxBackward,
       .store_transposed = StoreTransposed,

@@ -18,10 +18,12 @@ namespace {
 using cpu::Bf16Tiles;
 using cpu::Blocks;
 using cpu::Data;
+using cpu::kPackedRows;
 using cpu::kTile;
 using cpu::Multiply;
 using cpu::Pieces;
 using cpu::RunTasks;
+using cpu::WeightPiece;
 
 constexpr int64_t kPackedBytes = 8 << 20;   // of weights in their packed form at a time: stays in the last-level cache
 constexpr int64_t kTaskRows = 512;          // of x in one task
@@ -29,6 +31,7 @@ constexpr int64_t kPanelBytes = 384 << 10;  // of packed weights that one task r
 constexpr int64_t kDepth = 2048;            // of k in one product
 constexpr int64_t kGroupBytes = 1 << 20;    // of one packed tile, before more of k waits for another turn
 constexpr int64_t kFewRows = 32;            // below, reading the weights is what a product costs
+constexpr int64_t kPieceDepth = 128;        // of k in one piece of weights packed for few rows: 16 KB, half of a small nearest cache
 
 bool Dense(const at::Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1); }
 
@@ -91,8 +94,8 @@ struct Output {
   int64_t rows, columns;
   bool transposed;  // y [columns, rows]
 
-  void Store(const Bf16Tiles& tiles, const float* c, int64_t row, int64_t column) const {
-    const int64_t count = std::min(kTile, rows - row), width = std::min(kTile, columns - column);
+  void Store(const Bf16Tiles& tiles, const float* c, int64_t row, int64_t column, int64_t most = kTile) const {
+    const int64_t count = std::min(kTile, rows - row), width = std::min(most, columns - column);
     if (transposed) {
       tiles.store_transposed(c, width, count, y + column * stride + row, stride);
       return;
@@ -214,13 +217,14 @@ void MultiplyAll(const std::vector<Term>& terms, const Output& out) {
 }
 
 // Few rows of x: every weight is read once, where it lies, and meets all of them in registers.
-at::Tensor FewRows(const std::vector<ProductTerm>& inputs, const Output& out, const at::Tensor& y) {
+void MultiplyFew(const std::vector<Term>& terms, const Output& out) {
   const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
-  const std::vector<Term> terms(inputs.begin(), inputs.end());
-  at::parallel_for(0, Blocks(out.columns, kTile), 1, [&](int64_t begin, int64_t end) {
-    alignas(64) float sums[kFewRows * kTile];
-    for (int64_t tile = begin; tile < end; ++tile) {
-      const int64_t column = tile * kTile, count = std::min(kTile, out.columns - column);
+  constexpr int64_t kShare = 16;  // columns: whole tiles would divide a narrow product unevenly
+  at::parallel_for(0, Blocks(out.columns, kShare), 1, [&](int64_t begin, int64_t end) {
+    alignas(64) float sums[kPackedRows * kTile];
+    const int64_t last = std::min(end * kShare, out.columns);
+    for (int64_t column = begin * kShare; column < last; column += kTile) {
+      const int64_t count = std::min(kTile, last - column);
       std::fill_n(sums, out.rows * kTile, 0.0f);
       for (const Term& term : terms) {
         const uint16_t* w = term.w + column * term.w_stride;
@@ -230,10 +234,55 @@ at::Tensor FewRows(const std::vector<ProductTerm>& inputs, const Output& out, co
           tiles.add_few_rows(w, term.w_stride, count, term.k, term.x, term.x_stride, out.rows, sums);
         }
       }
-      out.Store(tiles, sums, 0, column);
+      out.Store(tiles, sums, 0, column, count);
     }
   });
-  return y;
+}
+
+// A piece of the weights that few rows meet: kPieceDepth of k for one tile of columns.
+struct FewPiece {
+  const Term* term;
+  int64_t begin, depth;
+  WeightPiece Of(int64_t column, int64_t columns) const { return {term->w + column * term->w_stride + begin, term->w_stride, columns, depth}; }
+};
+
+// The same for as many rows as pay for bringing a piece of the weights, small enough for a core's nearest cache, into the
+// layout of the products; the next piece is on its way meanwhile.
+void MultiplyPacked(const std::vector<Term>& inputs, const Output& out) {
+  const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
+  const int64_t padded = Blocks(out.rows, kPackedRows) * kPackedRows;
+  std::vector<Term> terms = inputs;
+  std::vector<at::Tensor> copies;
+  std::vector<FewPiece> pieces;
+  for (Term& term : terms) {
+    if (padded > out.rows) {
+      copies.push_back(at::empty({padded, term.k}, at::kBFloat16));
+      auto* copy = Data<uint16_t>(copies.back());
+      for (int64_t row = 0; row < padded; ++row) std::copy_n(term.x + std::min(row, out.rows - 1) * term.x_stride, term.k, copy + row * term.k);
+      term.x = copy, term.x_stride = term.k;
+    }
+    for (int64_t begin = 0; begin < term.k; begin += kPieceDepth) pieces.push_back({&term, begin, std::min(kPieceDepth, term.k - begin)});
+  }
+  std::vector<int64_t> columns(Blocks(out.columns, kTile));
+  for (size_t i = 0; i < columns.size(); ++i) columns[i] = static_cast<int64_t>(i) * kTile;
+  const auto width = [&](int64_t column) { return std::min(kTile, out.columns - column); };
+  const auto scratch_of = [&](Pieces& scratch) { return std::pair(scratch.Take<float>(padded * kTile), scratch.Take<uint16_t>(kPieceDepth * kTile)); };
+  Pieces counted(nullptr);
+  scratch_of(counted);
+  RunTasks(columns, counted.used(), [&](int64_t column, char* base) {
+    Pieces scratch(base);
+    const auto [sums, packed] = scratch_of(scratch);
+    std::fill_n(sums, padded * kTile, 0.0f);
+    const int64_t later = column + kTile * at::get_num_threads();  // most likely this thread's next
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      const FewPiece& piece = pieces[i];
+      const WeightPiece w = piece.Of(column, width(column));
+      tiles.pack_columns(w.w, w.stride, w.rows, w.columns, packed);
+      const WeightPiece next = i + 1 < pieces.size() ? pieces[i + 1].Of(column, width(column)) : later < out.columns ? pieces[0].Of(later, width(later)) : WeightPiece{};
+      tiles.add_packed_rows(packed, piece.depth, piece.term->x + piece.begin, piece.term->x_stride, padded, next, sums);
+    }
+    out.Store(tiles, sums, 0, column);
+  });
 }
 
 // Rows of w meet packed rows of x, so that the weights are read where they lie.
@@ -258,8 +307,8 @@ at::Tensor SumOfProducts(const std::vector<ProductTerm>& inputs, const at::Tenso
   const at::Tensor added = residual.defined() ? residual.contiguous() : residual, shift = bias.defined() ? bias.contiguous() : bias;
   const Output out{Data<uint16_t>(y), columns, added.defined() ? Data<uint16_t>(added) : nullptr, shift.defined() ? Data<uint16_t>(shift) : nullptr,
                    rows, columns, /*transposed=*/false};
-  if (plain && rows < kFewRows) return FewRows(inputs, out, y);
-  MultiplyAll({inputs.begin(), inputs.end()}, out);
+  const auto multiply = !plain || rows >= kFewRows ? MultiplyAll : rows >= kPackedRows ? MultiplyPacked : MultiplyFew;
+  multiply({inputs.begin(), inputs.end()}, out);
   return y;
 }
 
