@@ -39,7 +39,7 @@ export const names = {
   trainers: new NameTable('training method', ['lora', 'full']),
   loaders: new NameTable('dataset loader', ['jsonl', 'json']),
   formats: new NameTable('row format', ['text', 'prompt_completion', 'messages', 'tokenized']),
-  optimizers: new NameTable('optimizer', ['adamw']),
+  optimizers: new NameTable('optimizer', ['adamw', 'adamw_8bit', 'paged_adamw_8bit']),
   schedules: new NameTable('schedule', ['constant', 'constant_with_warmup', 'linear', 'cosine']),
 } as const
 

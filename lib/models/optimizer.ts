@@ -7,7 +7,8 @@ import { withCancel } from './cancel.js'
 import type { Model } from './model.js'
 
 export interface OptimizerOptions {
-  type?: 'adamw'
+  /** adamw; adamw_8bit: moments in 8 bits; paged_adamw_8bit: and in memory that the system may write to disk. Default adamw. */
+  type?: 'adamw' | 'adamw_8bit' | 'paged_adamw_8bit'
   /** Default 0.9, 0.999, 1e-8. */
   beta1?: number
   beta2?: number

@@ -185,7 +185,8 @@ export interface NativeAdapter {
 }
 
 export interface NativeOptimizerOptions {
-  type: 'adamw'
+  /** A row of the engine's table: adamw, adamw_8bit, paged_adamw_8bit. */
+  type: string
   beta1: number
   beta2: number
   eps: number

@@ -3,7 +3,7 @@ import { isExplicit, type ResolvedConfig } from '../core/config/index.js'
 import { loadTokenizer, planEpoch, prepareDataset, toBatch } from '../data/index.js'
 import {
   createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, readAdapterConfig, resolveDevice, resolveDtype, resolveModelFolder, TargetModuleDetector,
-  type Model,
+  type Model, type OptimizerOptions,
 } from '../models/index.js'
 import type { EngineModel, TrainingBackend } from './engine.js'
 
@@ -89,8 +89,8 @@ export const nativeBackend: TrainingBackend = {
   },
 
   async createOptimizer(model, config) {
-    const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: eps, weightDecay } = config.training
-    return await createOptimizer(modelOf(model), { type: 'adamw', beta1, beta2, eps, weightDecay })
+    const { optimizer, adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: eps, weightDecay } = config.training
+    return await createOptimizer(modelOf(model), { type: optimizer as OptimizerOptions['type'], beta1, beta2, eps, weightDecay })
   },
 
   planEpoch: (options) => planEpoch(options).steps,

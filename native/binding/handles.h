@@ -35,6 +35,7 @@ struct OptimizerHandle {
   static constexpr HandleKind kKind = HandleKind::kOptimizer;
   std::shared_ptr<Optimizer> optimizer;
   int64_t trainable_parameters = 0;
+  int64_t state_bytes = 0;
 };
 
 struct PassHandle {

@@ -142,11 +142,11 @@ Napi::Value CreateOptimizer(const Napi::CallbackInfo& info) {
       info.Env(), {},
       [model = handle->model, options = std::move(options)](CallContext&) {
         auto optimizer = Optimizer::Create(model, options);
-        const int64_t parameters = optimizer->NumTrainableParameters();
-        return OptimizerHandle{EngineOwned(std::move(optimizer)), parameters};
+        const int64_t parameters = optimizer->NumTrainableParameters(), bytes = optimizer->StateBytes();
+        return OptimizerHandle{EngineOwned(std::move(optimizer)), parameters, bytes};
       },
       [](Napi::Env env, OptimizerHandle made) -> Napi::Value {
-        const int64_t bytes = made.trainable_parameters * static_cast<int64_t>(2 * sizeof(float));  // two moments
+        const int64_t bytes = made.state_bytes;
         return Handle<OptimizerHandle>::Wrap(env, std::make_shared<OptimizerHandle>(std::move(made)), bytes);
       });
 }

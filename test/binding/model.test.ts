@@ -242,6 +242,25 @@ describe('Model', () => {
       await adapter.dispose()
     })
 
+    it('8-bit moments: every optimizer by its name learns alike, and its state goes to disk and back', async () => {
+      const losses = new Map<string, number>()
+      for (const type of ['adamw', 'adamw_8bit', 'paged_adamw_8bit'] as const) {
+        await using other = await loadModel({ ...options, name: folder })
+        await other.setTrainable()
+        await using optimizer = await createOptimizer(other, { type, learningRate: 3e-3 })
+        const before = (await optimizer.step(text)).loss
+        for (let i = 0; i < 12; i++) await optimizer.step(text)
+        const file = path.join(temporaryFolder(), `${type}.safetensors`)
+        await optimizer.save(file)
+        await optimizer.load(file)
+        const { loss } = await optimizer.step(text)
+        expect(loss).to.be.below(before - 0.1)
+        losses.set(type, loss)
+      }
+      expect(losses.get('adamw_8bit')).to.be.closeTo(losses.get('adamw') as number, 0.05)
+      expect(losses.get('paged_adamw_8bit')).to.equal(losses.get('adamw_8bit'))
+    })
+
     it('all weights; the saved folder is a model with its tokenizer', async () => {
       await using other = await loadModel({ ...options, name: folder })
       await other.setTrainable()
@@ -349,7 +368,7 @@ describe('Model', () => {
     }
     await using other = await loadModel({ name: folder, dtype: 'fp32', device: 'cpu', init: 'random' })
     await other.addAdapter({ r: 2 })
-    for (const options of [{ lr: 1e-3 }, { learningRate: NaN }, { learningRate: -1 }, { betas: [0.9, 0.99] }, 'x']) {
+    for (const options of [{ type: 'adam' }, { lr: 1e-3 }, { learningRate: NaN }, { learningRate: -1 }, { betas: [0.9, 0.99] }, 'x']) {
       await failsWith('FT_INVALID_ARGUMENT', () => createOptimizer(other, options as never))
     }
     const optimizer = await createOptimizer(other)

@@ -162,7 +162,7 @@ const training = {
   optimizer: key({
     kind: 'choice', flag: 'optimizer', table: names.optimizers, default: 'adamw', aka: ['optim'],
     schema: (z) => z.string().min(1), expects: 'the name of an optimizer',
-    describe: 'The update rule.',
+    describe: 'The update rule. adamw_8bit keeps its two moments in 8 bits instead of 32; paged_adamw_8bit keeps them also where the system may write them to disk.',
   }),
   adam_beta1: key({
     kind: 'number', flag: 'adam-beta1', default: 0.9, aka: ['beta1'],

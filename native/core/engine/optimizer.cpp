@@ -233,4 +233,10 @@ int64_t Optimizer::NumTrainableParameters() const {
   return count;
 }
 
+int64_t Optimizer::StateBytes() const {
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : method_->State()) bytes += static_cast<int64_t>(tensor.nbytes());
+  return bytes;
+}
+
 }  // namespace ft

@@ -63,6 +63,8 @@ class Optimizer {
   /// Errors: kCheckpoint when names or shapes differ from this optimizer's.
   void Load(const std::string& path);
   int64_t NumTrainableParameters() const;
+  /// Of the method's state: moments and what belongs to them.
+  int64_t StateBytes() const;
   const std::shared_ptr<Model>& model() const { return model_; }
 
  private:

@@ -99,6 +99,8 @@ DType DTypeOf(at::ScalarType type) {
       return DType::kF64;
     case at::kLong:
       return DType::kI64;
+    case at::kByte:
+      return DType::kU8;
     default:
       FT_THROW(kInternal, "no safetensors name for dtype {}", c10::toString(type));
   }
@@ -120,7 +122,9 @@ at::ScalarType ScalarTypeOf(DType dtype, const std::string& tensor_name) {
 }
 
 void ReadInto(const SafetensorsFile& file, const TensorEntry& entry, at::Tensor destination) {
-  const at::ScalarType stored = ScalarTypeOf(entry.dtype, entry.name);
+  // Bytes are codes: they are read as they are, or not at all.
+  const bool codes = destination.scalar_type() == at::kByte && entry.dtype == DType::kU8;
+  const at::ScalarType stored = codes ? at::kByte : ScalarTypeOf(entry.dtype, entry.name);
   if (stored == destination.scalar_type() && destination.device().is_cpu() && destination.is_contiguous()) {
     file.Read(entry, 0, destination.mutable_data_ptr(), entry.nbytes);
     return;

@@ -24,14 +24,7 @@ class AdamW : public OptimizerMethod {
     ++step_count_;
     for (size_t i = 0; i < blocks.size(); ++i) {
       ParameterBlock& block = blocks[i];
-      kernels::AdamW(block.master, block.compute, block.grad, exp_avg_[i], exp_avg_sq_[i],
-                     {.learning_rate = learning_rate,
-                      .beta1 = options_.beta1,
-                      .beta2 = options_.beta2,
-                      .eps = options_.eps,
-                      .weight_decay = block.decay ? options_.weight_decay : 0.0,
-                      .count = step_count_,
-                      .grad_scale = grad_scale});
+      kernels::AdamW(block.master, block.compute, block.grad, exp_avg_[i], exp_avg_sq_[i], AdamWStepOf(options_, block, step_count_, learning_rate, grad_scale));
     }
   }
 
@@ -54,11 +47,25 @@ class AdamW : public OptimizerMethod {
 
 }  // namespace
 
-std::unique_ptr<OptimizerMethod> MakeAdamW(const OptimizerOptions& options, const std::vector<ParameterBlock>& blocks) {
+void CheckAdamWOptions(const OptimizerOptions& options) {
   FT_CHECK(options.beta1 >= 0 && options.beta1 < 1, kInvalidArgument, "beta1 must lie in [0, 1), got {}", options.beta1);
   FT_CHECK(options.beta2 >= 0 && options.beta2 < 1, kInvalidArgument, "beta2 must lie in [0, 1), got {}", options.beta2);
   FT_CHECK(options.eps > 0 && std::isfinite(options.eps), kInvalidArgument, "eps must be positive, got {}", options.eps);
   FT_CHECK(options.weight_decay >= 0 && std::isfinite(options.weight_decay), kInvalidArgument, "weight_decay must not be negative, got {}", options.weight_decay);
+}
+
+kernels::AdamWStep AdamWStepOf(const OptimizerOptions& options, const ParameterBlock& block, int64_t count, double learning_rate, double grad_scale) {
+  return {.learning_rate = learning_rate,
+          .beta1 = options.beta1,
+          .beta2 = options.beta2,
+          .eps = options.eps,
+          .weight_decay = block.decay ? options.weight_decay : 0.0,
+          .count = count,
+          .grad_scale = grad_scale};
+}
+
+std::unique_ptr<OptimizerMethod> MakeAdamW(const OptimizerOptions& options, const std::vector<ParameterBlock>& blocks) {
+  CheckAdamWOptions(options);
   return std::make_unique<AdamW>(options, blocks);
 }
 

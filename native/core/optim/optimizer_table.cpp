@@ -1,5 +1,6 @@
 #include "core/base/error.h"
 #include "core/optim/adamw.h"
+#include "core/optim/adamw_8bit.h"
 #include "core/optim/optimizer_method.h"
 
 namespace ft {
@@ -12,6 +13,8 @@ struct Row {
 
 constexpr Row kTable[] = {
     {"adamw", MakeAdamW},
+    {"adamw_8bit", MakeAdamW8bit},
+    {"paged_adamw_8bit", MakePagedAdamW8bit},
 };
 
 }  // namespace
