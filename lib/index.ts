@@ -12,9 +12,9 @@ export {
   type LogFields, type LogFile, type Logger, type LoggerOptions, type LogLevel,
 } from './utils/logging.js'
 export {
-  DatasetLoaderRegistry, describeDataset, formats, ignoreLabel, loadTokenizer, planEpoch, prepareDataset, quickLoad, registerLoader, renderChat,
-  TextColumnDetector, toBatch,
-  type ColumnDetection, type ColumnMap, type DatasetLoader, type DatasetReport, type EncodedRow, type EncodeOptions, type LoadedRow, type LoadOptions, type Message, type PreparedDataset,
+  DatasetLoaderRegistry, describeDataset, formats, ignoreLabel, InstructionStrategy, loadTokenizer, MultiColumnStrategy, planEpoch, prepareDataset, quickLoad, registerLoader, renderChat,
+  SingleColumnStrategy, TemplateStrategy, TextColumnDetector, toBatch,
+  type ColumnDetection, type ColumnMap, type ColumnStrategy, type InstructionColumns, type TemplateConfig, type DatasetLoader, type DatasetReport, type EncodedRow, type EncodeOptions, type LoadedRow, type LoadOptions, type Message, type PreparedDataset,
   type PrepareDatasetOptions, type RowFormat, type StreamDecoder, type TextTokenizer,
 } from './data/index.js'
 export {

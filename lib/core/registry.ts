@@ -38,7 +38,7 @@ export class NameTable {
 export const names = {
   trainers: new NameTable('training method', ['lora', 'full']),
   loaders: new NameTable('dataset loader', ['jsonl', 'json']),
-  formats: new NameTable('row format', ['text', 'prompt_completion', 'messages', 'tokenized']),
+  formats: new NameTable('row format', ['tokenized', 'messages', 'sharegpt', 'preference', 'unpaired_preference', 'stepwise', 'prompt_completion', 'alpaca', 'text']),
   optimizers: new NameTable('optimizer', ['adamw', 'adamw_8bit', 'paged_adamw_8bit']),
   schedules: new NameTable('schedule', ['constant', 'constant_with_warmup', 'linear', 'cosine']),
 } as const

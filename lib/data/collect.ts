@@ -2,6 +2,7 @@
 // share it; what they do with what was found is their own.
 import { fail } from '../core/errors/index.js'
 import { RowEncoder, type EncodeContext, type EncodeResult, type RowNotes } from './encode.js'
+import type { RowReader } from './formats/reader.js'
 import type { DataFile } from './loaders/index.js'
 import type { BadRows} from './rows.js';
 import { readRows, type SourceRow } from './rows.js'
@@ -24,6 +25,7 @@ export interface Progress {
 
 export interface CollectOptions {
   files: readonly DataFile[]
+  reader: RowReader
   context: EncodeContext
   badRows: BadRows
   signal?: AbortSignal
@@ -32,7 +34,7 @@ export interface CollectOptions {
 }
 
 /** Errors: those of rows.ts and encode.ts, FT_CANCELLED. */
-export async function collectRows({ files, context, badRows, signal, onProgress, onRow }: CollectOptions): Promise<void> {
+export async function collectRows({ files, reader, context, badRows, signal, onProgress, onRow }: CollectOptions): Promise<void> {
   const encoder = new RowEncoder(context)
   const progress: Progress = { rows: 0, bytes: 0, totalBytes: files.reduce((sum, file) => sum + file.bytes, 0) }
   const inFlight: { batch: SourceRow[]; results: Promise<EncodeResult[]> }[] = []
@@ -66,7 +68,7 @@ export async function collectRows({ files, context, badRows, signal, onProgress,
     progress.bytes += bytes
   }
   try {
-    for await (const row of readRows({ files, badRows, signal, onBytes })) {
+    for await (const row of readRows({ files, reader, badRows, signal, onBytes })) {
       batch.push(row)
       characters += sizeOf(row)
       if (batch.length < batchRows && characters < batchCharacters) continue
@@ -96,6 +98,8 @@ function take(batch: readonly SourceRow[], results: readonly EncodeResult[], { b
 
 function sizeOf({ row }: SourceRow): number {
   switch (row.kind) {
+    case 'instruction':
+      return row.pair.prompt.length + row.pair.completion.length
     case 'text':
       return row.text.length
     case 'pair':
@@ -106,5 +110,8 @@ function sizeOf({ row }: SourceRow): number {
       const contents = row.messages.map((message) => (typeof message.content === 'string' ? message.content.length : JSON.stringify(message).length))
       return contents.reduce((sum, length) => sum + length, 0)
     }
+    default:
+      // Refused before it becomes tokens.
+      return 0
   }
 }

@@ -1,5 +1,6 @@
 // What `inspect data` shows: shapes, lengths in tokens, what would be cut, and one row with what it teaches.
 import { checkOptions, type OptionNames } from '../core/options.js'
+import { RowReader, type RowShapeOptions } from './formats/reader.js'
 import { contextOf, Collected, type PrepareDatasetOptions } from './pipeline.js'
 import { findDataFiles } from './loaders/index.js'
 import { planEpoch } from './plan.js'
@@ -7,13 +8,13 @@ import { chooseTemplate, openRenderer } from './templates/choose.js'
 import type { TextTokenizer } from './tokenizer/index.js'
 import { ignoreLabel, placeText, type DatasetReport, type EncodedRow } from './types.js'
 
-export type DescribeOptions = Pick<PrepareDatasetOptions, 'paths' | 'tokenizer' | 'maxSeqLength' | 'trainOnPrompt' | 'onBadRow' | 'chatTemplate' | 'vocabSize' | 'signal' | 'onProgress'> & {
+export type DescribeOptions = Pick<PrepareDatasetOptions, 'paths' | 'tokenizer' | 'maxSeqLength' | 'trainOn' | 'trainOnPrompt' | keyof RowShapeOptions | 'onBadRow' | 'chatTemplate' | 'vocabSize' | 'signal' | 'onProgress'> & {
   /** Which row to show, from 0. Default 0. */
   exampleRow?: number
 }
 
 const optionNames: OptionNames<DescribeOptions> = {
-  paths: true, tokenizer: true, maxSeqLength: true, trainOnPrompt: true, onBadRow: true, chatTemplate: true, vocabSize: true, signal: true, onProgress: true,
+  paths: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, columns: true, columnSeparator: true, template: true, rowSchema: true, onBadRow: true, chatTemplate: true, vocabSize: true, signal: true, onProgress: true,
   exampleRow: true,
 }
 
@@ -62,9 +63,10 @@ export interface PackingReport {
 export async function describeDataset(options: DescribeOptions): Promise<DatasetDescription> {
   checkOptions('describeDataset', options, optionNames)
   const files = await findDataFiles(options.paths)
+  const reader = await RowReader.open(options)
   const chosen = await chooseTemplate(options.tokenizer, options.chatTemplate)
   const renderer = chosen === null ? null : openRenderer(options.tokenizer, chosen)
-  const collected = new Collected(options, { ...contextOf(options), renderer })
+  const collected = new Collected(options, { ...contextOf(options), renderer }, reader)
   const lengths: number[] = []
   let example: DatasetDescription['example'] = null
   let shown: { row: EncodedRow; place: string; shape: string } | null = null

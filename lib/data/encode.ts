@@ -1,8 +1,8 @@
 // Parsed rows → tokens and labels, a batch at a time. The one place where every kind of row becomes what the
 // engine trains on; inspect and training both come through here.
 import { fail, FineTuneError } from '../core/errors/index.js'
-import type { ParsedRow } from './formats/index.js'
-import { labelSpans } from './masking.js'
+import type { ChatRow, PairRow, ParsedRow } from './formats/index.js'
+import { labelSpans, learnedTurns, type Span, type TrainOn } from './masking.js'
 import type { SourceRow } from './rows.js'
 import type { ChatResult } from './templates/chat.js'
 import type { ChatRenderer } from './templates/renderer.js'
@@ -14,7 +14,7 @@ export interface EncodeContext {
   tokenizer: TextTokenizer
   /** null: the model has no chat template. */
   renderer: ChatRenderer | null
-  trainOnPrompt: boolean
+  trainOn: TrainOn
   /** Ids of tokenized rows are below this. */
   vocabSize: number
 }
@@ -29,6 +29,13 @@ export interface RowNotes {
 
 /** Before truncation. */
 export type EncodeResult = (EncodedRow & { notes: RowNotes }) | { problem: string; template: boolean }
+
+/** Rows that a supervised run has no use for, and whose they are. */
+const unsupervised = {
+  preference: 'this row is a preference ({chosen, rejected}), which methods like DPO, IPO, ORPO, SimPO and CPO and reward models learn from',
+  unpaired: 'this row is a labelled answer ({prompt, completion, label}), which KTO and BCO learn from',
+  stepwise: 'this row is a stepwise answer ({prompt, completions, labels}), which process reward models learn from',
+} as const
 
 interface Planned {
   request: EncodeRequest
@@ -46,7 +53,8 @@ export class RowEncoder {
   }
 
   /** One result a row, in order. Errors: FT_TEMPLATE when there is no template or it breaks its limits. */
-  async encode(rows: readonly SourceRow[]): Promise<EncodeResult[]> {
+  async encode(given: readonly SourceRow[]): Promise<EncodeResult[]> {
+    const rows = given.map((source) => (source.row.kind === 'instruction' ? { ...source, row: this.#settle(source.row) } : source))
     const chats = await this.#render(rows)
     const results: EncodeResult[] = new Array<EncodeResult>(rows.length)
     const planned: { index: number; plan: Planned }[] = []
@@ -63,6 +71,11 @@ export class RowEncoder {
     return results
   }
 
+  /** An instruction is a conversation where the model has a template for one. */
+  #settle(row: ParsedRow & { kind: 'instruction' }): ChatRow | PairRow {
+    return this.#context.renderer === null ? row.pair : row.chat
+  }
+
   async #render(rows: readonly SourceRow[]): Promise<Map<number, ChatResult>> {
     const indices = rows.flatMap(({ row }, index) => (row.kind === 'chat' ? [index] : []))
     if (indices.length === 0) return new Map()
@@ -75,8 +88,9 @@ export class RowEncoder {
       })
     }
     const jobs = indices.map((index) => {
-      const { messages, tools } = (rows[index] as SourceRow).row as ParsedRow & { kind: 'chat' }
-      return { messages, tools, spans: !this.#context.trainOnPrompt }
+      const row = (rows[index] as SourceRow).row as ChatRow
+      const { turns } = learnedTurns(row, this.#context.trainOn)
+      return { messages: row.messages, tools: row.tools, spans: turns !== null, ...(turns === null ? {} : { learned: turns }) }
     })
     try {
       const rendered = await renderer.render(jobs)
@@ -93,11 +107,15 @@ export class RowEncoder {
       case 'text':
         return this.#planText(row.text)
       case 'pair':
-        return this.#planPair(row.prompt, row.completion)
+        return this.#planPair(row)
       case 'chat':
-        return this.#planChat(chat as ChatResult)
+        return this.#planChat(row, chat as ChatResult)
       case 'tokens':
         return this.#takeTokens(row.inputIds, row.labels)
+      case 'instruction':
+        return this.#plan(this.#settle(row), chat)
+      default:
+        return { problem: `${unsupervised[row.kind]}; supervised training would imitate bad answers: keep the good ones as {prompt, completion}`, template: false }
     }
   }
 
@@ -112,16 +130,18 @@ export class RowEncoder {
     }
   }
 
-  #planPair(prompt: string, completion: string): Planned {
+  #planPair({ prompt, completion, answers = [] }: PairRow): Planned {
     const text = prompt + completion
+    const { trainOn } = this.#context
+    const spans: Span[] = [...(trainOn === 'last' ? [] : answers), [prompt.length, text.length]]
     return {
       request: { text, trust: 'none', addSpecialTokens: true, offsets: true },
       notes: this.#notes({ namesControlTokens: this.#controls.find(text) !== null, emptyCompletion: completion === '' }),
       finish: (encoded) => {
         const inputIds = this.#withEnd(encoded.ids)
-        if (this.#context.trainOnPrompt) return { inputIds, labels: inputIds.slice() }
+        if (trainOn === 'all') return { inputIds, labels: inputIds.slice() }
         const labels = new Int32Array(inputIds.length).fill(ignoreLabel)
-        labels.set(labelSpans(encoded.ids, encoded.offsets as Int32Array, [[prompt.length, text.length]], encoded))
+        labels.set(labelSpans(encoded.ids, encoded.offsets as Int32Array, spans, encoded))
         // What the tokenizer puts after the text, and the end, are the completion's.
         for (let t = encoded.ids.length - encoded.suffix; t < inputIds.length; t++) labels[t] = inputIds[t] as number
         return { inputIds, labels }
@@ -129,18 +149,19 @@ export class RowEncoder {
     }
   }
 
-  #planChat(chat: ChatResult): Planned | EncodeResult {
+  #planChat(row: ChatRow, chat: ChatResult): Planned | EncodeResult {
     if ('problem' in chat) return { problem: chat.problem, template: true }
     const { text, protectedPositions, spans, unstable } = chat
-    const { trainOnPrompt } = this.#context
+    const { turns, inverted } = learnedTurns(row, this.#context.trainOn)
     return {
       // The template writes BOS itself where it wants one.
-      request: { text, trust: protectedPositions.length === 0 ? 'all' : protectedPositions, addSpecialTokens: false, offsets: !trainOnPrompt },
+      request: { text, trust: protectedPositions.length === 0 ? 'all' : protectedPositions, addSpecialTokens: false, offsets: turns !== null },
       notes: this.#notes({ namesControlTokens: protectedPositions.length > 0, unstableTemplate: unstable }),
-      finish: (encoded) => ({
-        inputIds: encoded.ids,
-        labels: trainOnPrompt ? encoded.ids.slice() : labelSpans(encoded.ids, encoded.offsets as Int32Array, spans, encoded),
-      }),
+      finish: (encoded) => {
+        if (turns === null) return { inputIds: encoded.ids, labels: encoded.ids.slice() }
+        const labels = labelSpans(encoded.ids, encoded.offsets as Int32Array, spans, encoded)
+        return { inputIds: encoded.ids, labels: inverted ? labels.map((label, t) => (label === ignoreLabel ? (encoded.ids[t] as number) : ignoreLabel)) : labels }
+      },
     }
   }
 

@@ -1,4 +1,5 @@
 // Which tokens carry loss, by where they came from in the text; never by searching for ids.
+import type { ChatRow } from './formats/format.js'
 import { ignoreLabel } from './types.js'
 
 /** Parts of a text that carry loss: UTF-16 [begin, end), ascending. */
@@ -21,4 +22,21 @@ export function labelSpans(ids: Int32Array, offsets: Int32Array, spans: readonly
     if (span !== undefined && (begin === end ? span[0] <= begin : span[0] < end)) labels[t] = ids[t] as number
   }
   return labels
+}
+
+/** answers: completions and every turn of the assistant · last: the last of them alone · all: every token. */
+export type TrainOn = 'answers' | 'last' | 'all'
+
+/**
+ * Which messages carry loss; null: all tokens do. What a message says about itself (`train`, `weight`) wins. `inverted`: these
+ * are the messages that carry none, and everything else does.
+ */
+export function learnedTurns({ messages, trained, answersFrom = 0 }: ChatRow, trainOn: TrainOn): { turns: boolean[] | null; inverted: boolean } {
+  if (trainOn === 'all') {
+    const without = messages.map((_, k) => trained?.[k] === false)
+    return without.includes(true) ? { turns: without, inverted: true } : { turns: null, inverted: false }
+  }
+  const last = messages.findLastIndex(({ role }) => role === 'assistant')
+  const byRole = messages.map(({ role }, k) => role === 'assistant' && k >= answersFrom && (trainOn === 'answers' || k === last))
+  return { turns: byRole.map((one, k) => trained?.[k] ?? one), inverted: false }
 }

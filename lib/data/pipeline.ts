@@ -3,16 +3,19 @@ import { createHash } from 'node:crypto'
 import { fail } from '../core/errors/index.js'
 import { checkOptions as checkNames, type OptionNames } from '../core/options.js'
 import { collectRows, type Progress } from './collect.js'
+import { RowReader, type RowShapeOptions } from './formats/reader.js'
 import type { EncodeContext, RowNotes } from './encode.js'
+import type { ParsedRow } from './formats/index.js'
 import { findDataFiles, type DataFile } from './loaders/index.js'
 import { chooseValidation } from './plan.js'
+import type { TrainOn } from './masking.js'
 import { RowStore } from './row-store.js'
 import { BadRows } from './rows.js'
 import { chooseTemplate, openRenderer, usesClock } from './templates/choose.js'
 import type { TextTokenizer } from './tokenizer/index.js'
-import type { DatasetReport, EncodedRow, OnBadRow } from './types.js'
+import { placeText, type DatasetReport, type EncodedRow, type OnBadRow } from './types.js'
 
-export interface PrepareDatasetOptions {
+export interface PrepareDatasetOptions extends RowShapeOptions {
   /** Files, or globs of them. */
   paths: string | readonly string[]
   /** Rows to evaluate on, instead of a share of the training rows. */
@@ -22,6 +25,9 @@ export interface PrepareDatasetOptions {
   seed: number
   tokenizer: TextTokenizer
   maxSeqLength: number
+  /** What carries loss: answers (completions, every turn of the assistant), the last of them alone, or all tokens. Default answers. */
+  trainOn?: TrainOn
+  /** The same as trainOn 'all'. */
   trainOnPrompt?: boolean
   allowTruncation?: boolean
   onBadRow?: OnBadRow
@@ -36,8 +42,8 @@ export interface PrepareDatasetOptions {
 }
 
 const optionNames: OptionNames<PrepareDatasetOptions> = {
-  paths: true, validationPath: true, validationRatio: true, seed: true, tokenizer: true, maxSeqLength: true, trainOnPrompt: true, allowTruncation: true,
-  onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
+  paths: true, validationPath: true, validationRatio: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, allowTruncation: true,
+  columns: true, columnSeparator: true, template: true, rowSchema: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
 export interface PreparedDataset {
@@ -50,6 +56,7 @@ export interface PreparedDataset {
   templateDate: string | null
 }
 
+const keptExamples = 5
 const autoRatio = 0.1
 const autoRatioRows = 20
 /** Share of the supervised tokens that truncation may take. */
@@ -61,9 +68,10 @@ export async function prepareDataset(options: PrepareDatasetOptions): Promise<Pr
   const now = options.now ?? new Date()
   const files = await findDataFiles(options.paths)
   const validationFiles = options.validationPath === undefined ? [] : await findDataFiles(options.validationPath)
+  const reader = await RowReader.open(options)
   const chosen = await chooseTemplate(options.tokenizer, options.chatTemplate)
   const renderer = chosen === null ? null : openRenderer(options.tokenizer, chosen, now)
-  const collected = new Collected(options, { ...contextOf(options), renderer })
+  const collected = new Collected(options, { ...contextOf(options), renderer }, reader)
   try {
     await collected.read(files)
     const trainRows = collected.store.rows.length
@@ -84,8 +92,8 @@ export async function prepareDataset(options: PrepareDatasetOptions): Promise<Pr
   }
 }
 
-export function contextOf({ tokenizer, trainOnPrompt, vocabSize }: Pick<PrepareDatasetOptions, 'tokenizer' | 'trainOnPrompt' | 'vocabSize'>): Omit<EncodeContext, 'renderer'> {
-  return { tokenizer, trainOnPrompt: trainOnPrompt ?? false, vocabSize: vocabSize ?? tokenizer.modelVocabSize ?? tokenizer.vocabSize }
+export function contextOf({ tokenizer, trainOn, trainOnPrompt, vocabSize }: Pick<PrepareDatasetOptions, 'tokenizer' | 'trainOn' | 'trainOnPrompt' | 'vocabSize'>): Omit<EncodeContext, 'renderer'> {
+  return { tokenizer, trainOn: trainOn ?? (trainOnPrompt ? 'all' : 'answers'), vocabSize: vocabSize ?? tokenizer.modelVocabSize ?? tokenizer.vocabSize }
 }
 
 function checkOptions(options: PrepareDatasetOptions): void {
@@ -105,22 +113,25 @@ export class Collected {
   readonly shapes: Record<string, number> = {}
   readonly notes = { namesControlTokens: 0, emptyCompletion: 0, unstableTemplate: 0 } satisfies Record<keyof RowNotes, number>
   withoutEnd = 0
+  /** Where the first rows without labels are. */
+  readonly unlabelled: string[] = []
 
-  constructor(readonly options: Pick<PrepareDatasetOptions, 'onBadRow' | 'maxSeqLength' | 'signal' | 'onProgress'>, readonly context: EncodeContext) {
+  constructor(readonly options: Pick<PrepareDatasetOptions, 'onBadRow' | 'maxSeqLength' | 'signal' | 'onProgress'>, readonly context: EncodeContext, readonly reader: RowReader) {
     this.badRows = new BadRows(options.onBadRow ?? 'stop')
     this.store = new RowStore(options.maxSeqLength)
   }
 
   async read(files: readonly DataFile[], onRow?: CollectedRow): Promise<void> {
-    const { context, badRows } = this
+    const { context, badRows, reader } = this
     const { signal, onProgress } = this.options
     await collectRows({
-      files, context, badRows, signal, onProgress,
+      files, reader, context, badRows, signal, onProgress,
       onRow: (row, source) => {
-        this.store.add(row)
+        const { supervised } = this.store.add(row)
+        if (supervised === 0 && this.unlabelled.length < keptExamples) this.unlabelled.push(placeText(source.place))
         this.shapes[source.shape] = (this.shapes[source.shape] ?? 0) + 1
         for (const note of Object.keys(this.notes) as (keyof RowNotes)[]) if (row.notes[note]) this.notes[note]++
-        if ((source.row.kind === 'text' || source.row.kind === 'pair') && context.tokenizer.eosTokenId === null) this.withoutEnd++
+        if (context.tokenizer.eosTokenId === null && endsWithEos(source.row.kind, context)) this.withoutEnd++
         onRow?.(row, source)
       },
     })
@@ -138,7 +149,9 @@ export class Collected {
       tokens: store.tokens,
       maxLength: store.maxLength,
       rowsWithoutLabels: store.rowsWithoutLabels,
+      rowsWithoutLabelsExamples: [...this.unlabelled],
       shapes: { ...this.shapes },
+      detection: [...this.reader.detection],
       warnings: this.#warnings(),
     }
   }
@@ -149,7 +162,7 @@ export class Collected {
     const all: (readonly [number, (rows: string) => string])[] = [
       [badRows.skipped, (rows) => `${rows} cannot be used and left out; the first: ${badRows.examples[0] ?? ''}`],
       [store.truncatedRows, (rows) => `${rows} longer than ${store.maxSeqLength} tokens cut: ${describeLoss(store)}`],
-      [store.rowsWithoutLabels, (rows) => `${rows} without any token that carries loss: nothing is learned from these`],
+      [store.rowsWithoutLabels, (rows) => `${rows} without any token that carries loss (${listed(this.unlabelled, store.rowsWithoutLabels)}): nothing is learned from these`],
       [notes.emptyCompletion, (rows) => `${rows} with an empty completion: these teach only to end at once`],
       [notes.namesControlTokens, (rows) => `${rows} with texts that name control tokens, such as ${example}: they are kept as text; conversations belong into {messages}`],
       [notes.unstableTemplate, (rows) => `${rows} whose earlier turns the chat template renders differently once later ones follow: what the assistant wrote was found by its content`],
@@ -157,6 +170,14 @@ export class Collected {
     ]
     return all.flatMap(([count, text]) => (count === 0 ? [] : [text(count === 1 ? '1 row' : `${count} rows`)]))
   }
+}
+
+function endsWithEos(kind: ParsedRow['kind'], { renderer }: EncodeContext): boolean {
+  return kind === 'text' || kind === 'pair' || (kind === 'instruction' && renderer === null)
+}
+
+function listed(examples: readonly string[], count: number): string {
+  return `${examples.join(', ')}${count > examples.length ? ' …' : ''}`
 }
 
 type CollectedRow = Parameters<typeof collectRows>[0]['onRow']

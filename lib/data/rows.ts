@@ -1,13 +1,14 @@
 // Rows of all files, parsed: loader → format, with what a bad row does decided in one place.
 import { fail, makeError, type ErrorCode } from '../core/errors/index.js'
-import { findFormat, knownShapes, type ParsedRow } from './formats/index.js'
+import { TextColumnDetector } from './detect-columns.js'
+import { knownShapes, type ParsedRow } from './formats/index.js'
+import type { RowReader } from './formats/reader.js'
 import { DatasetLoaderRegistry, type DataFile } from './loaders/index.js'
-import { placeText, type LoadedRow, type OnBadRow, type RowPlace, type RowValue } from './types.js'
+import { placeText, type LoadedRow, type OnBadRow, type RowPlace } from './types.js'
 
 /** More bad rows than this share of all is an error even where they are skipped. */
 const tolerated = 0.01
 const keptExamples = 5
-const shownColumns = 20
 
 export interface SourceRow {
   row: ParsedRow
@@ -54,44 +55,55 @@ export class BadRows {
 
 export interface ReadRowsOptions {
   files: readonly DataFile[]
+  reader: RowReader
   badRows: BadRows
   signal?: AbortSignal
   onBytes?(bytes: number): void
 }
 
-/** Every row that can be used, file by file, in order. */
-export async function* readRows({ files, badRows, signal, onBytes }: ReadRowsOptions): AsyncGenerator<SourceRow> {
+/**
+ * Every row that can be used, file by file, in order. Where the first row of a file is no known shape, the rows that a detector
+ * looks at are held back until it has seen enough.
+ */
+export async function* readRows({ files, reader, badRows, signal, onBytes }: ReadRowsOptions): AsyncGenerator<SourceRow> {
   for (const file of files) {
     const loader = await DatasetLoaderRegistry.forFile(file.path)
+    const held: LoadedRow[] = []
+    let sample: TextColumnDetector | null = null
+    let first = true
     for await (const loaded of loader.load(file.path, { signal, onBytes })) {
-      const row = parse(loaded, badRows)
-      if (row !== null) yield row
+      if (first && !('problem' in loaded)) {
+        first = false
+        if (reader.wantsDetection(loaded.value)) sample = new TextColumnDetector()
+      }
+      if (sample === null) {
+        const row = parse(loaded, reader, badRows)
+        if (row !== null) yield row
+        continue
+      }
+      held.push(loaded)
+      if ('problem' in loaded || sample.observe(loaded.value)) continue
+      reader.detect(sample)
+      sample = null
+      yield* parseAll(held.splice(0), reader, badRows)
     }
+    if (sample !== null) reader.detect(sample)
+    yield* parseAll(held, reader, badRows)
   }
 }
 
-function parse(loaded: LoadedRow, badRows: BadRows): SourceRow | null {
+function* parseAll(loaded: readonly LoadedRow[], reader: RowReader, badRows: BadRows): Generator<SourceRow> {
+  for (const one of loaded) {
+    const row = parse(one, reader, badRows)
+    if (row !== null) yield row
+  }
+}
+
+function parse(loaded: LoadedRow, reader: RowReader, badRows: BadRows): SourceRow | null {
   const { place } = loaded
-  if ('problem' in loaded) {
-    badRows.bad(place, loaded.problem)
-    return null
-  }
-  const format = findFormat(loaded.value)
-  if (format === undefined) {
-    badRows.bad(place, `this row has the columns ${columnsOf(loaded.value)}, which are no known shape`, 'FT_NO_TEXT_COLUMNS', `known shapes: ${knownShapes()}; rename the columns`)
-    return null
-  }
-  const row = format.parse(loaded.value)
-  if ('problem' in row) {
-    badRows.bad(place, row.problem)
-    return null
-  }
-  return { row, shape: format.name, place }
-}
-
-function columnsOf(row: RowValue): string {
-  const columns = Object.keys(row)
-  if (columns.length === 0) return '(none)'
-  const shown = columns.slice(0, shownColumns).map((name) => JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}…` : name))
-  return `${shown.join(', ')}${columns.length > shownColumns ? ` and ${columns.length - shownColumns} more` : ''}`
+  const result = 'problem' in loaded ? loaded : reader.read(loaded.value)
+  if (!('problem' in result)) return { ...result, place }
+  const { problem, code, remedy } = result as { problem: string; code?: ErrorCode; remedy?: string }
+  badRows.bad(place, problem, code, remedy)
+  return null
 }

@@ -43,8 +43,12 @@ export interface DatasetReport {
   maxLength: number
   /** Rows none of whose tokens carries loss; they stay in the data. */
   rowsWithoutLabels: number
+  /** The first of them, as "file:line". */
+  rowsWithoutLabelsExamples: string[]
   /** Row format → rows. */
   shapes: Record<string, number>
+  /** Why columns of no known shape were read as they were; empty where nothing had to be guessed. */
+  detection: string[]
   warnings: string[]
 }
 

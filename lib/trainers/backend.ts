@@ -1,6 +1,6 @@
 // The real floors below the trainer: data through lib/data, models through lib/models. Thin: names and shapes only.
-import { isExplicit, type ResolvedConfig } from '../core/config/index.js'
-import { loadTokenizer, planEpoch, prepareDataset, toBatch } from '../data/index.js'
+import type { ResolvedConfig } from '../core/config/index.js'
+import { loadTokenizer, planEpoch, prepareDataset, runDataOptions, toBatch } from '../data/index.js'
 import {
   createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, readAdapterConfig, resolveDevice, resolveDtype, resolveModelFolder, TargetModuleDetector,
   type Model, type OptimizerOptions,
@@ -48,14 +48,7 @@ export const nativeBackend: TrainingBackend = {
   loadTokenizer: (folder) => loadTokenizer(folder, { optional: true }),
 
   async prepareData({ config, tokenizer, now, signal }) {
-    const { path, validationPath, validationRatio, onBadRow } = config.dataset
-    const { maxSeqLength, trainOnPrompt, allowTruncation, chatTemplate } = config.tokenization
-    return await prepareDataset({
-      paths: path, validationPath, onBadRow, maxSeqLength, trainOnPrompt, allowTruncation, chatTemplate, tokenizer, now, signal,
-      // The default depends on how many rows there are.
-      validationRatio: isExplicit(config, 'dataset.validation_ratio') ? validationRatio : undefined,
-      seed: config.training.seed,
-    })
+    return await prepareDataset({ ...runDataOptions(config), tokenizer, now, signal })
   },
 
   async loadModel(source, config, signal) {

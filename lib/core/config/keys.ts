@@ -6,6 +6,7 @@ import { key, optionalKey, requiredKey, type SectionRows } from './row.js'
 const dtypes = ['auto', 'bf16', 'fp16', 'fp32'] as const
 const attentions = ['auto', 'flash', 'eager'] as const
 const inits = ['pretrained', 'random'] as const
+const trainOn = ['answers', 'last', 'all'] as const
 const badRows = ['stop', 'skip'] as const
 const levels = ['error', 'warn', 'info', 'debug'] as const
 
@@ -61,6 +62,26 @@ const dataset = {
     schema: (z) => z.string().min(1), expects: 'a path',
     describe: 'Rows to evaluate on, instead of a share of the training rows.',
   }),
+  columns: optionalKey({
+    kind: 'record', flag: 'columns', valueName: '<json>', aka: ['column_mapping', 'field', 'field_messages', 'text_column', 'dataset_text_field', 'prompt_column'],
+    schema: (z) => z.record(z.string().min(1), z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])), expects: 'a map from fields of a row shape to columns of the data',
+    describe: 'Which columns stand for the fields of a row shape: {"prompt": "question", "completion": "answer"}, or {"text": ["title", "body"]}, which are joined.',
+  }),
+  column_separator: optionalKey({
+    kind: 'string', flag: 'column-separator', defaultText: 'a line end',
+    schema: (z) => z.string(), expects: 'a text',
+    describe: 'Between columns that are joined.',
+  }),
+  template: optionalKey({
+    kind: 'record', flag: 'template', valueName: '<text>', aka: ['text_template', 'prompt_template', 'prompt_format'],
+    schema: (z) => z.union([z.string().min(1), z.strictObject({ prompt: z.string(), completion: z.string().min(1) })]), expects: 'a text with columns in braces, or {"prompt": …, "completion": …} of such texts',
+    describe: 'Text made of columns, instead of a row shape: "### {title}\\n{body}".',
+  }),
+  row_schema: optionalKey({
+    kind: 'string', flag: 'row-schema', path: 'always', valueName: '<file>',
+    schema: (z) => z.union([z.string().min(1), z.record(z.string(), z.unknown())]), expects: 'the path of a JSON Schema, or the schema itself',
+    describe: 'JSON Schema that every row must fit.',
+  }),
   on_bad_row: key({
     kind: 'choice', flag: 'on-bad-row', choices: badRows, default: 'stop',
     schema: (z) => z.enum(badRows), expects: 'stop or skip',
@@ -83,6 +104,12 @@ const tokenization = {
     kind: 'boolean', flag: 'train-on-prompt', default: false, aka: ['train_on_inputs', 'mask_prompt'],
     schema: (z) => z.boolean(), expects: 'true or false',
     describe: 'Prompts carry loss too.',
+  }),
+  train_on: optionalKey({
+    kind: 'choice', flag: 'train-on', choices: trainOn, defaultText: 'answers (all with train_on_prompt)',
+    aka: ['mask_history', 'roles_to_train', 'assistant_only_loss', 'completion_only_loss', 'train_on_responses_only'],
+    schema: (z) => z.enum(trainOn), expects: 'answers, last or all',
+    describe: 'What carries loss: completions and every turn of the assistant, the last of them alone, or all tokens.',
   }),
   allow_truncation: key({
     kind: 'boolean', flag: 'allow-truncation', default: false,

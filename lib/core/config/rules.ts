@@ -50,6 +50,14 @@ const rules: readonly Rule[] = [
       ? incompatible('training.load_best_model_at_end needs an evaluation loss, but dataset.validation_ratio is 0', 'hold rows out with --validation-ratio or --validation-path')
       : null,
   (values) => (values.get('training.load_best_model_at_end') === true ? unevenSteps(values) : null),
+  (values) =>
+    values.get('tokenization.train_on_prompt') === true && ![undefined, 'all'].includes(values.get('tokenization.train_on') as string | undefined)
+      ? incompatible(`tokenization.train_on_prompt gives every token loss and tokenization.train_on is ${String(values.get('tokenization.train_on'))}`, 'keep one of them')
+      : null,
+  (values) =>
+    values.get('dataset.columns') !== undefined && values.get('dataset.template') !== undefined
+      ? incompatible('dataset.columns and dataset.template both say how rows are read', 'keep one of them')
+      : null,
 ]
 
 export function brokenRules(values: Values): Problem[] {

@@ -2,17 +2,33 @@
 // beside this one and a line here.
 import { names, Registry } from '../../core/registry.js'
 import type { RowValue } from '../types.js'
+import { alpacaFormat } from './alpaca.js'
 import type { RowFormat } from './format.js'
 import { messagesFormat } from './messages.js'
+import { preferenceFormat } from './preference.js'
 import { promptCompletionFormat } from './prompt-completion.js'
+import { sharegptFormat } from './sharegpt.js'
+import { stepwiseFormat } from './stepwise.js'
 import { textFormat } from './text.js'
 import { tokenizedFormat } from './tokenized.js'
+import { unpairedPreferenceFormat } from './unpaired-preference.js'
 
-export type { ParsedRow, ParseResult, RowFormat } from './format.js'
+export type { Answer, ChatRow, PairRow, ParsedRow, ParseResult, RowFormat, TextRow } from './format.js'
 
 export const formats = new Registry<RowFormat>(names.formats)
 
-for (const format of [tokenizedFormat, messagesFormat, promptCompletionFormat, textFormat]) formats.register(format.name, format)
+const table = [
+  tokenizedFormat,
+  preferenceFormat,
+  unpairedPreferenceFormat,
+  stepwiseFormat,
+  messagesFormat,
+  sharegptFormat,
+  promptCompletionFormat,
+  alpacaFormat,
+  textFormat,
+]
+for (const format of table) formats.register(format.name, format)
 
 /** undefined: no format knows these columns. A column that is null counts only when nothing else fits. */
 export function findFormat(row: RowValue): RowFormat | undefined {

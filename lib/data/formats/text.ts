@@ -8,6 +8,7 @@ export const textFormat: RowFormat = {
   name: 'text',
   shape: '{text}',
   columns: ['text'],
+  schema,
   parse(row) {
     const result = schema().safeParse(row)
     if (!result.success) return { problem: describeIssue(result.error, row) }

@@ -1,4 +1,5 @@
 // {input_ids, labels?, attention_mask?}: tokens made elsewhere; a label of -100 carries no loss.
+import { lazily } from '../../core/zod.js'
 import { kindOf } from '../loaders/parse-row.js'
 import { ignoreLabel } from '../types.js'
 import type { RowFormat } from './format.js'
@@ -9,6 +10,15 @@ export const tokenizedFormat: RowFormat = {
   name: 'tokenized',
   shape: '{input_ids, labels?, attention_mask?}',
   columns: ['input_ids'],
+  optional: ['labels', 'attention_mask'],
+  schema: lazily((z) => {
+    const id = z.int().min(0).max(largestId)
+    return z.looseObject({
+      input_ids: z.array(id).min(1),
+      labels: z.array(z.union([id, z.literal(ignoreLabel)])).nullish(),
+      attention_mask: z.array(z.union([z.literal(0), z.literal(1)])).nullish(),
+    })
+  }),
   parse(row) {
     const inputIds = readIntegers(row.input_ids, 'input_ids', 0, largestId)
     if (typeof inputIds === 'string') return { problem: inputIds }

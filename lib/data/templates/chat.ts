@@ -9,13 +9,15 @@ export interface ChatJob {
   addGenerationPrompt?: boolean
   /** Also find what the assistant wrote. */
   spans?: boolean
+  /** With spans: of which messages, whoever wrote them. Absent: of every one that the assistant wrote. */
+  learned?: readonly boolean[]
 }
 
 export interface RenderedChat {
   text: string
   /** UTF-16 positions that belong to data: no control token may cover one. Ascending; empty for most rows. */
   protectedPositions: number[]
-  /** [begin, end) of every assistant turn with its end-of-turn token; ascending. Empty unless asked for. */
+  /** [begin, end) of every turn that was asked for, with its end-of-turn token; ascending. */
   spans: [number, number][]
   /** A turn had to be found by its content, because the template renders it differently once more turns follow. */
   unstable: boolean

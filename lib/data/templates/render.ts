@@ -2,7 +2,7 @@
 import type { ChatJob, ChatResult, Message, WorkerSettings } from './chat.js'
 import { compileTemplate, type CompiledTemplate, type Marks } from './compile.js'
 import { ControlFinder, Disguise, mapTexts } from './disguise.js'
-import { findAssistantSpans, SpanError } from './spans.js'
+import { findSpans, SpanError } from './spans.js'
 
 /** Of one row, how many texts that could complete a control token are looked at one by one. */
 const maxFragments = 64
@@ -46,9 +46,13 @@ export class ConversationRenderer {
     const output = run(chat, opening, wantsMarks ? marks : noMarks)
     const { text: disguised, spans } = wantsMarks ? takeMarks(output, marks) : { text: output, spans: [] }
     const { text, positions } = disguise.reveal(disguised)
-    if (job.spans !== true || template.marked) return { text, protectedPositions: positions, spans, unstable: false }
-    const found = findAssistantSpans({
+    if (job.spans !== true) return { text, protectedPositions: positions, spans: [], unstable: false }
+    const learned = job.learned ?? job.messages.map(({ role }) => role === 'assistant')
+    const marked = wantsMarks ? chooseMarked(spans, job.messages, learned) : null
+    if (marked !== null) return { text, protectedPositions: positions, spans: marked, unstable: false }
+    const found = findSpans({
       messages: chat.messages,
+      learned,
       full: disguised,
       opening,
       opensTurns: template.opensTurns,
@@ -99,6 +103,15 @@ function attempt(work: () => string): string | null {
   } catch {
     return null
   }
+}
+
+/** The marked spans of these messages; null: marks do not tell which is whose, or some of the messages have none. */
+function chooseMarked(spans: readonly [number, number][], messages: Chat['messages'], learned: readonly boolean[]): [number, number][] | null {
+  const writers = messages.flatMap(({ role }, k) => (role === 'assistant' ? [k] : []))
+  const others = learned.some((one, k) => one && messages[k]?.role !== 'assistant')
+  if (others) return null
+  if (writers.every((k) => learned[k])) return [...spans]
+  return spans.length === writers.length ? spans.filter((_, i) => learned[writers[i] as number]) : null
 }
 
 function takeMarks(output: string, marks: Marks): { text: string; spans: [number, number][] } {

@@ -1,4 +1,4 @@
-// Which part of a rendered conversation the assistant wrote, by offsets. Runs in the worker.
+// Which parts of a rendered conversation are learned: what the assistant wrote, by offsets. Runs in the worker.
 //
 // A template with {% generation %} says so itself. Otherwise a turn is what rendering up to and including it has
 // more than rendering up to it with add_generation_prompt. Some templates render a turn differently once others
@@ -9,6 +9,8 @@ import type { ControlFinder } from './disguise.js'
 
 export interface SpanInput {
   messages: readonly Message[]
+  /** Which of them are wanted. */
+  learned: readonly boolean[]
   full: string
   /** The whole ends with the opening of a turn. */
   opening: boolean
@@ -28,16 +30,16 @@ export interface Spans {
 
 export class SpanError extends Error {}
 
-export function findAssistantSpans(input: SpanInput): Spans {
+export function findSpans(input: SpanInput): Spans {
   const spans: [number, number][] = []
   let unstable = false
   input.messages.forEach((message, k) => {
-    if (message.role !== 'assistant') return
-    const turn = findTurn(input, k)
+    if (input.learned[k] !== true) return
+    const turn = message.role === 'assistant' ? findTurn(input, k) : findOther(input, k)
     if (turn === null) return
     unstable ||= turn.unstable
     const last = spans[spans.length - 1]
-    if (turn.end < turn.start || (last !== undefined && turn.start < last[1])) throw new SpanError('the turns of the assistant overlap')
+    if (turn.end < turn.start || (last !== undefined && turn.start < last[1])) throw new SpanError('the turns that are learned overlap')
     if (turn.end > turn.start) spans.push([turn.start, turn.end])
   })
   return { spans, unstable }
@@ -63,6 +65,12 @@ function findTurn(input: SpanInput, k: number): Turn | null {
     end: opensTurns && after !== null ? after : endOfTurn(input, content.end),
     unstable: opensTurns,
   }
+}
+
+/** A turn of somebody else: its content and the end of the turn, without its header. */
+function findOther(input: SpanInput, k: number): Turn | null {
+  const content = locateContent(input, k)
+  return content === null ? null : { start: content.start, end: endOfTurn(input, content.end), unstable: false }
 }
 
 /** How much of the whole these first messages render to; null where the whole does not begin so. */

@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import { collectRows } from '../../../lib/data/collect.js'
 import { findDataFiles } from '../../../lib/data/loaders/index.js'
+import { RowReader } from '../../../lib/data/formats/reader.js'
 import { BadRows } from '../../../lib/data/rows.js'
 import type { TextTokenizer } from '../../../lib/data/index.js'
 import { makeError } from '../../../lib/core/errors/index.js'
@@ -32,9 +33,9 @@ describe('collecting rows', () => {
   async function collect(lines: string[], events: string[] = [], fault?: number): Promise<number[]> {
     const files = await findDataFiles(folder.write('rows.jsonl', lines.join('\n')))
     const seen: number[] = []
-    const context = { tokenizer: tokenizer(events, fault), renderer: null, trainOnPrompt: false, vocabSize: 1e6 }
+    const context = { tokenizer: tokenizer(events, fault), renderer: null, trainOn: 'answers' as const, vocabSize: 1e6 }
     await collectRows({
-      files, context, badRows: new BadRows('stop'),
+      files, reader: await RowReader.open(), context, badRows: new BadRows('stop'),
       onRow({ inputIds }) {
         if (seen.length % 200 === 0) events.push(`batch ${seen.length / 200} is taken`)
         seen.push(inputIds[0] as number)

@@ -1,5 +1,6 @@
 // Row shapes: which format reads a row, and what is said about a field of the wrong type.
 import { expect } from 'chai'
+import { names } from '../../../lib/core/registry.js'
 import { findFormat, formats } from '../../../lib/data/formats/index.js'
 
 function parse(row: Record<string, unknown>): unknown {
@@ -22,12 +23,17 @@ describe('row formats', () => {
     // Tables fill the columns of other rows with null.
     expect(name({ messages: null, prompt: null, completion: 'x', text: 'a' })).to.equal('text')
     expect(name({ text: null })).to.equal('text')
-    expect(name({ instruction: 'a', output: 'b' })).to.equal(undefined)
+    expect(name({ instruction: 'a', output: 'b', text: 'c' })).to.equal('alpaca')
+    expect(name({ conversations: [], text: 'a' })).to.equal('sharegpt')
+    expect(name({ prompt: 'a', chosen: 'b', rejected: 'c' })).to.equal('preference')
+    expect(name({ chosen: 'b', rejected: 'c', messages: null })).to.equal('preference')
+    expect(name({ prompt: 'a', completions: ['b'], labels: [true] })).to.equal('stepwise')
+    expect(name({ question: 'a', answer: 'b' })).to.equal(undefined)
     expect(name({ prompt: 'a' })).to.equal(undefined)
     expect(name({})).to.equal(undefined)
     // A labelled completion may be a bad example.
-    expect(name({ prompt: 'a', completion: 'b', label: false })).to.equal(undefined)
-    expect(formats.names()).to.deep.equal(['tokenized', 'messages', 'prompt_completion', 'text'])
+    expect(name({ prompt: 'a', completion: 'b', label: false })).to.equal('unpaired_preference')
+    expect([...formats.names()].sort()).to.deep.equal([...names.formats.list()].sort())
   })
 
   it('name the field, what was expected and what it is, not what it holds', () => {

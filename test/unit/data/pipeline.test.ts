@@ -100,6 +100,52 @@ describe('prepareDataset', () => {
       for (const row of prepared.train) expect([...row.labels]).to.deep.equal([...row.inputIds])
     })
 
+    it('loss on the last turn, or as each turn says', async () => {
+      const talk = [{ role: 'user', content: 'a?' }, { role: 'assistant', content: 'one' }, { role: 'user', content: 'b?' }, { role: 'assistant', content: 'two' }]
+      const flagged = talk.map((message, k) => (k === 1 ? { ...message, weight: 0 } : k === 2 ? { ...message, train: true } : message))
+      const cases: [Row, PrepareDatasetOptions['trainOn'], string][] = [
+        [{ messages: talk }, 'answers', 'one<|eot_id|>two<|eot_id|>'],
+        [{ messages: talk }, 'last', 'two<|eot_id|>'],
+        [{ messages: flagged }, 'answers', 'b?<|eot_id|>two<|eot_id|>'],
+        [{ messages: flagged }, 'last', 'b?<|eot_id|>two<|eot_id|>'],
+        [{ prompt: talk.slice(0, 3), completion: talk.slice(3) }, 'answers', 'two<|eot_id|>'],
+      ]
+      for (const [row, trainOn, expected] of cases) {
+        expect(await learned(llama, await prepare([row], { trainOn })), trainOn).to.deep.equal([expected])
+        // A template that marks what the assistant wrote says the same.
+        const chatTemplate = fixture('tokenizers/templates/llama3-generation.jinja')
+        expect(await learned(llama, await prepare([row], { trainOn, chatTemplate })), `${trainOn} by marks`).to.deep.equal([expected])
+      }
+      const [all] = (await prepare([{ messages: talk.map((message, k) => (k === 1 ? { ...message, weight: 0 } : message)) }], { trainOn: 'all' })).train
+      expect(await llama.decode(all!.inputIds.filter((_, t) => all!.labels[t] === -100))).to.equal('one<|eot_id|>')
+    })
+
+    it('alpaca rows: a conversation, or Stanford\'s prompt without a template', async () => {
+      const row = { instruction: 'Add.', input: '1 2', output: '3', history: [['a', 'b']] }
+      expect(await learned(llama, await prepare([row]))).to.deep.equal(['b<|eot_id|>3<|eot_id|>'])
+      const bare = await loadTokenizer(fixture('tokenizers/unigram-style'))
+      const answers = { train: await prepare([row], { tokenizer: bare }), last: await prepare([row], { tokenizer: bare, trainOn: 'last' }) }
+      expect((await learned(bare, answers.last))[0]).to.match(/^3<\/s>$/)
+      expect((await learned(bare, answers.train))[0]).to.match(/^b ?3<\/s>$/)
+      bare.dispose()
+    })
+
+    it('preferences and steps: known, and refused by name', async () => {
+      for (const [row, methods] of [[{ prompt: 'p', chosen: 'c', rejected: 'r' }, 'DPO'], [{ prompt: 'p', completion: 'c', label: true }, 'KTO'], [{ prompt: 'p', completions: ['c'], labels: [true] }, 'process reward']] as const) {
+        expect((await failure(() => prepare([row]), 'FT_DATASET_ROW')).message).to.match(/:1: /).and.to.include(methods)
+      }
+    })
+
+    it('unknown columns: found by a detector, or as they were named', async () => {
+      const rows = Array.from({ length: 3 }, (_, i) => ({ question: `What is ${i} and ${i}?`, answer: `The sum is ${2 * i}`, id: i }))
+      const { report, train } = await prepare(rows)
+      expect(train).to.have.lengthOf(3)
+      expect(report.detection.join('; ')).to.match(/"question" is the instruction.*"answer" is the output/)
+      expect(await learned(llama, await prepare(rows, { columns: { prompt: 'answer', completion: 'question' } }))).to.include('What is 1 and 1?<|end_of_text|>')
+      expect(await learned(llama, await prepare(rows, { template: '{id}: {answer}' }))).to.include('<|begin_of_text|>1: The sum is 2<|end_of_text|>')
+      expect((await failure(() => prepare(rows, { rowSchema: { properties: { id: { maximum: 1 } } } }), 'FT_DATASET_ROW')).message).to.match(/:3: id: must be <= 1/)
+    })
+
     it('tokens: as they are, checked against the vocabulary', async () => {
       const prepared = await prepare([{ input_ids: [1, 2, 3], labels: [-100, -100, 3] }, { input_ids: [4, 5] }, { input_ids: [0, 7, 8], attention_mask: [0, 1, 1] }])
       expect(prepared.train.map((row) => [[...row.inputIds], [...row.labels]])).to.deep.equal([[[1, 2, 3], [-100, -100, 3]], [[4, 5], [4, 5]], [[7, 8], [7, 8]]])
@@ -134,8 +180,8 @@ describe('prepareDataset', () => {
     it('files without rows, rows without a known shape', async () => {
       await failure(() => prepare([]), 'FT_EMPTY_DATASET')
       await failure(() => prepare(['', '  ']), 'FT_EMPTY_DATASET')
-      const error = await failure(() => prepare([{ text: 'a' }, { instruction: 'x', output: 'secret' }]), 'FT_NO_TEXT_COLUMNS')
-      expect(error.message).to.match(/:2: this row has the columns "instruction", "output"/)
+      const error = await failure(() => prepare([{ text: 'a' }, { aufgabe: 'x', loesung: 'secret' }]), 'FT_NO_TEXT_COLUMNS')
+      expect(error.message).to.match(/:2: this row has the columns "aufgabe", "loesung"/)
       expect(error.message + error.remedy).to.include('{prompt, completion}').and.not.to.include('secret')
       await failure(() => prepareDataset({ paths: folder.path('missing.jsonl'), seed: 1, tokenizer: llama, maxSeqLength: 10 }), 'FT_DATASET')
     })
@@ -172,7 +218,7 @@ describe('prepareDataset', () => {
       const { report, train } = await prepare([{ text: 'a b c' }, { input_ids: [1, 2], labels: [-100, -100] }])
       expect(train).to.have.lengthOf(2)
       expect(report.rowsWithoutLabels).to.equal(1)
-      expect(report.warnings.join('\n')).to.include('1 row without any token that carries loss')
+      expect(report.warnings.join('\n')).to.match(/1 row without any token that carries loss \(\S+\.jsonl:2\)/)
     })
 
     it('truncation of more than 1 % of the supervised tokens', async () => {
