@@ -37,7 +37,7 @@ export class NameTable {
 /** What the configuration can name. A built-in name is here before its code is loaded. */
 export const names = {
   trainers: new NameTable('training method', ['lora', 'full']),
-  loaders: new NameTable('dataset loader', ['jsonl', 'json']),
+  loaders: new NameTable('dataset loader', ['jsonl', 'json', 'csv', 'tsv', 'txt', 'parquet']),
   formats: new NameTable('row format', ['tokenized', 'messages', 'sharegpt', 'preference', 'unpaired_preference', 'stepwise', 'prompt_completion', 'alpaca', 'text']),
   optimizers: new NameTable('optimizer', ['adamw', 'adamw_8bit', 'paged_adamw_8bit']),
   schedules: new NameTable('schedule', ['constant', 'constant_with_warmup', 'linear', 'cosine']),

@@ -3,7 +3,8 @@ import { fail, makeError, type ErrorCode } from '../core/errors/index.js'
 import { TextColumnDetector } from './detect-columns.js'
 import { knownShapes, type ParsedRow } from './formats/index.js'
 import type { RowReader } from './formats/reader.js'
-import { DatasetLoaderRegistry, type DataFile } from './loaders/index.js'
+import type { DataFile } from './loaders/index.js'
+import { readFileRows } from './loaders/open.js'
 import { placeText, type LoadedRow, type OnBadRow, type RowPlace } from './types.js'
 
 /** More bad rows than this share of all is an error even where they are skipped. */
@@ -67,11 +68,10 @@ export interface ReadRowsOptions {
  */
 export async function* readRows({ files, reader, badRows, signal, onBytes }: ReadRowsOptions): AsyncGenerator<SourceRow> {
   for (const file of files) {
-    const loader = await DatasetLoaderRegistry.forFile(file.path)
     const held: LoadedRow[] = []
     let sample: TextColumnDetector | null = null
     let first = true
-    for await (const loaded of loader.load(file.path, { signal, onBytes })) {
+    for await (const loaded of readFileRows(file, { signal, onBytes })) {
       if (first && !('problem' in loaded)) {
         first = false
         if (reader.wantsDetection(loaded.value)) sample = new TextColumnDetector()

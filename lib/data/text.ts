@@ -28,7 +28,7 @@ function firstInvalidByte(bytes: Buffer): number {
 }
 
 /** Drops up to three bytes at the end that begin a character which would go on. */
-function withoutCutCharacter(bytes: Buffer): Buffer {
+export function withoutCutCharacter(bytes: Buffer): Buffer {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back] as number
     if ((byte & 0xc0) === 0x80) continue

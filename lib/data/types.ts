@@ -14,9 +14,12 @@ export interface RowPlace {
   file: string
   line: number
   column?: number
+  /** The file has no lines (Parquet): `line` is the row's number. */
+  row?: true
 }
 
 export function placeText(place: RowPlace): string {
+  if (place.row === true) return `${place.file}: row ${place.line}`
   return place.column === undefined ? `${place.file}:${place.line}` : `${place.file}:${place.line}:${place.column}`
 }
 

@@ -34,5 +34,5 @@ export const TrainingMethod = { LORA: 'lora', FULL: 'full' } as const
 export type TrainingMethod = (typeof TrainingMethod)[keyof typeof TrainingMethod] | (string & {})
 
 /** Where rows come from: the loaders of this package, by the names that DatasetLoaderRegistry knows; plugins add their own. */
-export const DatasetSource = { JSONL: 'jsonl', JSON: 'json' } as const
+export const DatasetSource = { JSONL: 'jsonl', JSON: 'json', CSV: 'csv', TSV: 'tsv', TXT: 'txt', PARQUET: 'parquet' } as const
 export type DatasetSource = (typeof DatasetSource)[keyof typeof DatasetSource] | (string & {})

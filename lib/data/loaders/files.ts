@@ -63,7 +63,7 @@ async function missing(wanted: string, what: string): Promise<never> {
 function describe(folder: string, wanted: string, there: readonly string[]): string {
   const [near] = suggest(path.basename(wanted), there)
   if (near !== undefined) return `did you mean ${path.join(folder, near)}?`
-  const data = there.filter((name) => /\.(jsonl|ndjson|json)$/i.test(name)).sort()
-  if (data.length === 0) return `no JSON or JSONL file is in ${folder}: check the path`
+  const data = there.filter((name) => /\.(jsonl|ndjson|json|csv|tsv|txt|parquet)(\.gz|\.zst)?$/i.test(name)).sort()
+  if (data.length === 0) return `no data file is in ${folder}: check the path`
   return `in ${folder}: ${data.slice(0, 10).join(', ')}${data.length > 10 ? ' …' : ''}`
 }

@@ -1,59 +1,57 @@
 // JSONL: one JSON object a line (https://jsonlines.org). Memory is that of the longest line.
+import { isUtf8 } from 'node:buffer'
 import type { LoadedRow } from '../types.js'
-import type { DatasetLoader, LoadOptions } from './registry.js'
-import { parseRow } from './parse-row.js'
-import { readChunks } from './read.js'
+import { maxLineBytes, readBlocks, splitLines, type LineBlock } from './lines.js'
+import { parseRow, parseText } from './parse-row.js'
+import { openText } from './read.js'
+import { defineLoader, type LoadOptions, type RowBatch } from './loader.js'
 
-/** Longer lines are bad rows: V8 cannot hold a text of 512 MiB, and no tokenizer wants one. */
-export const maxLineBytes = 1 << 28
-
-export const jsonlLoader: DatasetLoader = {
+export const jsonlLoader = defineLoader({
   name: 'jsonl',
   extensions: ['.jsonl', '.ndjson'],
   recognises: (head) => /^\s*\{/.test(Buffer.from(head).toString('latin1')),
-  load,
-}
+  batches,
+})
 
-async function* load(file: string, options: LoadOptions = {}): AsyncGenerator<LoadedRow> {
-  let line = 1
-  for await (const raw of readLines(file, options)) {
-    const start = { file, line: line++, column: 1 }
-    if (raw === 'too long') yield { place: start, problem: `the line is longer than ${maxLineBytes >> 20} MiB` }
-    else if (!isBlank(raw)) yield parseRow(raw, start)
+async function* batches(file: string, options: LoadOptions = {}): AsyncGenerator<RowBatch> {
+  const { from } = options
+  const seek = from?.byte !== undefined
+  const text = await openText(file, options, { start: from?.byte })
+  let row = seek ? from.row : 0
+  for await (const block of readBlocks(text, seek ? from.line : 1)) {
+    const rows = rowsOf(block, options.source?.name ?? file)
+    if (rows.length === 0) continue
+    yield { rows, start: { row, ...(block.byte === null ? {} : { byte: block.byte, line: block.line }) } }
+    row += rows.length
   }
 }
 
-/** Lines without their end; a last line needs none. */
-async function* readLines(file: string, options: LoadOptions): AsyncGenerator<Buffer | 'too long'> {
-  let parts: Buffer[] = []
-  let size = 0
-  const finish = (end: Buffer): Buffer | 'too long' => {
-    const tooLong = size + end.length > maxLineBytes
-    const bytes = tooLong ? null : parts.length === 0 ? end : Buffer.concat([...parts, end])
-    parts = []
-    size = 0
-    return bytes === null ? 'too long' : withoutReturn(bytes)
-  }
-  for await (const chunk of readChunks(file, options)) {
-    let start = 0
-    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
-      yield finish(chunk.subarray(start, end))
-      start = end + 1
+function rowsOf(block: LineBlock, file: string): LoadedRow[] {
+  const rows: LoadedRow[] = []
+  if (block.tooLong === true) return [{ place: { file, line: block.line, column: 1 }, problem: `the line is longer than ${maxLineBytes >> 20} MiB` }]
+  if (isUtf8(block.bytes)) {
+    for (const [line, number] of splitLines(block.bytes.toString('utf8'))) {
+      if (!isBlank(line)) rows.push(parseText(line, { file, line: block.line + number, column: 1 }))
     }
-    const rest = chunk.subarray(start)
-    size += rest.length
-    // A line over the limit is not kept, only measured.
-    if (size > maxLineBytes) parts = []
-    else if (rest.length > 0) parts.push(rest)
+    return rows
   }
-  if (size > 0) yield finish(Buffer.alloc(0))
+  // Line by line, so that only the lines at fault are lost.
+  let start = 0
+  for (let number = 0; start < block.bytes.length; number++) {
+    const end = block.bytes.indexOf(10, start)
+    const line = block.bytes.subarray(start, end < 0 ? undefined : end)
+    start = end < 0 ? block.bytes.length : end + 1
+    const text = line.toString('latin1')
+    if (!isBlank(text)) rows.push(parseRow(text.endsWith('\r') ? line.subarray(0, -1) : line, { file, line: block.line + number, column: 1 }))
+  }
+  return rows
 }
 
-function withoutReturn(line: Buffer): Buffer {
-  return line[line.length - 1] === 13 ? line.subarray(0, -1) : line
-}
-
-function isBlank(line: Buffer): boolean {
-  for (const byte of line) if (byte !== 32 && byte !== 9 && byte !== 13) return false
+/** Of JSON's white space only. */
+function isBlank(line: string): boolean {
+  for (let i = 0; i < line.length; i++) {
+    const code = line.charCodeAt(i)
+    if (code !== 32 && code !== 9 && code !== 13) return false
+  }
   return true
 }

@@ -1,15 +1,20 @@
-// One row's bytes → an object, or the place and reason of the fault.
+// One row's text → an object, or the place and reason of the fault.
 import { decodeUtf8 } from '../text.js'
 import type { LoadedRow, RowPlace, RowValue } from '../types.js'
 import { findJsonFault } from './json-error.js'
 
-/** `start` is where the first byte stands; places inside the row are worked out from it. */
-export function parseRow(bytes: Buffer, start: Required<RowPlace>): LoadedRow {
+/** Where the first character of a row stands. */
+export type RowBegin = RowPlace & { column: number }
+
+export function parseRow(bytes: Buffer, start: RowBegin): LoadedRow {
   const text = decodeUtf8(bytes)
-  if (typeof text === 'number') {
-    const before = bytes.subarray(0, text).toString('utf8')
-    return { place: move(start, before), problem: 'the bytes are not UTF-8' }
-  }
+  if (typeof text !== 'number') return parseText(text, start)
+  const before = bytes.subarray(0, text).toString('utf8')
+  return { place: move(start, before), problem: 'the bytes are not UTF-8' }
+}
+
+/** `start` is where the text begins; places inside the row are worked out from it. */
+export function parseText(text: string, start: RowBegin): LoadedRow {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -34,7 +39,7 @@ export function kindOf(value: unknown): string {
   return kind === 'object' ? 'an object' : kind === 'string' ? 'a text' : kind === 'undefined' ? 'missing' : `a ${kind}`
 }
 
-function move(start: Required<RowPlace>, text: string): RowPlace {
+function move(start: RowBegin, text: string): RowPlace {
   const lines = text.split('\n')
   const last = lines[lines.length - 1] as string
   if (lines.length === 1) return { ...start, column: start.column + last.length }

@@ -1,26 +1,10 @@
-// Loaders by name and by file. A loader turns one file into rows; to add one, write a file here and a row in
-// index.ts, or call registerLoader from a plugin.
-import { open } from 'node:fs/promises'
+// Loaders by name and by file. To add one, write a file here and a row in index.ts, or call registerLoader from a plugin.
 import path from 'node:path'
 import { fail } from '../../core/errors/index.js'
 import { names, Registry } from '../../core/registry.js'
-import type { LoadedRow } from '../types.js'
-import { readError, type ReadOptions } from './read.js'
-
-export type LoadOptions = ReadOptions
-
-export interface DatasetLoader {
-  /** "jsonl"; unique. */
-  readonly name: string
-  /** With the dot, lower case: ".jsonl". */
-  readonly extensions: readonly string[]
-  /** True where the first bytes of a file look like this format; asked when no extension matches. */
-  recognises?(head: Uint8Array): boolean
-  /** The rows in order. A bad row is yielded as a problem; damage that hides later rows is thrown as FT_DATASET. */
-  load(file: string, options?: LoadOptions): AsyncIterable<LoadedRow>
-}
-
-const headBytes = 4096
+import type { DatasetLoader, LoadOptions } from './loader.js'
+import { readHead } from './read.js'
+import { packedExtensions, withoutPacking } from './unpack.js'
 
 export class LoaderRegistry {
   readonly #entries = new Registry<DatasetLoader>(names.loaders)
@@ -52,41 +36,36 @@ export class LoaderRegistry {
     return [...this.#loaders()].flatMap((loader) => [...loader.extensions])
   }
 
-  /** By extension (the longest wins, and of equals the latest registered), else by the first bytes. */
-  async forFile(file: string): Promise<DatasetLoader> {
-    const name = path.basename(file).toLowerCase()
+  /** The loader whose extension a file has: the longest wins, and of equals the latest registered. */
+  forName(file: string): DatasetLoader | undefined {
+    const whole = path.basename(file).toLowerCase()
+    const inside = withoutPacking(whole)
     let best: { loader: DatasetLoader; length: number } | undefined
     for (const loader of this.#loaders()) {
       for (const extension of loader.extensions) {
+        const name = whole.endsWith(extension) ? whole : inside
         if (name.endsWith(extension) && extension.length >= (best?.length ?? 0)) best = { loader, length: extension.length }
       }
     }
-    if (best !== undefined) return best.loader
-    const head = await readHead(file)
+    return best?.loader
+  }
+
+  /** By `options.format`, else by extension, else by the first bytes. Errors: FT_INVALID_CONFIG, FT_DATASET. */
+  async forFile(file: string, options: LoadOptions = {}): Promise<DatasetLoader> {
+    if (options.format !== undefined) return this.get(options.format)
+    const named = this.forName(file)
+    if (named !== undefined) return named
+    const head = await readHead(file, options)
     for (const loader of this.#loaders()) if (loader.recognises?.(head)) return loader
-    const extension = path.extname(name)
-    return fail('FT_DATASET', `no loader reads ${file}${extension === '' ? '' : ` (${extension})`}`, {
-      remedy: `convert it to JSONL, one JSON object a line; known: ${this.extensions().join(', ')}`,
+    const name = options.source?.name ?? file
+    const extension = path.extname(withoutPacking(path.basename(file)))
+    return fail('FT_DATASET', head.length === 0 ? `${name} is empty` : `no loader reads ${name}${extension === '' ? '' : ` (${extension})`}`, {
+      remedy: `say what it is with --data-format ${this.names().join('|')}; known extensions: ${this.extensions().join(', ')}, also with ${packedExtensions().join(', ')} behind`,
       details: { path: file, extensions: this.extensions() },
     })
   }
 
   *#loaders(): Generator<DatasetLoader> {
     for (const [, loader] of this.#entries.entries()) yield loader
-  }
-}
-
-async function readHead(file: string): Promise<Buffer> {
-  try {
-    const handle = await open(file, 'r')
-    try {
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0)
-      const head = buffer.subarray(0, bytesRead)
-      return head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? head.subarray(3) : head
-    } finally {
-      await handle.close()
-    }
-  } catch (error) {
-    throw readError(file, error)
   }
 }

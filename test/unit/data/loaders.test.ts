@@ -110,6 +110,27 @@ describe('loading JSON', () => {
     expect(await read('large.json', JSON.stringify(rows))).to.deep.equal(rows)
   })
 
+  it('reads rows inside an object, and an object of columns', async () => {
+    const rows = [{ text: 'a ]}', n: 1 }, { text: 'b', n: 2 }]
+    for (const content of [{ data: rows }, { version: '1', 'my rows': rows, note: { x: [] } }, { text: ['a ]}', 'b'], n: [1, 2] }]) {
+      for (const indent of [0, 2]) expect(await read('inside.json', JSON.stringify(content, null, indent)), JSON.stringify(content)).to.deep.equal(rows)
+    }
+    expect(await read('after.json', `{"train": ${JSON.stringify(rows)}, "count": {"rows": 2}}\n`)).to.deep.equal(rows)
+    const large = Array.from({ length: 3000 }, (_, i) => ({ text: 'x'.repeat(300), i }))
+    expect(await read('streamed.json', JSON.stringify({ data: large }))).to.deep.equal(large)
+    for (const cut of ['{"data": [{"text":"a"}]', '{"data": [{"text":"a"}', '{"data": [{"text":"a"}] x']) await failure(() => read('cut.json', cut), 'FT_DATASET')
+  })
+
+  it('leaves rows alone that hold arrays', async () => {
+    const rows = [
+      { messages: [{ role: 'user', content: 'a' }] }, { conversations: [{ from: 'human', value: 'a' }] }, { input_ids: [1, 2], labels: [-100, 2] },
+      { prompt: [{ role: 'user', content: 'a' }], chosen: [{ role: 'assistant', content: 'b' }], rejected: [{ role: 'assistant', content: 'c' }] },
+    ]
+    for (const row of rows) expect(await read('row.json', JSON.stringify(row))).to.deep.equal([row])
+    expect(await read('columns.json', JSON.stringify({ input_ids: [[1], [2, 3]] }))).to.deep.equal([{ input_ids: [1] }, { input_ids: [2, 3] }])
+    expect(await read('columns.json', JSON.stringify({ messages: [[{ role: 'user' }]] }))).to.deep.equal([{ messages: [{ role: 'user' }] }])
+  })
+
   it('says where a row is bad', async () => {
     const content = '[\n  {"ok": 1},\n  {"text": "x",\n   "y": }\n  , 7, "z", [1]\n]'
     expect(await read('bad.json', content)).to.deep.equal([
@@ -134,17 +155,18 @@ describe('loading JSON', () => {
 
 describe('choosing files and loaders', () => {
   it('says what a file is when it is not JSON', async () => {
-    for (const [bytes, what] of [[[0x1f, 0x8b, 8], 'gzip'], [[0x50, 0x41, 0x52, 0x31], 'Parquet'], [[0xff, 0xfe, 0x7b, 0], 'UTF-16']] as const) {
+    for (const [bytes, what] of [[[0x1f, 0x8b, 8], 'gzip'], [[0x50, 0x41, 0x52, 0x31], 'Parquet'], [[0x50, 0x4b, 3, 4], 'zip'], [[0x25, 0x50, 0x44, 0x46, 0x2d], 'PDF']] as const) {
       const error = await failure(() => read('packed.jsonl', Uint8Array.from(bytes)), 'FT_DATASET')
       expect(error.message).to.include(what)
     }
-    const error = await failure(() => read('table.csv', 'text\nhello'), 'FT_DATASET')
-    expect(error.remedy).to.include('.jsonl')
+    const error = await failure(() => read('notes.docx', 'hello'), 'FT_DATASET')
+    expect(error.remedy).to.include('.jsonl').and.include('--data-format')
+    expect((await failure(() => read('nothing', ''), 'FT_DATASET')).message).to.include('is empty')
   })
 
   it('looks into a file without a known extension', async () => {
     expect(await read('rows', '\n{"a":1}\n{"a":2}')).to.deep.equal([{ a: 1 }, { a: 2 }])
-    expect(await read('rows.txt', ' [{"a":1}]')).to.deep.equal([{ a: 1 }])
+    expect(await read('rows.data', ' [{"a":1}]')).to.deep.equal([{ a: 1 }])
   })
 
   it('names what is near a missing file', async () => {
@@ -183,7 +205,7 @@ describe('choosing files and loaders', () => {
     await failure(() => registerLoader({ name: 'lines', extensions: ['.q'], load: () => { throw new Error() } }), 'FT_PLUGIN')
     for (const value of [{}, null, { name: 'x' }, { name: 'x', extensions: ['.x'] }, { name: 5, extensions: [], load() {} }]) await failure(() => registerLoader(value as never), 'FT_INVALID_ARGUMENT')
     await failure(() => registerLoader({ name: 'upper', extensions: ['CSV'], load: () => { throw new Error() } }), 'FT_INVALID_ARGUMENT')
-    expect(DatasetLoaderRegistry.names()).to.deep.equal(['jsonl', 'json', 'lines'])
+    expect(DatasetLoaderRegistry.names()).to.deep.equal(['jsonl', 'json', 'csv', 'tsv', 'txt', 'parquet', 'lines'])
   })
 
   it('quickLoad refuses bad rows and empty files, and can be cancelled', async () => {
