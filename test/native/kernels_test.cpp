@@ -120,6 +120,47 @@ TEST(kernels_attention_decode_matches_composite) {
   }
 }
 
+// Biases of every version against scores written out, forward, backward and in a cache.
+TEST(kernels_attention_with_a_bias_of_keys) {
+  const std::vector<int64_t> offsets = {0, 1, 40, 170};
+  for (const auto& [heads, kv_heads, d] : {std::array<int64_t, 3>{3, 3, 10}, {4, 2, 33}}) {
+    for (const int64_t window : {0, 7}) {
+      const at::Tensor bias = at::randn({heads, 133}).mul_(2);
+      const kernels::AttentionOptions options{.scale = 0.3, .window = window, .key_bias = bias};
+      const at::Tensor q = at::randn({170, heads, d}), k = at::randn({170, kv_heads, d}), v = at::randn({170, kv_heads, d}), dout = at::randn({170, heads, d});
+      for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+        const at::Tensor x = q.to(dtype), y = k.to(dtype), z = v.to(dtype), w = dout.to(dtype);
+        const double tolerance = dtype == at::kFloat ? 1e-5 : 2e-2;
+        std::vector<at::Tensor> leaves = {x.to(at::kDouble), y.to(at::kDouble), z.to(at::kDouble)}, rows;
+        for (at::Tensor& leaf : leaves) leaf.set_requires_grad(true);
+        for (size_t r = 0; r + 1 < offsets.size(); ++r) {
+          const int64_t n = offsets[r + 1] - offsets[r];
+          const auto row = [&, begin = offsets[r]](size_t i) { return leaves[i].narrow(0, begin, n).repeat_interleave(heads / leaves[i].size(1), 1).transpose(0, 1); };
+          const at::Tensor distance = at::arange(n).unsqueeze(1) - at::arange(n);
+          const at::Tensor unseen = distance.lt(0).logical_or(distance.ge(window > 0 ? window : n));
+          const at::Tensor scores = at::matmul(row(0), row(1).transpose(1, 2)) * 0.3 + bias.narrow(1, 0, n).unsqueeze(1);
+          rows.push_back(at::matmul(at::softmax(scores.masked_fill(unseen, -INFINITY), -1), row(2)).transpose(0, 1));
+        }
+        const at::Tensor expected = at::cat(rows);
+        expected.backward(w.to(at::kDouble));
+        for (const bool eager : {false, true}) {
+          kernels::AttentionOptions version = options;
+          version.eager = eager;
+          const kernels::AttentionResult result = kernels::Attention(x, y, z, offsets, version);
+          EXPECT(RelativeError(result.out, expected.detach()) < tolerance);
+          const auto [dq, dk, dv] = kernels::AttentionBackward(w, x, y, z, result, offsets, version);
+          EXPECT(RelativeError(dq, leaves[0].grad()) < tolerance);
+          EXPECT(RelativeError(dk, leaves[1].grad()) < tolerance);
+          EXPECT(RelativeError(dv, leaves[2].grad()) < tolerance);
+          // The last query of the longest row as if its keys had been cached.
+          const at::Tensor keys = y.narrow(0, 40, 130).transpose(0, 1).unsqueeze(0).contiguous(), values = z.narrow(0, 40, 130).transpose(0, 1).unsqueeze(0).contiguous();
+          EXPECT(RelativeError(kernels::AttentionDecode(x.narrow(0, 169, 1), keys, values, {130}, version), expected.detach().narrow(0, 169, 1)) < tolerance);
+        }
+      }
+    }
+  }
+}
+
 TEST(kernels_attention_in_tiles_keeps_nan_inside_its_row) {
   if (!kernels::cpu_bf16::Supports(at::empty({1, 1, 8}, at::kBFloat16))) return;
   at::Tensor q = at::randn({100, 1, 64}).to(at::kBFloat16);

@@ -2,7 +2,11 @@
 #include "core/kernels/attention.h"
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/StringUtil.h>
 
+#include <algorithm>
+
+#include "core/base/error.h"
 #include "core/kernels/cpu/attention_bf16.h"
 #include "core/kernels/cuda/attention.h"
 
@@ -11,11 +15,27 @@ namespace {
 
 enum class Version { kComposite, kFlash, kTiles, kCuda };
 
-Version VersionFor(const at::Tensor& q, const AttentionOptions& options) {
+Version VersionFor(const at::Tensor& q, int64_t kv_heads, const AttentionOptions& options) {
   if (options.eager || !HasFlashAttention(q.device(), q.scalar_type(), q.size(-1))) return Version::kComposite;
-  if (!q.device().is_cpu()) return options.softcap > 0 ? Version::kComposite : Version::kCuda;
+  const bool biased = options.key_bias.defined();
+  if (!q.device().is_cpu()) return options.softcap > 0 || biased ? Version::kComposite : Version::kCuda;
   if (cpu_bf16::Supports(q)) return Version::kTiles;
+  if (biased && !cpu::TakesKeyBias(q, kv_heads)) return Version::kComposite;
   return options.softcap > 0 ? Version::kComposite : Version::kFlash;
+}
+
+// [Hq, positions] for every position of the longest row.
+void CheckKeyBias(const at::Tensor& q, int64_t longest, const AttentionOptions& options) {
+  const at::Tensor& bias = options.key_bias;
+  if (!bias.defined()) return;
+  FT_CHECK(bias.dim() == 2 && bias.size(0) == q.size(1) && bias.size(1) >= longest && bias.scalar_type() == at::kFloat && options.softcap == 0, kInternal,
+           "attention of {} heads and rows of {} with a bias {} and a cap of {}", q.size(1), longest, c10::str(bias.sizes()), options.softcap);
+}
+
+int64_t Longest(const std::vector<int64_t>& offsets) {
+  int64_t longest = 0;
+  for (size_t r = 0; r + 1 < offsets.size(); ++r) longest = std::max(longest, offsets[r + 1] - offsets[r]);
+  return longest;
 }
 
 }  // namespace
@@ -29,7 +49,8 @@ bool HasFlashAttention(const at::Device& device, at::ScalarType dtype, int64_t h
 
 AttentionResult Attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<int64_t>& offsets,
                           const AttentionOptions& options) {
-  switch (VersionFor(q, options)) {
+  CheckKeyBias(q, Longest(offsets), options);
+  switch (VersionFor(q, k.size(1), options)) {
     case Version::kTiles: return cpu_bf16::Attention(q, k, v, offsets, options);
     case Version::kFlash: return cpu::Attention(q, k, v, offsets, options);
     case Version::kCuda:
@@ -43,7 +64,7 @@ AttentionResult Attention(const at::Tensor& q, const at::Tensor& k, const at::Te
 std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
                                                                  const at::Tensor& v, const AttentionResult& forward,
                                                                  const std::vector<int64_t>& offsets, const AttentionOptions& options) {
-  switch (VersionFor(q, options)) {
+  switch (VersionFor(q, k.size(1), options)) {
     case Version::kTiles: return cpu_bf16::AttentionBackward(dout, q, k, v, forward, offsets, options);
     case Version::kFlash: return cpu::AttentionBackward(dout, q, k, v, forward, offsets, options);
     case Version::kCuda:
@@ -56,8 +77,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tenso
 
 at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const std::vector<int64_t>& lengths,
                            const AttentionOptions& options) {
-  return VersionFor(q, options) == Version::kTiles ? cpu_bf16::AttentionDecode(q, keys, values, lengths, options)
-                                                   : composite::AttentionDecode(q, keys, values, lengths, options);
+  CheckKeyBias(q, lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end()), options);
+  return VersionFor(q, keys.size(1), options) == Version::kTiles ? cpu_bf16::AttentionDecode(q, keys, values, lengths, options)
+                                                                 : composite::AttentionDecode(q, keys, values, lengths, options);
 }
 
 }  // namespace ft::kernels

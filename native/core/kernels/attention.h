@@ -16,6 +16,9 @@ struct AttentionOptions {
   int64_t window = 0;    // 0: all earlier tokens
   double softcap = 0.0;  // 0: none; else scores become softcap · tanh(score / softcap) (Gemma 2)
   bool eager = false;  // the composite version everywhere
+  /// fp32 [Hq, positions] or undefined: added to the scaled scores of the key at a position of its row (ALiBi,
+  /// https://arxiv.org/abs/2108.12409). At least as many positions as the longest row. Not together with softcap.
+  at::Tensor key_bias{};
 };
 
 struct AttentionResult {
@@ -52,6 +55,8 @@ at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at
 }  // namespace composite
 
 namespace cpu {  // ATen's flash kernel
+/// Whether a bias of keys can travel in more dimensions of the heads: exact in fp32 and bf16, one key head a query head.
+bool TakesKeyBias(const at::Tensor& q, int64_t kv_heads);
 AttentionResult Attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<int64_t>& offsets,
                           const AttentionOptions& options);
 std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,

@@ -14,9 +14,16 @@ at::Tensor Grouped(const at::Tensor& x, int64_t kv_heads) {
   return x.reshape({x.size(0), kv_heads, x.size(1) / kv_heads, x.size(2), x.size(3)}).to(at::kFloat);
 }
 
+// The bias of keys at positions [begin, begin + count), fp32 [Hk, Hq / Hk, count].
+at::Tensor KeyBias(const AttentionOptions& options, int64_t kv_heads, int64_t begin, int64_t count) {
+  const at::Tensor& bias = options.key_bias;
+  return bias.narrow(1, begin, count).view({kv_heads, bias.size(0) / kv_heads, count});
+}
+
 // fp32 [rows, Hk, group, length, length]
 at::Tensor Scores(const at::Tensor& q, const at::Tensor& k, const AttentionOptions& options) {
-  const at::Tensor scores = at::matmul(Grouped(q, k.size(1)), k.unsqueeze(2).to(at::kFloat).transpose(-1, -2)).mul_(options.scale);
+  at::Tensor scores = at::matmul(Grouped(q, k.size(1)), k.unsqueeze(2).to(at::kFloat).transpose(-1, -2)).mul_(options.scale);
+  if (options.key_bias.defined()) scores.add_(KeyBias(options, k.size(1), 0, k.size(2)).unsqueeze(-2));
   return options.softcap > 0 ? scores.div_(options.softcap).tanh_().mul_(options.softcap) : scores;
 }
 
@@ -71,6 +78,7 @@ at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at
     const at::Tensor v = values[row].narrow(1, begin, length - begin);
     const at::Tensor query = q[row].reshape({kv_heads, q.size(1) / kv_heads, q.size(2)});
     at::Tensor scores = at::matmul(query, k.transpose(1, 2)).to(at::kFloat).mul_(options.scale);
+    if (options.key_bias.defined()) scores.add_(KeyBias(options, kv_heads, begin, length - begin));
     if (options.softcap > 0) scores = scores.div_(options.softcap).tanh_().mul_(options.softcap);
     const at::Tensor p = at::softmax(scores, -1);
     out[row].copy_(at::matmul(p.to(v.scalar_type()), v).view({q.size(1), q.size(2)}));

@@ -44,13 +44,21 @@ struct Plan {
   ScoreOptions score;
   std::vector<int64_t> offsets;
   std::vector<int64_t> first_tile;  // of each row, among all tiles
+  at::Tensor bias;  // of keys: fp32 [q_heads, whole tiles of the longest row], over scale, for the products to add to; or undefined
 
   Plan(const at::Tensor& q, const at::Tensor& k, const std::vector<int64_t>& rows, const AttentionOptions& options)
       : q_heads(q.size(1)), kv_heads(k.size(1)), group(q_heads / kv_heads), d(q.size(2)), width((d + kWidthStep - 1) / kWidthStep * kWidthStep),
         window(options.window), score{static_cast<float>(options.scale), static_cast<float>(options.softcap)}, offsets(rows) {
     first_tile.push_back(0);
     for (size_t r = 0; r + 1 < offsets.size(); ++r) first_tile.push_back(first_tile.back() + TilesIn(Length(static_cast<int64_t>(r))));
+    if (options.key_bias.defined()) {
+      int64_t longest = 0;
+      for (int64_t r = 0; r < Rows(); ++r) longest = std::max(longest, Length(r));
+      bias = at::constant_pad_nd(options.key_bias.narrow(1, 0, longest) / options.scale, {0, TilesIn(longest) * kTile - longest}).contiguous();
+    }
   }
+  /// Of the kTile keys of a tile, for queries of a head; null: none.
+  const float* Bias(int64_t head, int64_t tile) const { return bias.defined() ? Data<float>(bias) + head * bias.size(1) + tile * kTile : nullptr; }
   int64_t Rows() const { return static_cast<int64_t>(offsets.size()) - 1; }
   int64_t Length(int64_t row) const { return offsets[row + 1] - offsets[row]; }
   int64_t Tiles() const { return first_tile.back(); }
@@ -127,8 +135,10 @@ void AttendChunk(const Plan& plan, const PackedKeys& packed, const TileTask& tas
   const int64_t stride = kChunkTiles * kTile, columns = (end_tile - begin_tile) * kTile, first_query = task.tile * kTile;
   const int64_t kv_head = task.head / plan.group;
   for (int64_t j = begin_tile; j < end_tile; ++j) {
-    Multiply(kTile, kTile, plan.width, s.q, plan.width, packed.Key(plan, task.row, j, kv_head), kTile,
-             s.scores + (j - begin_tile) * kTile, stride, false);
+    float* scores = s.scores + (j - begin_tile) * kTile;
+    const float* bias = plan.Bias(task.head, j);
+    for (int64_t r = 0; bias != nullptr && r < kTile; ++r) std::copy_n(bias, kTile, scores + r * stride);
+    Multiply(kTile, kTile, plan.width, s.q, plan.width, packed.Key(plan, task.row, j, kv_head), kTile, scores, stride, bias != nullptr);
   }
   for (int64_t r = 0; r < kTile; ++r) {
     const int64_t query = first_query + r, key = begin_tile * kTile;
@@ -184,9 +194,11 @@ void LoadQueries(const Plan& plan, const BackwardInput& in, int64_t row, int64_t
 }
 
 // One pair of tiles: scores again, then what they add to dq, dk and dv. dk, dv fp32 [kTile, width].
-void BackwardTile(const Plan& plan, int64_t query_tile, int64_t key_tile, const BackwardScratch& s, bool first_dq, float* dk, float* dv) {
+void BackwardTile(const Plan& plan, int64_t head, int64_t query_tile, int64_t key_tile, const BackwardScratch& s, bool first_dq, float* dk, float* dv) {
   const int64_t width = plan.width, at = key_tile * plan.TileSize(), distance = (query_tile - key_tile) * kTile;
-  Multiply(kTile, kTile, width, s.k_rows + at, width, s.q_cols, kTile, s.scores, kTile, false);
+  const float* bias = plan.Bias(head, key_tile);
+  for (int64_t k = 0; bias != nullptr && k < kTile; ++k) std::fill_n(s.scores + k * kTile, kTile, bias[k]);
+  Multiply(kTile, kTile, width, s.k_rows + at, width, s.q_cols, kTile, s.scores, kTile, bias != nullptr);
   Multiply(kTile, kTile, width, s.v_rows + at, width, s.dout_cols, kTile, s.dp, kTile, false);
   const cpu::TileBand band{plan.window > 0 ? distance - plan.window + 1 : -2 * kTile, distance};
   plan.tiles.softmax_backward(s.scores, s.dp, s.lse, s.delta, band, plan.score, s.p, s.ds, s.ds_pairs);
@@ -210,7 +222,7 @@ void BackwardRow(const Plan& plan, const BackwardInput& in, int64_t row, int64_t
     for (int64_t i = 0; i < tiles; ++i) {
       LoadQueries(plan, in, row, i, head, s);
       const int64_t oldest = plan.OldestTile(i * kTile);
-      for (int64_t j = oldest; j <= i; ++j) BackwardTile(plan, i, j, s, j == oldest, dk + j * size, dv + j * size);
+      for (int64_t j = oldest; j <= i; ++j) BackwardTile(plan, head, i, j, s, j == oldest, dk + j * size, dv + j * size);
       plan.tiles.store_transposed(s.dq, plan.TokensIn(row, i), plan.d, in.dq.At(plan.offsets[row] + i * kTile, head), in.dq.token_stride);
     }
   }

@@ -38,6 +38,7 @@ at::Tensor AttentionDecode(const at::Tensor& q_in, const at::Tensor& keys, const
   const cpu::Bf16Tiles& tiles = *cpu::BestBf16Tiles();
   const at::Tensor q = q_in.contiguous(), out = at::empty(q.sizes(), q.options());
   const int64_t rows = q.size(0), heads = q.size(1), d = q.size(2), kv_heads = keys.size(1), capacity = keys.size(2);
+  const at::Tensor bias = options.key_bias.defined() ? (options.key_bias / options.scale).contiguous() : at::Tensor();  // [heads, positions]
   const cpu::ScoreOptions score{static_cast<float>(options.scale), static_cast<float>(options.softcap)};
   const int64_t longest = rows == 0 ? 0 : (*std::max_element(lengths.begin(), lengths.end()) + kLanes - 1) / kLanes * kLanes;
   std::vector<HeadTask> tasks;
@@ -50,6 +51,7 @@ at::Tensor AttentionDecode(const at::Tensor& q_in, const at::Tensor& keys, const
     const int64_t at = ((task.row * kv_heads + task.head / (heads / kv_heads)) * capacity + begin) * d;
     const int64_t query = (task.row * heads + task.head) * d;
     std::fill_n(s.scores, (count + kLanes - 1) / kLanes * kLanes, 0.0f);
+    if (bias.defined()) std::copy_n(Data<float>(bias) + task.head * bias.size(1) + begin, count, s.scores);
     std::fill_n(s.out, d, 0.0f);
     tiles.add_matrix_vector(Data<uint16_t>(keys) + at, d, count, d, Data<uint16_t>(q) + query, s.scores);
     float maximum = -std::numeric_limits<float>::infinity(), sum = 0.0f;
