@@ -117,9 +117,9 @@ const tokenization = {
     describe: 'Go on although more than 1 % of the tokens with loss are cut off.',
   }),
   chat_template: optionalKey({
-    kind: 'string', flag: 'chat-template', path: 'always', valueName: '<file>',
-    schema: (z) => z.string().min(1), expects: 'the path of a template file',
-    describe: "Jinja template for conversations, instead of the model's own.",
+    kind: 'string', flag: 'chat-template', path: 'or name', valueName: '<file|name>',
+    schema: (z) => z.string().min(1), expects: 'the path of a template file, or the name of a template',
+    describe: "Jinja template for conversations, instead of the model's own: a file, or a name such as chatml, llama3 or mistral.",
   }),
 } satisfies SectionRows
 

@@ -2,6 +2,7 @@
 // marks in the output, because the Jinja library only removes them. Runs in the worker.
 import { Template } from '@huggingface/jinja'
 import { usePythonStrings } from './python-strings.js'
+import { usePythonValues } from './python-values.js'
 
 const generationTag = /\{%([-+]?)\s*(end)?generation\s*(-?)%\}/g
 
@@ -21,6 +22,7 @@ export interface CompiledTemplate {
 /** Throws what the library throws for a template that cannot be read. */
 export function compileTemplate(source: string): CompiledTemplate {
   usePythonStrings()
+  usePythonValues()
   // Jinja reads every line end as "\n".
   const lines = source.replace(/\r\n?/g, '\n')
   // The tag is a statement, and so is what replaces it: whitespace control and line ends are treated alike.

@@ -69,7 +69,7 @@ interface RuntimeInterpreter {
   evaluateBlock(nodes: readonly RuntimeNode[], environment: unknown): RuntimeText
 }
 
-interface RuntimeValue {
+export interface RuntimeValue {
   type: string
   value: unknown
   toString(): string
@@ -98,6 +98,12 @@ const written: Readonly<Record<string, (value: RuntimeValue) => string>> = {
   StringValue: ({ value }) => quoted(String(value)),
   ArrayValue: ({ value }) => `[${(value as RuntimeValue[]).map(repr).join(', ')}]`,
   ObjectValue: ({ value }) => `{${[...(value as Map<unknown, RuntimeValue>)].map(([key, item]) => `${typeof key === 'string' ? quoted(key) : String(key)}: ${repr(item)}`).join(', ')}}`,
+}
+
+/** str() of a value. */
+export function printValue(value: RuntimeValue): string {
+  if (value.type === 'UndefinedValue') return ''
+  return value.type !== 'StringValue' && value.type in written ? repr(value) : value.toString()
 }
 
 function repr(value: RuntimeValue): string {

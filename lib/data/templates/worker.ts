@@ -2,6 +2,7 @@
 // settings, then conversations.
 import { Worker } from 'node:worker_threads'
 import type { ChatJob, WorkerReply, WorkerSettings } from './chat.js'
+import { freezeClock } from './clock.js'
 import { replaceTrim } from './python-strings.js'
 import { ConversationRenderer } from './render.js'
 
@@ -26,17 +27,4 @@ function open(settings: WorkerSettings): void {
   } catch (error) {
     reply({ kind: 'broken', reason: error instanceof Error ? error.message : String(error) })
   }
-}
-
-/** strftime_now of the Jinja library asks the clock and the locale of this process: both are the same on every day and machine. */
-function freezeClock(now: number): void {
-  const RealDate = Date
-  const RealFormat = Intl.DateTimeFormat
-  globalThis.Date = new Proxy(RealDate, {
-    construct: (target, args: []) => (args.length === 0 ? new target(now) : new target(...args)),
-    get: (target, name) => (name === 'now' ? () => now : (Reflect.get(target, name) as unknown)),
-  })
-  Intl.DateTimeFormat = new Proxy(RealFormat, {
-    construct: (target, [locale, options]: [string | undefined, Intl.DateTimeFormatOptions]) => new target(locale ?? 'en-US', options),
-  })
 }
