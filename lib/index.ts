@@ -12,10 +12,10 @@ export {
   type LogFields, type LogFile, type Logger, type LoggerOptions, type LogLevel,
 } from './utils/logging.js'
 export {
-  DatasetLoaderRegistry, describeDataset, formats, ignoreLabel, InstructionStrategy, loadTokenizer, MultiColumnStrategy, planEpoch, prepareDataset, quickLoad, registerLoader, renderChat,
+  DatasetFilter, DatasetLoaderRegistry, describeDataset, formats, ignoreLabel, InstructionStrategy, loadTokenizer, MultiColumnStrategy, planEpoch, prepareDataset, quickLoad, registerLoader, renderChat,
   SingleColumnStrategy, TemplateStrategy, TextColumnDetector, toBatch,
-  type ColumnDetection, type ColumnMap, type ColumnStrategy, type InstructionColumns, type TemplateConfig, type DatasetLoader, type DatasetReport, type EncodedRow, type EncodeOptions, type LoadedRow, type LoadOptions, type Message, type PreparedDataset,
-  type PrepareDatasetOptions, type RowFormat, type StreamDecoder, type TextTokenizer,
+  type ColumnDetection, type ColumnMap, type ColumnStrategy, type InstructionColumns, type TemplateConfig, type DatasetLoader, type DatasetReport, type EncodedRow, type EncodeOptions, type FilterInput, type FilterReport, type LoadedRow, type LoadOptions, type Message, type PreparedDataset,
+  type PrepareDatasetOptions, type RowFormat, type SplitOptions, type StreamDecoder, type TextTokenizer,
 } from './data/index.js'
 export {
   Adapter, createOptimizer, diagnostics, inspectModel, loadModel, loadModelAndTokenizer, mergeAdapter, Model, ModelLoader, Optimizer, Pass, saveModelFolder,

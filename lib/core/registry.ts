@@ -39,6 +39,9 @@ export const names = {
   trainers: new NameTable('training method', ['lora', 'full']),
   loaders: new NameTable('dataset loader', ['jsonl', 'json', 'csv', 'tsv', 'txt', 'parquet']),
   formats: new NameTable('row format', ['tokenized', 'messages', 'sharegpt', 'preference', 'unpaired_preference', 'stepwise', 'prompt_completion', 'alpaca', 'text']),
+  filters: new NameTable('row filter', [
+    'empty', 'length', 'repetition', 'control_characters', 'exact_duplicates', 'near_duplicates', 'validation_overlap', 'expression',
+  ]),
   optimizers: new NameTable('optimizer', ['adamw', 'adamw_8bit', 'paged_adamw_8bit']),
   schedules: new NameTable('schedule', ['constant', 'constant_with_warmup', 'linear', 'cosine']),
 } as const

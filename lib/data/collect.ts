@@ -30,11 +30,13 @@ export interface CollectOptions {
   badRows: BadRows
   signal?: AbortSignal
   onProgress?(progress: Progress): void
+  /** False: the row is left out before it costs anything. */
+  keeps?(source: SourceRow): boolean
   onRow(row: EncodedRow & { notes: RowNotes }, source: SourceRow): void
 }
 
 /** Errors: those of rows.ts and encode.ts, FT_CANCELLED. */
-export async function collectRows({ files, reader, context, badRows, signal, onProgress, onRow }: CollectOptions): Promise<void> {
+export async function collectRows({ files, reader, context, badRows, signal, onProgress, keeps, onRow }: CollectOptions): Promise<void> {
   const encoder = new RowEncoder(context)
   const progress: Progress = { rows: 0, bytes: 0, totalBytes: files.reduce((sum, file) => sum + file.bytes, 0) }
   const inFlight: { batch: SourceRow[]; results: Promise<EncodeResult[]> }[] = []
@@ -69,6 +71,11 @@ export async function collectRows({ files, reader, context, badRows, signal, onP
   }
   try {
     for await (const row of readRows({ files, reader, badRows, signal, onBytes })) {
+      if (keeps?.(row) === false) {
+        badRows.good()
+        progress.rows++
+        continue
+      }
       batch.push(row)
       characters += sizeOf(row)
       if (batch.length < batchRows && characters < batchCharacters) continue

@@ -71,7 +71,7 @@ export async function describeDataset(options: DescribeOptions): Promise<Dataset
   let example: DatasetDescription['example'] = null
   let shown: { row: EncodedRow; place: string; shape: string } | null = null
   try {
-    await collected.read(files, (row, source) => {
+    await collected.read(files, 'train', (row, source) => {
       if (lengths.length === (options.exampleRow ?? 0)) shown = { row, place: placeText(source.place), shape: source.shape }
       lengths.push(row.inputIds.length)
     })

@@ -7,10 +7,11 @@ export type ConfiguredOptions = Omit<PrepareDatasetOptions, 'tokenizer' | 'seed'
 
 /** Rows, shapes and tokens as configured; validationRatio as it stands, default or not. */
 export function dataOptions(dataset: DatasetConfig, tokenization: TokenizationConfig): ConfiguredOptions {
-  const { path, validationPath, validationRatio, onBadRow, columns, columnSeparator, template, rowSchema } = dataset
+  const { path, validationPath, validationRatio, onBadRow, columns, columnSeparator, template, rowSchema, filters, split, splitColumn, stratifyColumn } = dataset
   const { maxSeqLength, trainOn, trainOnPrompt, allowTruncation, chatTemplate } = tokenization
   return {
-    paths: path, validationPath, validationRatio, onBadRow, columns, columnSeparator, template, rowSchema,
+    paths: path, validationPath, validationRatio, onBadRow, columns, columnSeparator, template, rowSchema, filters,
+    split: { by: split, column: splitColumn, stratify: stratifyColumn },
     maxSeqLength, trainOn, trainOnPrompt, allowTruncation, chatTemplate,
   }
 }

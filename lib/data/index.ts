@@ -2,6 +2,8 @@
 export { openChat, renderChat, type Chat, type ChatOptions, type RenderChatOptions } from './chat.js'
 export { describeDataset, describeRow, type DatasetDescription, type DescribeOptions, type ExamplePart, type LengthStatistics } from './describe.js'
 export { columnRoles, renameColumns, TextColumnDetector, type ColumnDetection, type ColumnMap, type ColumnRole, type DetectOptions } from './detect-columns.js'
+export { DatasetFilter, type FilterInput, type KeepRow } from './dataset-filter.js'
+export { filterKinds, FilterRow, type FilterKind, type RowFilter } from './filters/index.js'
 export { formats, type ParsedRow, type RowFormat } from './formats/index.js'
 export { TemplateStrategy, type TemplateConfig } from './formats/column-template.js'
 export { builtInRowSchema } from './formats/row-schema.js'
@@ -11,10 +13,11 @@ export { DatasetLoaderRegistry, registerLoader, type DatasetLoader, type LoadOpt
 export { dataOptions, runDataOptions, type ConfiguredOptions } from './from-config.js'
 export { prepareDataset, type PreparedDataset, type PrepareDatasetOptions } from './pipeline.js'
 export { planEpoch, toBatch, type EpochOptions, type EpochPlan, type PackingOptions } from './plan.js'
+export type { SplitName, SplitOptions } from './splits.js'
 export { quickLoad } from './quick-load.js'
 export type { Message } from './templates/chat.js'
 export { ChatRenderer, type RendererOptions } from './templates/renderer.js'
 export {
   loadTokenizer, type Encoded, type EncodeOptions, type EncodeRequest, type StreamDecoder, type TextTokenizer, type Trust,
 } from './tokenizer/index.js'
-export { countSupervised, ignoreLabel, placeText, type DatasetReport, type EncodedRow, type LoadedRow, type OnBadRow, type RowPlace, type RowValue } from './types.js'
+export { countSupervised, ignoreLabel, placeText, type DatasetReport, type EncodedRow, type FilterReport, type LoadedRow, type OnBadRow, type RowPlace, type RowValue } from './types.js'

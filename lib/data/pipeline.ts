@@ -3,17 +3,19 @@ import { createHash } from 'node:crypto'
 import { fail } from '../core/errors/index.js'
 import { checkOptions as checkNames, type OptionNames } from '../core/options.js'
 import { collectRows, type Progress } from './collect.js'
+import { DatasetFilter, type FilterInput } from './dataset-filter.js'
+import { FilterRow, type Side } from './filters/index.js'
 import { RowReader, type RowShapeOptions } from './formats/reader.js'
 import type { EncodeContext, RowNotes } from './encode.js'
 import type { ParsedRow } from './formats/index.js'
 import { findDataFiles, type DataFile } from './loaders/index.js'
-import { chooseValidation } from './plan.js'
 import type { TrainOn } from './masking.js'
 import { RowStore } from './row-store.js'
-import { BadRows } from './rows.js'
+import { BadRows, type SourceRow } from './rows.js'
+import { Splitter, type SplitOptions } from './splits.js'
 import { chooseTemplate, openRenderer, usesClock } from './templates/choose.js'
 import type { TextTokenizer } from './tokenizer/index.js'
-import { placeText, type DatasetReport, type EncodedRow, type OnBadRow } from './types.js'
+import { placeText, type DatasetReport, type EncodedRow, type OnBadRow, type RowPlace } from './types.js'
 
 export interface PrepareDatasetOptions extends RowShapeOptions {
   /** Files, or globs of them. */
@@ -22,6 +24,10 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
   validationPath?: string | readonly string[]
   /** undefined: 0.1, or 0 below 20 rows and with validationPath. */
   validationRatio?: number
+  /** How the share is chosen. Default: at random, by the seed. */
+  split?: SplitOptions
+  /** Rows to leave out: see docs/data.md. */
+  filters?: FilterInput | readonly FilterInput[]
   seed: number
   tokenizer: TextTokenizer
   maxSeqLength: number
@@ -42,7 +48,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
 }
 
 const optionNames: OptionNames<PrepareDatasetOptions> = {
-  paths: true, validationPath: true, validationRatio: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, allowTruncation: true,
+  paths: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, allowTruncation: true,
   columns: true, columnSeparator: true, template: true, rowSchema: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
@@ -77,15 +83,17 @@ export async function prepareDataset(options: PrepareDatasetOptions): Promise<Pr
     const trainRows = collected.store.rows.length
     // Where no row is good, the first fault says more than "empty".
     if (trainRows === 0) collected.badRows.check()
-    refuseEmpty(files, trainRows)
+    refuseEmpty(files, trainRows, collected.filter)
     if (validationFiles.length > 0) {
-      await collected.read(validationFiles)
-      refuseEmpty(validationFiles, collected.store.rows.length - trainRows)
+      await collected.read(validationFiles, 'validation')
+      refuseEmpty(validationFiles, collected.store.rows.length - trainRows, collected.filter)
     }
     collected.badRows.check()
-    const validation = splitRows(collected.store, trainRows, options)
+    collected.filter.end()
+    const validation = splitRows(collected, trainRows, options)
+    collected.drop(validation)
     refuseTruncation(collected.store, options)
-    refuseUnlabelled(collected.store, validation, files, validationFiles)
+    refuseUnlabelled(collected, validation, files, validationFiles)
     return finish(collected, validation, collected.store.rows.length - trainRows, chosen !== null && usesClock(chosen) ? now.toISOString() : null)
   } finally {
     await renderer?.dispose()
@@ -115,18 +123,32 @@ export class Collected {
   withoutEnd = 0
   /** Where the first rows without labels are. */
   readonly unlabelled: string[] = []
+  readonly filter: DatasetFilter
+  readonly splitter: Splitter
+  /** Rows of the store that a filter took out once the split was known. */
+  dropped: ReadonlySet<number> = new Set()
+  /** Of the stored rows, where a filter needs them. */
+  readonly #places: RowPlace[] = []
 
-  constructor(readonly options: Pick<PrepareDatasetOptions, 'onBadRow' | 'maxSeqLength' | 'signal' | 'onProgress'>, readonly context: EncodeContext, readonly reader: RowReader) {
+  constructor(readonly options: CollectedOptions, readonly context: EncodeContext, readonly reader: RowReader) {
     this.badRows = new BadRows(options.onBadRow ?? 'stop')
     this.store = new RowStore(options.maxSeqLength)
+    this.filter = new DatasetFilter(options.filters)
+    this.splitter = new Splitter(options.split)
   }
 
-  async read(files: readonly DataFile[], onRow?: CollectedRow): Promise<void> {
-    const { context, badRows, reader } = this
+  async read(files: readonly DataFile[], side: Side = 'train', onRow?: CollectedRow): Promise<void> {
+    const { context, badRows, reader, filter, splitter } = this
     const { signal, onProgress } = this.options
+    const candidate = ({ place, value, row }: SourceRow): FilterRow => new FilterRow(place, value, row, side)
     await collectRows({
       files, reader, context, badRows, signal, onProgress,
+      keeps: (source) => filter.keeps(candidate(source)),
       onRow: (row, source) => {
+        if (!filter.keepsTokens(row.inputIds.length, source.place)) return
+        if (side === 'train') splitter.add(source)
+        filter.taken(this.store.rows.length, candidate(source))
+        if (filter.waitsForSplit) this.#places.push(source.place)
         const { supervised } = this.store.add(row)
         if (supervised === 0 && this.unlabelled.length < keptExamples) this.unlabelled.push(placeText(source.place))
         this.shapes[source.shape] = (this.shapes[source.shape] ?? 0) + 1
@@ -137,21 +159,28 @@ export class Collected {
     })
   }
 
+  /** What filters take out of the rows to train on because of the held-out ones. */
+  drop(held: ReadonlySet<number>): void {
+    this.dropped = this.filter.split(held, (index) => this.#places[index] as RowPlace)
+  }
+
   report(): DatasetReport {
     const { store, badRows } = this
+    const left = this.dropped.size === 0 ? store : countsOf(store.rows.filter((_, index) => !this.dropped.has(index)))
     return {
-      rows: store.rows.length,
+      rows: left.rows.length,
       skippedBadRows: badRows.skipped,
       badRowExamples: badRows.examples,
       truncatedRows: store.truncatedRows,
       lostSupervisedTokens: store.lostSupervisedTokens,
-      supervisedTokens: store.supervisedTokens,
-      tokens: store.tokens,
-      maxLength: store.maxLength,
-      rowsWithoutLabels: store.rowsWithoutLabels,
+      supervisedTokens: left.supervisedTokens,
+      tokens: left.tokens,
+      maxLength: left.maxLength,
+      rowsWithoutLabels: left.rowsWithoutLabels,
       rowsWithoutLabelsExamples: [...this.unlabelled],
       shapes: { ...this.shapes },
       detection: [...this.reader.detection],
+      filtered: this.filter.report,
       warnings: this.#warnings(),
     }
   }
@@ -159,7 +188,9 @@ export class Collected {
   #warnings(): string[] {
     const { store, badRows, notes } = this
     const example = this.context.tokenizer.controlTokens.find((token) => token.length > 3) ?? 'a control token'
+    const removed = this.filter.report.filter((one) => one.removed > 0)
     const all: (readonly [number, (rows: string) => string])[] = [
+      [this.filter.removed, (rows) => `${rows} left out by filters: ${removed.map((one) => `${one.filter} ${one.removed}, the first ${one.examples[0] ?? ''}`).join('; ')}`],
       [badRows.skipped, (rows) => `${rows} cannot be used and left out; the first: ${badRows.examples[0] ?? ''}`],
       [store.truncatedRows, (rows) => `${rows} longer than ${store.maxSeqLength} tokens cut: ${describeLoss(store)}`],
       [store.rowsWithoutLabels, (rows) => `${rows} without any token that carries loss (${listed(this.unlabelled, store.rowsWithoutLabels)}): nothing is learned from these`],
@@ -180,6 +211,19 @@ function listed(examples: readonly string[], count: number): string {
   return `${examples.join(', ')}${count > examples.length ? ' …' : ''}`
 }
 
+type CollectedOptions = Pick<PrepareDatasetOptions, 'onBadRow' | 'maxSeqLength' | 'signal' | 'onProgress' | 'filters' | 'split'>
+
+function countsOf(rows: RowStore['rows']): Pick<RowStore, 'rows' | 'supervisedTokens' | 'tokens' | 'maxLength' | 'rowsWithoutLabels'> {
+  const counts = { rows, supervisedTokens: 0, tokens: 0, maxLength: 0, rowsWithoutLabels: 0 }
+  for (const { inputIds, supervised } of rows) {
+    counts.supervisedTokens += supervised
+    counts.tokens += inputIds.length
+    counts.maxLength = Math.max(counts.maxLength, inputIds.length)
+    if (supervised === 0) counts.rowsWithoutLabels++
+  }
+  return counts
+}
+
 type CollectedRow = Parameters<typeof collectRows>[0]['onRow']
 
 function describeLoss(store: RowStore): string {
@@ -187,8 +231,14 @@ function describeLoss(store: RowStore): string {
   return `${lost} of ${all} tokens with loss are lost (${((100 * lost) / Math.max(1, all)).toFixed(2)} %)`
 }
 
-function refuseEmpty(files: readonly DataFile[], rows: number): void {
+function refuseEmpty(files: readonly DataFile[], rows: number, filter: DatasetFilter): void {
   if (rows > 0) return
+  if (filter.removed > 0) {
+    const list = filter.report.filter(({ removed }) => removed > 0).map((one) => `${one.filter} ${one.removed}`)
+    fail('FT_EMPTY_DATASET', `the filters left no row of ${files.map((file) => file.path).join(', ')}: ${list.join(', ')}`, {
+      remedy: 'loosen dataset.filters', details: { filtered: filter.report },
+    })
+  }
   fail('FT_EMPTY_DATASET', `no row in ${files.map((file) => file.path).join(', ')}`, {
     remedy: 'write one JSON object a line, for example {"text": "…"}',
     details: { paths: files.map((file) => file.path) },
@@ -196,14 +246,11 @@ function refuseEmpty(files: readonly DataFile[], rows: number): void {
 }
 
 /** Indices of the validation rows. */
-function splitRows(store: RowStore, trainRows: number, { validationPath, validationRatio, seed }: PrepareDatasetOptions): Set<number> {
+function splitRows({ store, splitter }: Collected, trainRows: number, { validationPath, validationRatio, seed }: PrepareDatasetOptions): Set<number> {
   if (validationPath !== undefined) return new Set([...store.rows.keys()].slice(trainRows))
   const ratio = validationRatio ?? (trainRows < autoRatioRows ? 0 : autoRatio)
-  if (ratio === 0) return new Set()
   // A row without labels has no loss to measure.
-  const candidates = store.rows.flatMap((row, index) => (row.supervised > 0 ? [index] : []))
-  const count = Math.min(Math.ceil(trainRows * ratio), candidates.length - 1)
-  return new Set(count > 0 ? chooseValidation(candidates, count, seed) : [])
+  return ratio === 0 ? new Set() : splitter.choose(store.rows.map((row) => row.supervised > 0), ratio, seed)
 }
 
 function refuseTruncation(store: RowStore, { allowTruncation, maxSeqLength }: PrepareDatasetOptions): void {
@@ -215,12 +262,13 @@ function refuseTruncation(store: RowStore, { allowTruncation, maxSeqLength }: Pr
   })
 }
 
-function refuseUnlabelled(store: RowStore, validation: ReadonlySet<number>, files: readonly DataFile[], validationFiles: readonly DataFile[]): void {
+function refuseUnlabelled({ store, dropped }: Collected, validation: ReadonlySet<number>, files: readonly DataFile[], validationFiles: readonly DataFile[]): void {
   const supervised = { train: 0, validation: 0 }
-  store.rows.forEach((row, index) => (supervised[validation.has(index) ? 'validation' : 'train'] += row.supervised))
-  const where = supervised.train === 0 ? files : validationFiles.length > 0 && supervised.validation === 0 ? validationFiles : null
+  store.rows.forEach((row, index) => (supervised[validation.has(index) ? 'validation' : 'train'] += dropped.has(index) ? 0 : row.supervised))
+  const heldFiles = validationFiles.length > 0 ? validationFiles : files
+  const where = supervised.train === 0 ? files : validation.size > 0 && supervised.validation === 0 ? heldFiles : null
   if (where === null) return
-  fail('FT_NO_LABELS', `no token of ${where.map((file) => file.path).join(', ')} carries loss`, {
+  fail('FT_NO_LABELS', `no token of ${where === files && supervised.train > 0 ? 'the held-out rows of ' : ''}${where.map((file) => file.path).join(', ')} carries loss`, {
     remedy: 'give rows a completion, an assistant turn or labels other than -100; if the prompts fill --max-seq-length, raise it; --train-on-prompt trains on prompts too',
     details: { rows: store.rows.length, truncatedRows: store.truncatedRows },
   })
@@ -232,7 +280,7 @@ function finish(collected: Collected, validation: ReadonlySet<number>, validatio
   // Not the split by seed and ratio: of a run that changed its seed, the data are still the same.
   const data = createHash('sha256').update(collected.store.digest()).update(JSON.stringify({ rows: rows.length, validationFileRows }))
   return {
-    train: rows.filter((_, index) => !validation.has(index)).map(plain),
+    train: rows.filter((_, index) => !validation.has(index) && !collected.dropped.has(index)).map(plain),
     validation: rows.filter((_, index) => validation.has(index)).map(plain),
     report: collected.report(),
     fingerprint: data.digest('hex'),

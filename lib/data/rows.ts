@@ -5,7 +5,7 @@ import { knownShapes, type ParsedRow } from './formats/index.js'
 import type { RowReader } from './formats/reader.js'
 import type { DataFile } from './loaders/index.js'
 import { readFileRows } from './loaders/open.js'
-import { placeText, type LoadedRow, type OnBadRow, type RowPlace } from './types.js'
+import { placeText, type LoadedRow, type OnBadRow, type RowPlace, type RowValue } from './types.js'
 
 /** More bad rows than this share of all is an error even where they are skipped. */
 const tolerated = 0.01
@@ -16,6 +16,8 @@ export interface SourceRow {
   /** Name of its format. */
   shape: string
   place: RowPlace
+  /** The columns as they came. */
+  value: RowValue
 }
 
 /** Counts bad rows; decides whether they end the run. */
@@ -102,7 +104,7 @@ function* parseAll(loaded: readonly LoadedRow[], reader: RowReader, badRows: Bad
 function parse(loaded: LoadedRow, reader: RowReader, badRows: BadRows): SourceRow | null {
   const { place } = loaded
   const result = 'problem' in loaded ? loaded : reader.read(loaded.value)
-  if (!('problem' in result)) return { ...result, place }
+  if (!('problem' in result || 'problem' in loaded)) return { ...result, place, value: loaded.value }
   const { problem, code, remedy } = result as { problem: string; code?: ErrorCode; remedy?: string }
   badRows.bad(place, problem, code, remedy)
   return null

@@ -31,6 +31,13 @@ export type LoadedRow = { place: RowPlace; value: RowValue } | { place: RowPlace
 /** What a bad row does to a run: end it, or be left out and counted (more than 1 % ends it too). */
 export type OnBadRow = 'stop' | 'skip'
 
+export interface FilterReport {
+  filter: string
+  removed: number
+  /** The first of them, as "file:line: reason". */
+  examples: string[]
+}
+
 export interface DatasetReport {
   /** Rows that became tokens, training and validation together. */
   rows: number
@@ -52,6 +59,8 @@ export interface DatasetReport {
   shapes: Record<string, number>
   /** Why columns of no known shape were read as they were; empty where nothing had to be guessed. */
   detection: string[]
+  /** What each filter left out, in their order. */
+  filtered: FilterReport[]
   warnings: string[]
 }
 

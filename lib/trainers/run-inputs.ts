@@ -24,7 +24,7 @@ const freeTrainingKeys = new Set([
 ])
 
 /** An input that changes whenever one of the others does: on its own it is then no news. */
-export const impliedInputs: ImpliedInputs = { 'training data': ['tokenization.max_seq_length', 'tokenization.train_on_prompt'] }
+export const impliedInputs: ImpliedInputs = { 'training data': ['tokenization.max_seq_length', 'tokenization.train_on_prompt', 'dataset.filters'] }
 
 export interface InputSources {
   config: ResolvedConfig
@@ -36,7 +36,9 @@ export interface InputSources {
 }
 
 export function runInputs({ config, source, objective, methodInputs, modelFingerprint, dataFingerprint }: InputSources): RunInputs {
-  const { shuffle, validationRatio } = config.dataset
+  const { shuffle, validationRatio, filters, split, splitColumn, stratifyColumn } = config.dataset
+  // What is as if it were not there was not written down before it was.
+  const chosen = { filters: filters?.length ? [filters].flat() : undefined, split: split === 'random' ? undefined : split, splitColumn, stratifyColumn }
   const { init, attention } = config.model
   const training = Object.entries(flatten({ ...config.training }, 'training')).filter(([key]) => !freeTrainingKeys.has(key))
   const { chatTemplate: _template, ...tokenization } = config.tokenization
@@ -46,7 +48,7 @@ export function runInputs({ config, source, objective, methodInputs, modelFinger
     objective,
     'model.dtype': source.dtype,
     ...flatten({ init, attention }, 'model'),
-    ...flatten({ shuffle, validationRatio }, 'dataset'),
+    ...flatten({ shuffle, validationRatio, ...chosen }, 'dataset'),
     ...flatten(tokenization, 'tokenization'),
     ...Object.fromEntries(training),
     ...methodInputs,

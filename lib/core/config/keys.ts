@@ -8,6 +8,7 @@ const attentions = ['auto', 'flash', 'eager'] as const
 const inits = ['pretrained', 'random'] as const
 const trainOn = ['answers', 'last', 'all'] as const
 const badRows = ['stop', 'skip'] as const
+const splits = ['random', 'hash', 'group'] as const
 const levels = ['error', 'warn', 'info', 'debug'] as const
 
 const model = {
@@ -81,6 +82,26 @@ const dataset = {
     kind: 'string', flag: 'row-schema', path: 'always', valueName: '<file>',
     schema: (z) => z.union([z.string().min(1), z.record(z.string(), z.unknown())]), expects: 'the path of a JSON Schema, or the schema itself',
     describe: 'JSON Schema that every row must fit.',
+  }),
+  filters: optionalKey({
+    kind: 'list', flag: 'filter', valueName: '<name>', aka: ['filter', 'dedup', 'deduplicate', 'remove_duplicates'],
+    schema: (z) => z.array(z.union([z.string().min(1), z.record(z.string(), z.unknown())])).or(z.string().min(1)), expects: 'a list of filters, each a name or {name: options}',
+    describe: 'Rows to leave out, counted and reported: names of filters, or {name: options}. Repeat the flag for several; docs/data.md lists them.',
+  }),
+  split: optionalKey({
+    kind: 'choice', flag: 'split', choices: splits, defaultText: 'random', aka: ['split_method', 'split_by'],
+    schema: (z) => z.enum(splits), expects: 'random, hash or group',
+    describe: 'How validation_ratio chooses rows: at random; by a hash of split_column (of the whole row where there is none), so that a row keeps its side when data is added; or whole groups of split_column.',
+  }),
+  split_column: optionalKey({
+    kind: 'string', flag: 'split-column', valueName: '<column>', aka: ['group_column', 'group_by', 'split_key'],
+    schema: (z) => z.string().min(1), expects: 'the name of a column',
+    describe: 'Column whose values stay together on one side (split hash and group).',
+  }),
+  stratify_column: optionalKey({
+    kind: 'string', flag: 'stratify-column', valueName: '<column>', aka: ['stratify', 'stratify_by', 'stratify_by_column'],
+    schema: (z) => z.string().min(1), expects: 'the name of a column',
+    describe: 'Column of which every value has its share of the validation rows (split random).',
   }),
   on_bad_row: key({
     kind: 'choice', flag: 'on-bad-row', choices: badRows, default: 'stop',

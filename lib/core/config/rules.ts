@@ -1,4 +1,5 @@
 // Rules over several keys. They fail here, before anything is loaded.
+import { isProblem, readFilter } from './filters.js'
 import type { Origin } from './layers.js'
 import type { Problem } from './problems.js'
 
@@ -28,7 +29,29 @@ function unevenSteps(values: Values): Problem | null {
   )
 }
 
+/** The first filter that is not one, or whose options are wrong. */
+function brokenFilter(values: Values): Problem | null {
+  for (const [i, entry] of [values.get('dataset.filters') ?? []].flat().entries()) {
+    const read = readFilter(entry, `dataset.filters[${i}]`)
+    if (isProblem(read)) return read
+  }
+  return null
+}
+
+/** What a split needs, and what it has no use for. */
+function unusableSplit(values: Values): Problem | null {
+  const [split = 'random', column, stratify] = ['split', 'split_column', 'stratify_column'].map((name) => values.get(`dataset.${name}`))
+  const used = split !== 'random' ? `dataset.split ${String(split)}` : stratify !== undefined ? 'dataset.stratify_column' : null
+  if (column !== undefined && split === 'random') return incompatible('dataset.split_column is set, and dataset.split is random', 'set dataset.split to hash or group')
+  if (split === 'group' && column === undefined) return incompatible('dataset.split group needs dataset.split_column', 'name the column whose values are groups')
+  if (stratify !== undefined && split !== 'random') return incompatible(`dataset.stratify_column and dataset.split ${String(split)} are both set`, 'keep one of them')
+  if (used !== null && values.get('dataset.validation_path') !== undefined) return incompatible(`${used} chooses validation rows, and dataset.validation_path names them`, 'keep one of them')
+  return null
+}
+
 const rules: readonly Rule[] = [
+  brokenFilter,
+  unusableSplit,
   (values) =>
     explicit(values, 'training.warmup_ratio') && positive(values.get('training.warmup_ratio')) && positive(values.get('training.warmup_steps'))
       ? incompatible('training.warmup_ratio and training.warmup_steps are both set', 'keep one of them')

@@ -31,7 +31,7 @@ function randomData({ training, tokenization }: ResolvedConfig, vocabSize: numbe
   const tokens = rows * tokenization.maxSeqLength
   const report = {
     rows, skippedBadRows: 0, badRowExamples: [], truncatedRows: 0, lostSupervisedTokens: 0, supervisedTokens: tokens - rows, tokens,
-    maxLength: tokenization.maxSeqLength, rowsWithoutLabels: 0, rowsWithoutLabelsExamples: [], shapes: { random: rows }, detection: [], warnings: [],
+    maxLength: tokenization.maxSeqLength, rowsWithoutLabels: 0, rowsWithoutLabelsExamples: [], shapes: { random: rows }, detection: [], filtered: [], warnings: [],
   }
   return { train, validation: [], report, fingerprint: '', templateDate: null }
 }

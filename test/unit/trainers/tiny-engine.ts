@@ -177,7 +177,7 @@ function tinyData(options: TinyOptions): PreparedDataset {
   const fingerprint = createHash('sha256').update(`${salt} ${train.length} ${validation.length}`).digest('hex')
   const report = {
     rows: train.length, skippedBadRows: 0, badRowExamples: [], truncatedRows: 0, lostSupervisedTokens: 0, supervisedTokens: tokens, tokens, maxLength: 8,
-    rowsWithoutLabels: 0, rowsWithoutLabelsExamples: [], shapes: { text: train.length }, detection: [], warnings: [],
+    rowsWithoutLabels: 0, rowsWithoutLabelsExamples: [], shapes: { text: train.length }, detection: [], filtered: [], warnings: [],
   }
   return { train, validation, report, fingerprint, templateDate: null }
 }
