@@ -91,9 +91,9 @@ describe('filters', () => {
   })
 
   it('unknown names and options are errors', async () => {
-    const wrong: readonly (readonly [unknown, string])[] = [['empyt', 'empyt'], [{ length: {} }, 'at least one'], [{ length: { min: 3 } }, 'length'], [{ empty: {}, length: {} }, 'one name'], [3, 'name'], [{ near_duplicates: { threshold: 2 } }, 'threshold'], ['expression', 'keep'], [{ expression: 5 }, 'expression']]
+    const wrong: readonly (readonly [FilterInput, string])[] = [['empyt', 'empyt'], [{ length: {} }, 'at least one'], [{ length: { min: 3 } }, 'length'], [{ empty: {}, length: {} }, 'one name'], [3 as never, 'name'], [{ near_duplicates: { threshold: 2 } }, 'threshold'], ['expression', 'keep'], [{ expression: 5 }, 'expression']]
     for (const [entry, part] of wrong) {
-      expect((await failure(() => new DatasetFilter([entry as FilterInput]), 'FT_INVALID_CONFIG')).message).to.include('dataset.filters[0]').and.include(part)
+      expect((await failure(() => new DatasetFilter([entry]), 'FT_INVALID_CONFIG')).message).to.include('dataset.filters[0]').and.include(part)
     }
   })
 
