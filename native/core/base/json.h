@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 
 namespace ft {
 
@@ -128,9 +129,5 @@ class Json {
 
 /// A JSON string literal with quotes and escapes. Errors: kInvalidArgument when the text is not UTF-8.
 std::string JsonQuote(std::string_view text);
-/// At most `most` bytes of UTF-8 text, cut between characters and marked with "…": for names in messages.
-std::string Shorten(const std::string& text, size_t most = 100);
-/// True when `text` is well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
-bool IsUtf8(std::string_view text);
 
 }  // namespace ft
