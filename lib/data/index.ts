@@ -14,6 +14,7 @@ export { dataOptions, runDataOptions, type ConfiguredOptions } from './from-conf
 export { prepareDataset, type PreparedDataset, type PrepareDatasetOptions } from './pipeline.js'
 export { planEpoch, toBatch, type EpochOptions, type EpochPlan, type PackingOptions } from './plan.js'
 export type { SplitName, SplitOptions } from './splits.js'
+export { wrapRows, type WrapOptions } from './wrapping.js'
 export { quickLoad } from './quick-load.js'
 export type { Message } from './templates/chat.js'
 export { ChatRenderer, type RendererOptions } from './templates/renderer.js'

@@ -1,38 +1,111 @@
 // Which rows share a window of max_seq_length tokens. Only that: rows are laid end to end in any case, and attention,
 // positions and labels stay inside each row, so packing changes how much work a step holds and nothing else.
+// The other way, wrapped windows, which rows run across, is in wrapping.ts.
 
 /**
- * Windows that may still take a row. A row then meets at most this many, so the work is linear in the rows. The price
- * is a little room: at 256, row lengths uniform over the window fill 97.8 % of it, where no bound would fill 98.4 %,
- * and short rows (a tenth of the window) lose nothing.
- */
-const openWindows = 256
-
-/**
- * First-fit: each row, in the given order, goes into the first open window that has room, else into a new one; the
- * fullest is closed where that would be one too many. Returns row indices by window, windows in the order in which they
- * were opened. REQUIRES lengths of at most windowLength. Pure: the same order and lengths, the same windows.
+ * Best-fit decreasing: the longest rows first, rows of one length in the given order; each goes into the window with the least room
+ * that holds it, else into a new one. Windows, and the rows in each, come in the given order: a window stands where its first row
+ * does. REQUIRES lengths from 1 to windowLength. Pure: the same order and lengths, the same windows. Linear in rows and windowLength.
  */
 export function packWindows(order: readonly number[], lengths: ArrayLike<number>, windowLength: number): number[][] {
-  const windows: number[][] = []
-  const open: { window: number[]; room: number }[] = []
-  for (const row of order) {
-    const length = lengths[row] as number
-    let place = open.find(({ room }) => room >= length)
-    if (place === undefined) {
-      if (open.length === openWindows) open.splice(fullest(open), 1)
-      place = { window: [], room: windowLength }
-      open.push(place)
-      windows.push(place.window)
-    }
-    place.window.push(row)
-    place.room -= length
+  const windowOf = new Int32Array(order.length)
+  const rooms = new Rooms(windowLength)
+  let windows = 0
+  for (const place of longestFirst(order, lengths, windowLength)) {
+    const length = lengths[order[place] as number] as number
+    const room = rooms.least(length)
+    const window = room < 0 ? windows++ : rooms.take(room)
+    windowOf[place] = window
+    rooms.put((room < 0 ? windowLength : room) - length, window)
   }
-  return windows
+  const packed: number[][] = []
+  const named = new Int32Array(windows).fill(-1)
+  order.forEach((row, place) => {
+    const window = windowOf[place] as number
+    if (named[window] === -1) named[window] = packed.push([]) - 1
+    packed[named[window] as number]?.push(row)
+  })
+  return packed
 }
 
-function fullest(open: readonly { room: number }[]): number {
-  let found = 0
-  for (let i = 1; i < open.length; i++) if ((open[i]?.room ?? 0) < (open[found]?.room ?? 0)) found = i
-  return found
+/** Places of `order` by falling length, equal ones in order. A counting sort. */
+function longestFirst(order: readonly number[], lengths: ArrayLike<number>, windowLength: number): Int32Array {
+  const starts = new Int32Array(windowLength + 2)
+  for (const row of order) starts[windowLength - (lengths[row] as number) + 1]!++
+  for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1] as number
+  const sorted = new Int32Array(order.length)
+  order.forEach((row, place) => {
+    sorted[starts[windowLength - (lengths[row] as number)]!++] = place
+  })
+  return sorted
+}
+
+/** Windows by the room they have left: a bit a size, and bits over the words of bits, so that the next size is a few steps away. */
+class Rooms {
+  readonly #windows = new Map<number, number[]>()
+  /** Level 0 has a bit for each size; each bit of a level above stands for a word below. */
+  readonly #levels: Uint32Array[] = []
+
+  constructor(most: number) {
+    for (let bits = most + 1; ; ) {
+      const words = Math.ceil(bits / 32)
+      this.#levels.push(new Uint32Array(words))
+      if (words === 1) break
+      bits = words
+    }
+  }
+
+  /** The least room of at least `size` that a window has; -1: none. */
+  least(size: number): number {
+    let at = size
+    for (let level = 0; level < this.#levels.length; level++) {
+      const words = this.#levels[level] as Uint32Array
+      const word = at >>> 5
+      if (word >= words.length) return -1
+      const found = (words[word] as number) & (-1 << (at & 31))
+      if (found !== 0) return this.#descend(level, (word << 5) + lowestBit(found))
+      at = word + 1
+    }
+    return -1
+  }
+
+  #descend(level: number, found: number): number {
+    let at = found
+    for (let below = level - 1; below >= 0; below--) at = (at << 5) + lowestBit((this.#levels[below] as Uint32Array)[at] as number)
+    return at
+  }
+
+  put(room: number, window: number): void {
+    // Full: nothing is looked for there.
+    if (room === 0) return
+    const there = this.#windows.get(room)
+    if (there !== undefined && there.length > 0) {
+      there.push(window)
+      return
+    }
+    if (there === undefined) this.#windows.set(room, [window])
+    else there.push(window)
+    let at = room
+    for (const words of this.#levels) {
+      words[at >>> 5]! |= 1 << (at & 31)
+      at >>>= 5
+    }
+  }
+
+  take(room: number): number {
+    const there = this.#windows.get(room) as number[]
+    const window = there.pop() as number
+    if (there.length > 0) return window
+    let at = room
+    for (const words of this.#levels) {
+      words[at >>> 5]! &= ~(1 << (at & 31))
+      if (words[at >>> 5] !== 0) break
+      at >>>= 5
+    }
+    return window
+  }
+}
+
+function lowestBit(bits: number): number {
+  return 31 - Math.clz32(bits & -bits)
 }

@@ -19,9 +19,18 @@ export interface EpochOptions {
   epoch: number
   /** Rows share windows: see packWindows. */
   packing?: PackingOptions
+  /** Rows (windows) are shuffled inside stretches of this many, as where they come as a stream. Absent: all together. */
+  shuffleWindow?: number
+  /** Tokens of each row: rows of like length then meet in a step. Not with packing. */
+  groupByLength?: ArrayLike<number>
+  /** Which of `world` data-parallel processes this is. Default 0 of 1. A step is then the part of this one. */
+  rank?: number
+  world?: number
 }
 
-const epochNames: OptionNames<EpochOptions> = { rows: true, batchSize: true, accumulation: true, shuffle: true, seed: true, epoch: true, packing: true }
+const epochNames: OptionNames<EpochOptions> = {
+  rows: true, batchSize: true, accumulation: true, shuffle: true, seed: true, epoch: true, packing: true, shuffleWindow: true, groupByLength: true, rank: true, world: true,
+}
 
 export interface PackingOptions {
   /** Tokens of each row. */
@@ -38,31 +47,78 @@ export interface EpochPlan {
 const orderKey = 1
 const splitKey = 2
 const packingKey = 3
+const groupKey = 5
 
 /**
  * A pure function of its options: a run resumes at (epoch, step) without what came before. The last micro-batch
- * and the last step may be smaller: ceil(ceil(units / batchSize) / accumulation) steps, where a unit is a row, or a
- * window with packing. The rows of a step do not depend on how batchSize × accumulation is split.
+ * and the last step may be smaller: ceil(ceil(units / batchSize) / (accumulation × world)) steps, where a unit is a row, or a
+ * window with packing. The rows of a step, of all ranks together, do not depend on how batchSize × accumulation × world is split;
+ * ranks share no row, and in the last step some may have none.
  */
 export function planEpoch(options: EpochOptions): EpochPlan {
   checkOptions('planEpoch', options, epochNames)
-  const { batchSize, accumulation, shuffle, seed, epoch } = options
-  if (!Number.isInteger(batchSize) || batchSize < 1 || !Number.isInteger(accumulation) || accumulation < 1) {
-    fail('FT_INVALID_ARGUMENT', `batch size ${batchSize} × accumulation ${accumulation}: both must be integers of 1 or more`)
-  }
+  const { batchSize, accumulation } = options
+  const { rank, world } = checkSizes(options)
   const windows = options.packing === undefined ? null : planWindows({ ...options, packing: options.packing })
   const units = windows === null ? options.rows : windows.length
-  const order = shuffle ? shuffled(units, randomStream(seed, orderKey, epoch)) : inOrder(units)
+  const order = orderOf(units, options)
+  const stepUnits = batchSize * accumulation * world
   const steps: number[][][] = []
-  for (let start = 0; start < units; ) {
+  for (let begin = 0; begin < units; begin += stepUnits) {
     const step: number[][] = []
-    for (let micro = 0; micro < accumulation && start < units; micro++, start += batchSize) {
+    for (let micro = 0; micro < accumulation; micro++) {
+      const start = begin + (micro * world + rank) * batchSize
+      if (start >= units) break
       const taken = order.slice(start, start + batchSize)
       step.push(windows === null ? taken : taken.flatMap((window) => windows[window] ?? []))
     }
     steps.push(step)
   }
   return { steps }
+}
+
+function checkSizes({ batchSize, accumulation, rank = 0, world = 1, shuffleWindow, groupByLength, packing, rows }: EpochOptions): { rank: number; world: number } {
+  const whole = (value: number): boolean => Number.isInteger(value) && value >= 1
+  if (!whole(batchSize) || !whole(accumulation)) {
+    fail('FT_INVALID_ARGUMENT', `batch size ${batchSize} × accumulation ${accumulation}: both must be integers of 1 or more`)
+  }
+  if (!whole(world) || !Number.isInteger(rank) || rank < 0 || rank >= world) fail('FT_INVALID_ARGUMENT', `rank ${rank} of ${world}: ranks are 0 to world - 1`)
+  if (shuffleWindow !== undefined && !whole(shuffleWindow)) fail('FT_INVALID_ARGUMENT', `a shuffle window of ${shuffleWindow} rows: it must be an integer of 1 or more`)
+  if (groupByLength !== undefined && packing !== undefined) fail('FT_INVALID_ARGUMENT', 'windows are all of one length: group by length or pack, not both')
+  if (groupByLength !== undefined && groupByLength.length !== rows) fail('FT_INVALID_ARGUMENT', `grouping needs a length for each of the ${rows} rows, got ${groupByLength.length}`)
+  return { rank, world }
+}
+
+/** The units of an epoch in the order in which steps take them. */
+function orderOf(units: number, options: EpochOptions): number[] {
+  const { shuffle, seed, epoch, shuffleWindow, groupByLength: lengths, batchSize, accumulation, world = 1 } = options
+  const order = !shuffle ? inOrder(units) : windowedOrder(units, shuffleWindow ?? units, seed, epoch)
+  return lengths === undefined ? order : grouped(order, lengths, { stepUnits: batchSize * accumulation * world, shuffle, seed, epoch })
+}
+
+/** 0 … count - 1, shuffled inside stretches of `window`: where a stretch begins, nothing before it needs to be known. */
+export function windowedOrder(count: number, window: number, seed: number, epoch: number): number[] {
+  if (window >= count) return shuffled(count, randomStream(seed, orderKey, epoch))
+  const order: number[] = []
+  for (let begin = 0; begin < count; begin += window) {
+    for (const place of shuffled(Math.min(window, count - begin), randomStream(seed, orderKey, epoch, begin))) order.push(begin + place)
+  }
+  return order
+}
+
+/** Steps whose rows are sorted together. */
+const stepsPerGroup = 50
+
+/** Rows of like length into steps: each group is sorted by length and cut into steps, and the full steps of the epoch are shuffled. */
+function grouped(order: readonly number[], lengths: ArrayLike<number>, { stepUnits, shuffle, seed, epoch }: { stepUnits: number; shuffle: boolean; seed: number; epoch: number }): number[] {
+  const sorted: number[] = []
+  for (let begin = 0; begin < order.length; begin += stepUnits * stepsPerGroup) {
+    const group = order.slice(begin, begin + stepUnits * stepsPerGroup).sort((a, b) => (lengths[b] as number) - (lengths[a] as number))
+    for (const row of group) sorted.push(row)
+  }
+  const full = Math.floor(sorted.length / stepUnits)
+  const steps = shuffle ? shuffled(full, randomStream(seed, groupKey, epoch)) : inOrder(full)
+  return [...steps.flatMap((step) => sorted.slice(step * stepUnits, (step + 1) * stepUnits)), ...sorted.slice(full * stepUnits)]
 }
 
 /**

@@ -1,14 +1,23 @@
 // The micro-batches of each optimizer step: a pure function of rows, seed and step number, so that a run can begin
 // anywhere. Plans of at most two epochs are kept.
-import type { EncodedRow, EpochOptions, PackingOptions } from '../data/index.js'
+import { wrapRows, type EncodedRow, type EpochOptions, type PackingOptions } from '../data/index.js'
 import type { Batch, TrainingBackend } from './engine.js'
 import { cursorAt } from './run-plan.js'
 
 type DataBackend = Pick<TrainingBackend, 'planEpoch' | 'toBatch'>
 
-export interface BatchOptions extends Omit<EpochOptions, 'epoch' | 'rows' | 'packing'> {
-  /** Tokens of a window that rows share; absent: a micro-batch is batchSize rows. */
-  packedWindow?: number
+export interface SharedWindow {
+  /** Tokens that it holds. */
+  length: number
+  /** Rows run across windows, and attention across rows. */
+  wrapped: boolean
+}
+
+export interface BatchOptions extends Omit<EpochOptions, 'epoch' | 'rows' | 'packing' | 'groupByLength'> {
+  /** What rows share; absent: a micro-batch is batchSize rows. */
+  window?: SharedWindow
+  /** Rows of like length meet in a step. */
+  groupByLength?: boolean
 }
 
 export class StepBatches {
@@ -19,10 +28,11 @@ export class StepBatches {
   readonly #options: Omit<EpochOptions, 'epoch'>
   readonly #epochs = new Map<number, number[][][]>()
 
-  constructor(backend: DataBackend, rows: readonly EncodedRow[], { packedWindow, ...options }: BatchOptions) {
+  constructor(backend: DataBackend, rows: readonly EncodedRow[], { window, groupByLength, ...options }: BatchOptions) {
     this.#backend = backend
-    this.#rows = rows
-    this.#options = { ...options, rows: rows.length, packing: packingOf(rows, packedWindow) }
+    this.#rows = window?.wrapped ? wrapRows(rows, { windowLength: window.length, shuffle: options.shuffle, seed: options.seed }) : rows
+    const lengths = groupByLength ? { groupByLength: rows.map((row) => row.inputIds.length) } : {}
+    this.#options = { ...options, ...lengths, rows: this.#rows.length, packing: packingOf(rows, window) }
     this.stepsPerEpoch = this.#epoch(0).length
   }
 
@@ -65,8 +75,9 @@ export class StepBatches {
   }
 }
 
-function packingOf(rows: readonly EncodedRow[], windowLength: number | undefined): PackingOptions | undefined {
-  return windowLength === undefined ? undefined : { windowLength, lengths: rows.map((row) => row.inputIds.length) }
+/** Wrapped windows are rows by now. */
+function packingOf(rows: readonly EncodedRow[], window: SharedWindow | undefined): PackingOptions | undefined {
+  return window === undefined || window.wrapped ? undefined : { windowLength: window.length, lengths: rows.map((row) => row.inputIds.length) }
 }
 
 function rowAt(rows: readonly EncodedRow[], index: number): EncodedRow {
@@ -76,8 +87,9 @@ function rowAt(rows: readonly EncodedRow[], index: number): EncodedRow {
 }
 
 /** The rows in order, `batchSize` rows or windows at a time. */
-export function* evaluationBatches(backend: DataBackend, rows: readonly EncodedRow[], { batchSize, packedWindow }: Pick<BatchOptions, 'batchSize' | 'packedWindow'>): Generator<Batch> {
-  const steps = backend.planEpoch({ rows: rows.length, batchSize, accumulation: 1, shuffle: false, seed: 0, epoch: 0, packing: packingOf(rows, packedWindow) })
+export function* evaluationBatches(backend: DataBackend, given: readonly EncodedRow[], { batchSize, window }: Pick<BatchOptions, 'batchSize' | 'window'>): Generator<Batch> {
+  const rows = window?.wrapped ? wrapRows(given, { windowLength: window.length, shuffle: false, seed: 0 }) : given
+  const steps = backend.planEpoch({ rows: rows.length, batchSize, accumulation: 1, shuffle: false, seed: 0, epoch: 0, packing: packingOf(rows, window) })
   for (const micro of steps.flat()) {
     const part = micro.map((row) => rowAt(rows, row))
     yield backend.toBatch(part, part.map((_row, index) => index))

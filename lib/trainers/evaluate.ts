@@ -1,7 +1,7 @@
 // Loss on the validation rows: the sum over all supervised tokens divided by their number, never a mean of means.
 import type { EncodedRow } from '../data/index.js'
 import { makeError } from '../core/errors/index.js'
-import { evaluationBatches } from './batches.js'
+import { evaluationBatches, type SharedWindow } from './batches.js'
 import type { EngineModel, TrainingBackend } from './engine.js'
 
 export interface EvaluationResult {
@@ -17,7 +17,7 @@ export async function evaluateRows(
   backend: Pick<TrainingBackend, 'planEpoch' | 'toBatch'>,
   model: EngineModel,
   rows: readonly EncodedRow[],
-  options: { batchSize: number; packedWindow?: number; signal?: AbortSignal },
+  options: { batchSize: number; window?: SharedWindow; signal?: AbortSignal },
 ): Promise<EvaluationResult | null> {
   const start = performance.now()
   let lossSum = 0

@@ -5,7 +5,7 @@ import { fail, makeError } from '../core/errors/index.js'
 import type { PreparedDataset, TextTokenizer } from '../data/index.js'
 import { addLogFile, getLogger, logDatasetInfo, logModelInfo, LogProgress } from '../utils/logging.js'
 import { formatBytes } from '../utils/terminal.js'
-import { StepBatches } from './batches.js'
+import { StepBatches, type SharedWindow } from './batches.js'
 import { refuseWithoutValidation, secureBest } from './best.js'
 import { fingerprintModel } from './checkpoints/fingerprint.js'
 import type { RunInputs } from './checkpoints/inputs.js'
@@ -146,13 +146,14 @@ async function prepareData({ config, backend, signal, cleanup }: PrepareOptions,
 }
 
 function batchesOf(config: ResolvedConfig, backend: TrainingBackend, data: PreparedDataset): StepBatches {
-  const { batchSize, gradientAccumulationSteps: accumulation, seed } = config.training
-  return new StepBatches(backend, data.train, { batchSize, accumulation, shuffle: config.dataset.shuffle, seed, packedWindow: packedWindowOf(config) })
+  const { batchSize, gradientAccumulationSteps: accumulation, seed, groupByLength } = config.training
+  const { shuffle, shuffleWindow } = config.dataset
+  return new StepBatches(backend, data.train, { batchSize, accumulation, shuffle, shuffleWindow, seed, groupByLength, window: sharedWindowOf(config) })
 }
 
-/** Tokens of the windows that rows share; undefined: they share none. */
-export function packedWindowOf({ tokenization }: ResolvedConfig): number | undefined {
-  return tokenization.packing ? tokenization.maxSeqLength : undefined
+/** The windows that rows share; undefined: they share none. */
+export function sharedWindowOf({ tokenization }: ResolvedConfig): SharedWindow | undefined {
+  return tokenization.packing ? { length: tokenization.maxSeqLength, wrapped: tokenization.packingStrategy === 'wrapped' } : undefined
 }
 
 /** The default share of validation rows depends on the rows: what it came to is what the run says and remembers. */

@@ -36,7 +36,7 @@ export interface InputSources {
 }
 
 export function runInputs({ config, source, objective, methodInputs, modelFingerprint, dataFingerprint }: InputSources): RunInputs {
-  const { shuffle, validationRatio, filters, split, splitColumn, stratifyColumn } = config.dataset
+  const { shuffle, shuffleWindow, validationRatio, filters, split, splitColumn, stratifyColumn } = config.dataset
   // What is as if it were not there was not written down before it was.
   const chosen = { filters: filters?.length ? [filters].flat() : undefined, split: split === 'random' ? undefined : split, splitColumn, stratifyColumn }
   const { init, attention } = config.model
@@ -48,8 +48,10 @@ export function runInputs({ config, source, objective, methodInputs, modelFinger
     objective,
     'model.dtype': source.dtype,
     ...flatten({ init, attention }, 'model'),
-    ...flatten({ shuffle, validationRatio, ...chosen }, 'dataset'),
+    ...flatten({ shuffle, shuffleWindow, validationRatio, ...chosen }, 'dataset'),
     ...flatten(tokenization, 'tokenization'),
+    // How rows are packed when nobody says is part of what a run repeats.
+    ...(tokenization.packing ? { 'tokenization.packing_strategy': tokenization.packingStrategy ?? 'best_fit' } : {}),
     ...Object.fromEntries(training),
     ...methodInputs,
   }

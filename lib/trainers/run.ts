@@ -9,7 +9,7 @@ import type { Batch, StepOutcome } from './engine.js'
 import { evaluateRows } from './evaluate.js'
 import { finiteOrNull, type EndEvent, type TrainingEvent, type TrainingObserver } from './events.js'
 import { explainOutOfMemory } from './memory.js'
-import { packedWindowOf, prepareRun, type Cleanup, type PreparedRun, type PrepareOptions } from './prepare.js'
+import { prepareRun, sharedWindowOf, type Cleanup, type PreparedRun, type PrepareOptions } from './prepare.js'
 import { StepClock, stepEvent } from './reporter.js'
 import { dueAfter, epochAt } from './run-plan.js'
 import { saveCheckpoint, writeConfig, writeFinal } from './saving.js'
@@ -173,7 +173,7 @@ class TrainingRun {
     const { config, data, progress, plan, signal } = run
     if (data.validation.length === 0) return null
     const batchSize = config.evaluation.batchSize ?? config.training.batchSize
-    const result = await this.#during('evaluate', 'evaluated', () => evaluateRows(run.backend, run.model, data.validation, { batchSize, packedWindow: packedWindowOf(config), signal }))
+    const result = await this.#during('evaluate', 'evaluated', () => evaluateRows(run.backend, run.model, data.validation, { batchSize, window: sharedWindowOf(config), signal }))
     if (result === null) return null
     const { loss, seconds } = result
     const epoch = epochAt(progress.globalStep, plan)

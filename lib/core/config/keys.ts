@@ -7,6 +7,7 @@ const dtypes = ['auto', 'bf16', 'fp16', 'fp32'] as const
 const attentions = ['auto', 'flash', 'eager'] as const
 const inits = ['pretrained', 'random'] as const
 const trainOn = ['answers', 'last', 'all'] as const
+const packings = ['best_fit', 'wrapped'] as const
 const badRows = ['stop', 'skip'] as const
 const splits = ['random', 'hash', 'group'] as const
 const levels = ['error', 'warn', 'info', 'debug'] as const
@@ -50,6 +51,11 @@ const dataset = {
     schema: (z) => z.boolean(), expects: 'true or false',
     describe: 'Shuffle the rows of each epoch, by the seed.',
     describeNo: 'Keep the rows in the order of the files.',
+  }),
+  shuffle_window: optionalKey({
+    kind: 'integer', flag: 'shuffle-window', defaultText: 'all rows', aka: ['shuffle_buffer_size', 'buffer_size'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'Shuffle inside stretches of this many rows (windows, with packing), as a stream would be.',
   }),
   validation_ratio: key({
     kind: 'number', flag: 'validation-ratio', defaultText: '0.1 (0 below 20 rows, or with validation_path)',
@@ -121,6 +127,11 @@ const tokenization = {
     schema: (z) => z.boolean(), expects: 'true or false',
     describe: 'Rows share windows of max_seq_length tokens, each attending to itself alone; batch_size counts windows.',
   }),
+  packing_strategy: optionalKey({
+    kind: 'choice', flag: 'packing-strategy', choices: packings, defaultText: 'best_fit',
+    schema: (z) => z.enum(packings), expects: 'best_fit or wrapped',
+    describe: 'best_fit: whole rows, into the window they fill best. wrapped: rows run across windows, and attention across rows.',
+  }),
   train_on_prompt: key({
     kind: 'boolean', flag: 'train-on-prompt', default: false, aka: ['train_on_inputs', 'mask_prompt'],
     schema: (z) => z.boolean(), expects: 'true or false',
@@ -174,6 +185,11 @@ const training = {
     kind: 'integer', flag: 'gradient-accumulation-steps', default: 1, aka: ['grad_accum', 'gradient_accumulation', 'accumulation_steps'],
     schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
     describe: 'Micro-batches in an optimizer step.',
+  }),
+  group_by_length: optionalKey({
+    kind: 'boolean', flag: 'group-by-length', defaultText: 'false',
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Rows of like length meet in a step.',
   }),
   learning_rate: key({
     kind: 'number', flag: 'learning-rate', defaultText: '2e-4 (full: 2e-5)', aka: ['lr'],

@@ -78,6 +78,18 @@ const rules: readonly Rule[] = [
       ? incompatible(`tokenization.train_on_prompt gives every token loss and tokenization.train_on is ${String(values.get('tokenization.train_on'))}`, 'keep one of them')
       : null,
   (values) =>
+    values.get('training.group_by_length') === true && values.get('tokenization.packing') === true
+      ? incompatible('training.group_by_length sorts rows by length and tokenization.packing fills windows of one length', 'keep one of them')
+      : null,
+  (values) =>
+    values.get('tokenization.packing_strategy') !== undefined && values.get('tokenization.packing') !== true
+      ? incompatible('tokenization.packing_strategy says how rows are packed, but tokenization.packing is off', 'add --packing, or leave the strategy out')
+      : null,
+  (values) =>
+    values.get('dataset.shuffle_window') !== undefined && values.get('dataset.shuffle') === false
+      ? incompatible('dataset.shuffle_window says how far rows are shuffled, but dataset.shuffle is false', 'keep one of them')
+      : null,
+  (values) =>
     values.get('dataset.columns') !== undefined && values.get('dataset.template') !== undefined
       ? incompatible('dataset.columns and dataset.template both say how rows are read', 'keep one of them')
       : null,

@@ -7,7 +7,7 @@ import { randomStream } from '../../data/random.js'
 import { getLogger } from '../../utils/logging.js'
 import type { Batch, StepOutcome, TrainingBackend } from '../engine.js'
 import { activationBytes } from '../memory.js'
-import { packedWindowOf, prepareRun, type Cleanup, type PreparedRun, type Recipe } from '../prepare.js'
+import { prepareRun, sharedWindowOf, type Cleanup, type PreparedRun, type Recipe } from '../prepare.js'
 import { peakRssBytes } from '../reporter.js'
 import { BatchSearch } from './largest-batch.js'
 import { randomRow, withRandomRows } from './random-rows.js'
@@ -68,7 +68,7 @@ class Benchmark {
     this.#run = run
     this.#options = { warmupSteps: 2, peakBytes: peakRssBytes, ...options }
     this.#longestRow = run.data.train.reduce((longest, row) => Math.max(longest, row.inputIds.length), 0)
-    this.#tokensEach = packedWindowOf(run.config) ?? this.#longestRow
+    this.#tokensEach = sharedWindowOf(run.config)?.length ?? this.#longestRow
     const available = run.backend.memoryAvailable(run.source.device)
     const valueBytes = run.source.dtype === 'fp32' ? 4 : 2
     this.#search = new BatchSearch({

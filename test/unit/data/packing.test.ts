@@ -1,6 +1,7 @@
 // Rows that share windows: every row once an epoch, no window over its length, the same plan from the same keys.
 import { expect } from 'chai'
-import { planEpoch, type EpochOptions } from '../../../lib/data/index.js'
+import fc from 'fast-check'
+import { planEpoch, wrapRows, type EncodedRow, type EpochOptions } from '../../../lib/data/index.js'
 import { packWindows } from '../../../lib/data/packing.js'
 import { randomStream } from '../../../lib/data/random.js'
 import { failure } from './helpers.js'
@@ -18,19 +19,29 @@ function options(rows: number, changed: Partial<EpochOptions> = {}): EpochOption
 }
 
 describe('packing', () => {
-  it('puts each row into the first window that has room', () => {
+  it('puts the longest rows first, each into the window that it fills best', () => {
+    // 10 alone; 6 and 4; 5 and 5.
     expect(packWindows([0, 1, 2, 3, 4], [6, 5, 4, 5, 10], 10)).to.deep.equal([[0, 2], [1, 3], [4]])
-    expect(packWindows([4, 3, 2, 1, 0], [6, 5, 4, 5, 10], 10)).to.deep.equal([[4], [3, 2], [1], [0]])
+    expect(packWindows([4, 3, 2, 1, 0], [6, 5, 4, 5, 10], 10)).to.deep.equal([[4], [3, 1], [2, 0]])
+    // 3 fits beside 6 and beside 7: beside 7 nothing is left.
+    expect(packWindows([0, 1, 2], [6, 3, 7], 10)).to.deep.equal([[0], [1, 2]])
     expect(packWindows([], [], 10)).to.deep.equal([])
+    expect(packWindows([0, 1], [1, 1], 1)).to.deep.equal([[0], [1]])
   })
 
-  it('closes the fullest window where too many are open', () => {
-    // 256 windows: the first has room for 2, the others for 3. The row of 9 needs a new one, and the first closes.
-    const lengths = [8, ...range(255).map(() => 7), 9, 2, 1]
-    const windows = packWindows(range(lengths.length), lengths, 10)
-    expect(windows).to.have.length(257)
-    expect(windows.slice(0, 2)).to.deep.equal([[0], [1, 257, 258]])
-    expect(windows[256]).to.deep.equal([256])
+  it('finds the best room as a search through all of them would', () => {
+    fc.assert(fc.property(fc.array(fc.integer({ min: 1, max: 97 }), { maxLength: 80 }), fc.integer({ min: 97, max: 3000 }), (lengths, window) => {
+      const packed = packWindows(range(lengths.length), lengths, window)
+      const rooms: number[] = []
+      for (const length of lengths.toSorted((a, b) => b - a)) {
+        const fits = rooms.flatMap((room, i) => (room >= length ? [i] : []))
+        if (fits.length === 0) rooms.push(window - length)
+        else rooms[fits.reduce((a, b) => (rooms[b]! < rooms[a]! ? b : a))]! -= length
+      }
+      expect(packed.map((rows) => window - rows.reduce((sum, row) => sum + lengths[row]!, 0)).toSorted((a, b) => a - b)).to.deep.equal(rooms.toSorted((a, b) => a - b))
+      expect(packed.flat().toSorted((a, b) => a - b)).to.deep.equal(range(lengths.length))
+      expect(packed.map((rows) => rows[0])).to.deep.equal(packed.map((rows) => rows[0]).toSorted((a, b) => a! - b!))
+    }))
   })
 
   it('takes every row once an epoch, and fills no window beyond its length', () => {
@@ -52,7 +63,7 @@ describe('packing', () => {
   it('fills short rows tightly', () => {
     const lengths = lengthsOf(5000, 3).map((length) => Math.ceil(length / 8))
     const windows = planEpoch(options(5000, { packing: { lengths, windowLength }, batchSize: 1, accumulation: 1 })).steps.length
-    expect(lengths.reduce((sum, length) => sum + length, 0) / (windows * windowLength)).to.be.greaterThan(0.98)
+    expect(lengths.reduce((sum, length) => sum + length, 0) / (windows * windowLength)).to.be.greaterThan(0.995)
   })
 
   it('has the same number of steps in every epoch, in another order', () => {
@@ -68,7 +79,7 @@ describe('packing', () => {
     expect(inOrder).to.deep.equal(packWindows(range(50), lengthsOf(50, 7), windowLength))
     // Written down: a resumed run repeats it, in every version.
     const packing = { lengths: [10, 50, 20, 30, 40, 14, 24, 60], windowLength }
-    expect(planEpoch(options(8, { batchSize: 1, accumulation: 1, packing })).steps.map((step) => step.flat())).to.deep.equal([[7], [1], [6, 0, 3], [4, 5], [2]])
+    expect(planEpoch(options(8, { batchSize: 1, accumulation: 1, packing })).steps.map((step) => step.flat())).to.deep.equal([[3, 5, 2], [6, 4], [7], [0, 1]])
   })
 
   it('gives a step the same rows however it is split', () => {
@@ -81,5 +92,26 @@ describe('packing', () => {
     const tooLong = await failure(() => planEpoch(options(2, { packing: { lengths: [3, windowLength + 1], windowLength } })), 'FT_INVALID_ARGUMENT')
     expect(tooLong.message).to.include('row 1 has 65 tokens')
     await failure(() => planEpoch(options(3, { packing: { lengths: [1], windowLength } })), 'FT_INVALID_ARGUMENT')
+  })
+})
+
+describe('wrapped windows', () => {
+  const row = (ids: number[]): EncodedRow => ({ inputIds: Int32Array.from(ids), labels: Int32Array.from(ids, (id) => (id % 3 === 0 ? -100 : id)) })
+  const rowsOf = fc.array(fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 30 }), { minLength: 1, maxLength: 30 })
+
+  it('hold every token and label once, in the order of the rows', () => {
+    fc.assert(fc.property(rowsOf, fc.integer({ min: 2, max: 40 }), (texts, length) => {
+      const windows = wrapRows(texts.map(row), { windowLength: length, shuffle: false, seed: 1 })
+      expect(windows.flatMap(({ inputIds }) => [...inputIds])).to.deep.equal(texts.flat())
+      expect(windows.flatMap(({ labels }) => [...labels])).to.deep.equal(texts.flatMap((ids) => [...row(ids).labels]))
+      for (const [i, { inputIds }] of windows.entries()) expect(inputIds.length).to.equal(i < windows.length - 1 ? length : texts.flat().length - length * (windows.length - 1))
+    }))
+  })
+
+  it('are shuffled by the seed, rows staying whole', () => {
+    const rows = range(40).map((i) => row([i + 1, 500 + i]))
+    const order = (seed: number): number[] => wrapRows(rows, { windowLength: 7, shuffle: true, seed }).flatMap(({ inputIds }) => [...inputIds]).filter((id) => id < 500)
+    expect(order(3)).to.deep.equal(order(3)).and.not.to.deep.equal(order(4))
+    expect(order(3).toSorted((a, b) => a - b)).to.deep.equal(range(40).map((i) => i + 1))
   })
 })

@@ -1,5 +1,6 @@
 // The order of rows, the make-up of steps, and batches: pure functions of their options.
 import { expect } from 'chai'
+import fc from 'fast-check'
 import { planEpoch, toBatch, type EpochOptions } from '../../../lib/data/index.js'
 import { randomStream, shuffled } from '../../../lib/data/random.js'
 import { failure } from './helpers.js'
@@ -50,8 +51,44 @@ describe('planEpoch', () => {
     expect(new Set(shuffled(1000, randomStream(1))).size).to.equal(1000)
   })
 
+  it('shuffles inside stretches where it is told to, and resumes in any of them', () => {
+    const windowed = order({ rows: 23, shuffleWindow: 5, epoch: 2 })
+    for (let begin = 0; begin < 23; begin += 5) {
+      expect(windowed.slice(begin, begin + 5).toSorted((a, b) => a - b)).to.deep.equal(range(23).slice(begin, begin + 5))
+      // A stretch is the same in a longer stream: it depends on where it begins, on seed and epoch.
+      if (begin + 5 <= 23) expect(order({ rows: 100, shuffleWindow: 5, epoch: 2 }).slice(begin, begin + 5)).to.deep.equal(windowed.slice(begin, begin + 5))
+    }
+    expect(windowed).not.to.deep.equal(order({ rows: 23, shuffleWindow: 5, epoch: 3 }))
+    expect(order({ rows: 23, shuffleWindow: 23 })).to.deep.equal(order())
+  })
+
+  it('gives ranks rows of their own, and together those of one process', () => {
+    fc.assert(fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 4 }), (rows, batchSize, accumulation, world) => {
+      const ranks = range(world).map((rank) => planEpoch({ ...options, rows, batchSize, accumulation, rank, world }).steps)
+      const alone = planEpoch({ ...options, rows, batchSize, accumulation: accumulation * world }).steps
+      for (const steps of ranks) expect(steps.length).to.equal(alone.length)
+      alone.forEach((step, i) => {
+        const together = ranks.flatMap((steps) => steps[i]!.flat())
+        expect(new Set(together).size).to.equal(together.length)
+        expect(together.toSorted((a, b) => a - b)).to.deep.equal(step.flat().toSorted((a, b) => a - b))
+      })
+    }))
+  })
+
+  it('lets rows of like length meet, each once, otherwise in every epoch', () => {
+    const next = randomStream(9)
+    const lengths = range(1000).map(() => 1 + (next() % 500))
+    const grouped = (epoch: number) => planEpoch({ ...options, rows: 1000, groupByLength: lengths, epoch }).steps
+    const spread = (steps: number[][][]): number => steps.reduce((sum, step) => sum + Math.max(...step.flat().map((row) => lengths[row]!)) - Math.min(...step.flat().map((row) => lengths[row]!)), 0) / steps.length
+    expect(grouped(0).flat(2).toSorted((a, b) => a - b)).to.deep.equal(range(1000))
+    expect(spread(grouped(0))).to.be.lessThan(spread(planEpoch({ ...options, rows: 1000 }).steps) / 10)
+    expect(grouped(0)).to.deep.equal(grouped(0)).and.not.to.deep.equal(grouped(1))
+    const heads = grouped(0).slice(0, 20).map((step) => lengths[step.flat()[0]!]!)
+    expect(heads).not.to.deep.equal(heads.toSorted((a, b) => b - a))
+  })
+
   it('refuses sizes that are not', async () => {
-    for (const changed of [{ batchSize: 0 }, { accumulation: 0 }, { batchSize: 1.5 }]) await failure(() => planEpoch({ ...options, ...changed }), 'FT_INVALID_ARGUMENT')
+    for (const changed of [{ batchSize: 0 }, { accumulation: 0 }, { batchSize: 1.5 }, { rank: 1 }, { rank: -1, world: 2 }, { world: 0 }, { shuffleWindow: 0 }, { groupByLength: [1] }]) await failure(() => planEpoch({ ...options, ...changed }), 'FT_INVALID_ARGUMENT')
   })
 })
 
