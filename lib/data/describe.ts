@@ -8,13 +8,13 @@ import { chooseTemplate, openRenderer } from './templates/choose.js'
 import type { TextTokenizer } from './tokenizer/index.js'
 import { ignoreLabel, placeText, type DatasetReport, type EncodedRow } from './types.js'
 
-export type DescribeOptions = Pick<PrepareDatasetOptions, 'paths' | 'tokenizer' | 'maxSeqLength' | 'trainOn' | 'trainOnPrompt' | keyof RowShapeOptions | 'onBadRow' | 'chatTemplate' | 'vocabSize' | 'signal' | 'onProgress'> & {
+export type DescribeOptions = Pick<PrepareDatasetOptions, 'paths' | 'tokenizer' | 'maxSeqLength' | 'overflow' | 'stride' | 'trainOn' | 'trainOnPrompt' | keyof RowShapeOptions | 'onBadRow' | 'chatTemplate' | 'vocabSize' | 'signal' | 'onProgress'> & {
   /** Which row to show, from 0. Default 0. */
   exampleRow?: number
 }
 
 const optionNames: OptionNames<DescribeOptions> = {
-  paths: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, columns: true, columnSeparator: true, template: true, rowSchema: true, onBadRow: true, chatTemplate: true, vocabSize: true, signal: true, onProgress: true,
+  paths: true, tokenizer: true, maxSeqLength: true, overflow: true, stride: true, trainOn: true, trainOnPrompt: true, columns: true, columnSeparator: true, template: true, rowSchema: true, onBadRow: true, chatTemplate: true, vocabSize: true, signal: true, onProgress: true,
   exampleRow: true,
 }
 
@@ -87,7 +87,7 @@ export async function describeDataset(options: DescribeOptions): Promise<Dataset
     maxSeqLength: options.maxSeqLength,
     truncatedShare: report.rows === 0 ? 0 : report.truncatedRows / report.rows,
     lostShare: report.lostSupervisedTokens / Math.max(1, collected.store.supervisedBefore),
-    packing: packingOf(collected.store.rows, options.maxSeqLength),
+    packing: packingOf(collected.store.rows.flatMap((row) => collected.store.parts(row)), options.maxSeqLength),
     example,
   }
 }

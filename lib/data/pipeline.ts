@@ -10,6 +10,7 @@ import type { EncodeContext, RowNotes } from './encode.js'
 import type { ParsedRow } from './formats/index.js'
 import { findDataFiles, type DataFile } from './loaders/index.js'
 import type { TrainOn } from './masking.js'
+import type { Overflow } from './overflow.js'
 import { RowStore } from './row-store.js'
 import { BadRows, type SourceRow } from './rows.js'
 import { Splitter, type SplitOptions } from './splits.js'
@@ -35,6 +36,10 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
   trainOn?: TrainOn
   /** The same as trainOn 'all'. */
   trainOnPrompt?: boolean
+  /** What becomes of rows longer than maxSeqLength. Default truncate. */
+  overflow?: Overflow
+  /** With overflow 'split': tokens that parts share. Default 0. */
+  stride?: number
   allowTruncation?: boolean
   onBadRow?: OnBadRow
   /** A Jinja file, instead of the model's own template. */
@@ -48,7 +53,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
 }
 
 const optionNames: OptionNames<PrepareDatasetOptions> = {
-  paths: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, allowTruncation: true,
+  paths: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, overflow: true, stride: true, allowTruncation: true,
   columns: true, columnSeparator: true, template: true, rowSchema: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
@@ -108,9 +113,10 @@ function checkOptions(options: PrepareDatasetOptions): void {
   const given = (options ?? {}) as Partial<PrepareDatasetOptions>
   if (given.paths === undefined || given.tokenizer === undefined) fail('FT_INVALID_ARGUMENT', 'preparing data needs paths and a tokenizer', { remedy: 'pass { paths, tokenizer, maxSeqLength, seed }' })
   checkNames('prepareDataset', options, optionNames)
-  const { maxSeqLength, validationRatio: ratio, seed } = options
+  const { maxSeqLength, validationRatio: ratio, seed, stride } = options
   if (!Number.isInteger(maxSeqLength) || maxSeqLength < 2) fail('FT_INVALID_ARGUMENT', `max_seq_length must be an integer of at least 2, got ${maxSeqLength}`)
   if (ratio !== undefined && !(ratio >= 0 && ratio < 1)) fail('FT_INVALID_ARGUMENT', `validation_ratio must be from 0 to below 1, got ${ratio}`)
+  if (stride !== undefined && !(Number.isInteger(stride) && stride >= 0 && stride < maxSeqLength)) fail('FT_INVALID_ARGUMENT', `the stride must be an integer from 0 to below max_seq_length, got ${stride}`)
   if (!Number.isSafeInteger(seed)) fail('FT_INVALID_ARGUMENT', `the seed must be an integer, got ${seed}`)
 }
 
@@ -132,7 +138,7 @@ export class Collected {
 
   constructor(readonly options: CollectedOptions, readonly context: EncodeContext, readonly reader: RowReader) {
     this.badRows = new BadRows(options.onBadRow ?? 'stop')
-    this.store = new RowStore(options.maxSeqLength)
+    this.store = new RowStore({ overflow: options.overflow ?? 'truncate', maxSeqLength: options.maxSeqLength, stride: options.stride ?? 0, bosTokenId: context.tokenizer.bosTokenId })
     this.filter = new DatasetFilter(options.filters)
     this.splitter = new Splitter(options.split)
   }
@@ -146,6 +152,7 @@ export class Collected {
       keeps: (source) => filter.keeps(candidate(source)),
       onRow: (row, source) => {
         if (!filter.keepsTokens(row.inputIds.length, source.place)) return
+        if (this.store.drops(row)) return
         if (side === 'train') splitter.add(source)
         filter.taken(this.store.rows.length, candidate(source))
         if (filter.waitsForSplit) this.#places.push(source.place)
@@ -172,6 +179,8 @@ export class Collected {
       skippedBadRows: badRows.skipped,
       badRowExamples: badRows.examples,
       truncatedRows: store.truncatedRows,
+      droppedRows: store.droppedRows,
+      splitRows: store.splitRows,
       lostSupervisedTokens: store.lostSupervisedTokens,
       supervisedTokens: left.supervisedTokens,
       tokens: left.tokens,
@@ -193,6 +202,8 @@ export class Collected {
       [this.filter.removed, (rows) => `${rows} left out by filters: ${removed.map((one) => `${one.filter} ${one.removed}, the first ${one.examples[0] ?? ''}`).join('; ')}`],
       [badRows.skipped, (rows) => `${rows} cannot be used and left out; the first: ${badRows.examples[0] ?? ''}`],
       [store.truncatedRows, (rows) => `${rows} longer than ${store.maxSeqLength} tokens cut: ${describeLoss(store)}`],
+      [store.droppedRows, (rows) => `${rows} longer than ${store.maxSeqLength} tokens dropped: ${describeLoss(store)}`],
+      [store.splitRows, (rows) => `${rows} longer than ${store.maxSeqLength} tokens split: ${describeLoss(store)}`],
       [store.rowsWithoutLabels, (rows) => `${rows} without any token that carries loss (${listed(this.unlabelled, store.rowsWithoutLabels)}): nothing is learned from these`],
       [notes.emptyCompletion, (rows) => `${rows} with an empty completion: these teach only to end at once`],
       [notes.namesControlTokens, (rows) => `${rows} with texts that name control tokens, such as ${example}: they are kept as text; conversations belong into {messages}`],
@@ -211,7 +222,7 @@ function listed(examples: readonly string[], count: number): string {
   return `${examples.join(', ')}${count > examples.length ? ' …' : ''}`
 }
 
-type CollectedOptions = Pick<PrepareDatasetOptions, 'onBadRow' | 'maxSeqLength' | 'signal' | 'onProgress' | 'filters' | 'split'>
+type CollectedOptions = Pick<PrepareDatasetOptions, 'onBadRow' | 'maxSeqLength' | 'overflow' | 'stride' | 'signal' | 'onProgress' | 'filters' | 'split'>
 
 function countsOf(rows: RowStore['rows']): Pick<RowStore, 'rows' | 'supervisedTokens' | 'tokens' | 'maxLength' | 'rowsWithoutLabels'> {
   const counts = { rows, supervisedTokens: 0, tokens: 0, maxLength: 0, rowsWithoutLabels: 0 }
@@ -256,9 +267,9 @@ function splitRows({ store, splitter }: Collected, trainRows: number, { validati
 function refuseTruncation(store: RowStore, { allowTruncation, maxSeqLength }: PrepareDatasetOptions): void {
   const lost = store.lostSupervisedTokens
   if (allowTruncation || lost <= toleratedLoss * store.supervisedBefore) return
-  fail('FT_TRUNCATION', `${store.truncatedRows} of ${store.rows.length} rows are longer than ${maxSeqLength} tokens: ${describeLoss(store)}, more than 1 % are an error`, {
-    remedy: 'raise --max-seq-length, shorten or split these rows, or accept the loss with --allow-truncation',
-    details: { truncatedRows: store.truncatedRows, rows: store.rows.length, lostSupervisedTokens: lost, supervisedTokens: store.supervisedBefore, maxSeqLength },
+  fail('FT_TRUNCATION', `${store.truncatedRows + store.droppedRows + store.splitRows} of ${store.rows.length + store.droppedRows} rows are longer than ${maxSeqLength} tokens: ${describeLoss(store)}, more than 1 % are an error`, {
+    remedy: 'raise --max-seq-length, shorten these rows or split them (--overflow split), or accept the loss with --allow-truncation',
+    details: { truncatedRows: store.truncatedRows, droppedRows: store.droppedRows, splitRows: store.splitRows, rows: store.rows.length, lostSupervisedTokens: lost, supervisedTokens: store.supervisedBefore, maxSeqLength },
   })
 }
 
@@ -275,13 +286,13 @@ function refuseUnlabelled({ store, dropped }: Collected, validation: ReadonlySet
 }
 
 function finish(collected: Collected, validation: ReadonlySet<number>, validationFileRows: number, templateDate: string | null): PreparedDataset {
-  const { rows } = collected.store
-  const plain = ({ inputIds, labels }: EncodedRow): EncodedRow => ({ inputIds, labels })
+  const { store } = collected
+  const { rows } = store
   // Not the split by seed and ratio: of a run that changed its seed, the data are still the same.
-  const data = createHash('sha256').update(collected.store.digest()).update(JSON.stringify({ rows: rows.length, validationFileRows }))
+  const data = createHash('sha256').update(store.digest()).update(JSON.stringify({ rows: rows.length, validationFileRows }))
   return {
-    train: rows.filter((_, index) => !validation.has(index) && !collected.dropped.has(index)).map(plain),
-    validation: rows.filter((_, index) => validation.has(index)).map(plain),
+    train: rows.filter((_, index) => !validation.has(index) && !collected.dropped.has(index)).flatMap((row) => store.parts(row)),
+    validation: rows.filter((_, index) => validation.has(index)).flatMap((row) => store.parts(row)),
     report: collected.report(),
     fingerprint: data.digest('hex'),
     templateDate,

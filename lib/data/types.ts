@@ -45,6 +45,9 @@ export interface DatasetReport {
   /** The first of them, as "file:line:column: reason". */
   badRowExamples: string[]
   truncatedRows: number
+  /** Rows too long that were dropped, and that became several rows. */
+  droppedRows: number
+  splitRows: number
   lostSupervisedTokens: number
   /** Positions with loss after truncation: labels[1:] ≠ -100. */
   supervisedTokens: number

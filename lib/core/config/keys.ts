@@ -7,6 +7,7 @@ const dtypes = ['auto', 'bf16', 'fp16', 'fp32'] as const
 const attentions = ['auto', 'flash', 'eager'] as const
 const inits = ['pretrained', 'random'] as const
 const trainOn = ['answers', 'last', 'all'] as const
+const overflows = ['truncate', 'truncate_left', 'keep_answer', 'drop', 'split'] as const
 const packings = ['best_fit', 'wrapped'] as const
 const badRows = ['stop', 'skip'] as const
 const splits = ['random', 'hash', 'group'] as const
@@ -120,7 +121,7 @@ const tokenization = {
   max_seq_length: key({
     kind: 'integer', flag: 'max-seq-length', default: 1024, aka: ['max_length', 'sequence_len', 'cutoff_len', 'block_size'],
     schema: (z) => z.int().min(2).max(16_777_216), expects: 'an integer of at least 2, at most 16777216',
-    describe: 'Longest row in tokens; the rest of a longer one is cut off.',
+    describe: 'Longest row in tokens; what becomes of a longer one is said by overflow.',
   }),
   packing: key({
     kind: 'boolean', flag: 'packing', default: false, aka: ['sample_packing', 'pack_sequences'],
@@ -142,6 +143,16 @@ const tokenization = {
     aka: ['mask_history', 'roles_to_train', 'assistant_only_loss', 'completion_only_loss', 'train_on_responses_only'],
     schema: (z) => z.enum(trainOn), expects: 'answers, last or all',
     describe: 'What carries loss: completions and every turn of the assistant, the last of them alone, or all tokens.',
+  }),
+  overflow: optionalKey({
+    kind: 'choice', flag: 'overflow', choices: overflows, defaultText: 'truncate', aka: ['truncation', 'truncation_side', 'truncation_strategy', 'excess_length_strategy'],
+    schema: (z) => z.enum(overflows), expects: 'truncate, truncate_left, keep_answer, drop or split',
+    describe: 'Longer rows lose their end, their begin, or what stands before the last answer; are dropped; or are split into several.',
+  }),
+  stride: optionalKey({
+    kind: 'integer', flag: 'stride', defaultText: '0',
+    schema: (z) => z.int().min(0), expects: 'an integer of at least 0',
+    describe: 'With overflow split: tokens that a part shares with the one before it; they carry loss once.',
   }),
   allow_truncation: key({
     kind: 'boolean', flag: 'allow-truncation', default: false,

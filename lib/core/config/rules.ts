@@ -86,6 +86,18 @@ const rules: readonly Rule[] = [
       ? incompatible('tokenization.packing_strategy says how rows are packed, but tokenization.packing is off', 'add --packing, or leave the strategy out')
       : null,
   (values) =>
+    values.get('tokenization.stride') !== undefined && values.get('tokenization.overflow') !== 'split'
+      ? incompatible('tokenization.stride is what the parts of a split row share, but tokenization.overflow is not split', 'add --overflow split, or leave the stride out')
+      : null,
+  (values) =>
+    Number(values.get('tokenization.stride') ?? 0) >= Number(values.get('tokenization.max_seq_length'))
+      ? incompatible('tokenization.stride leaves no room for new tokens: it is not below tokenization.max_seq_length', 'lower the stride')
+      : null,
+  (values) =>
+    values.get('tokenization.packing_strategy') === 'wrapped' && values.get('tokenization.overflow') !== undefined
+      ? incompatible('tokenization.packing_strategy wrapped cuts no row short, so tokenization.overflow says nothing', 'keep one of them')
+      : null,
+  (values) =>
     values.get('dataset.shuffle_window') !== undefined && values.get('dataset.shuffle') === false
       ? incompatible('dataset.shuffle_window says how far rows are shuffled, but dataset.shuffle is false', 'keep one of them')
       : null,

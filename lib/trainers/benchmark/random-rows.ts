@@ -30,7 +30,7 @@ function randomData({ training, tokenization }: ResolvedConfig, vocabSize: numbe
   const train = Array.from({ length: rows }, () => randomRow(tokenization.maxSeqLength, vocabSize, next))
   const tokens = rows * tokenization.maxSeqLength
   const report = {
-    rows, skippedBadRows: 0, badRowExamples: [], truncatedRows: 0, lostSupervisedTokens: 0, supervisedTokens: tokens - rows, tokens,
+    rows, skippedBadRows: 0, badRowExamples: [], truncatedRows: 0, droppedRows: 0, splitRows: 0, lostSupervisedTokens: 0, supervisedTokens: tokens - rows, tokens,
     maxLength: tokenization.maxSeqLength, rowsWithoutLabels: 0, rowsWithoutLabelsExamples: [], shapes: { random: rows }, detection: [], filtered: [], warnings: [],
   }
   return { train, validation: [], report, fingerprint: '', templateDate: null }

@@ -176,7 +176,7 @@ function tinyData(options: TinyOptions): PreparedDataset {
   const tokens = train.reduce((sum, row) => sum + row.inputIds.length, 0)
   const fingerprint = createHash('sha256').update(`${salt} ${train.length} ${validation.length}`).digest('hex')
   const report = {
-    rows: train.length, skippedBadRows: 0, badRowExamples: [], truncatedRows: 0, lostSupervisedTokens: 0, supervisedTokens: tokens, tokens, maxLength: 8,
+    rows: train.length, skippedBadRows: 0, badRowExamples: [], truncatedRows: 0, droppedRows: 0, splitRows: 0, lostSupervisedTokens: 0, supervisedTokens: tokens, tokens, maxLength: 8,
     rowsWithoutLabels: 0, rowsWithoutLabelsExamples: [], shapes: { text: train.length }, detection: [], filtered: [], warnings: [],
   }
   return { train, validation, report, fingerprint, templateDate: null }
