@@ -1,5 +1,5 @@
 // Rows and their shapes, without a tokenizer.
-import { findDataFiles } from '../data/loaders/index.js'
+import { findDataFiles } from '../data/sources/find.js'
 import { RowReader, type RowShapeOptions } from '../data/formats/reader.js'
 import { BadRows, readRows } from '../data/rows.js'
 

@@ -3,7 +3,7 @@
 import { fail } from '../core/errors/index.js'
 import { RowEncoder, type EncodeContext, type EncodeResult, type RowNotes } from './encode.js'
 import type { RowReader } from './formats/reader.js'
-import type { DataFile } from './loaders/index.js'
+import type { DataFile } from './sources/find.js'
 import type { BadRows} from './rows.js';
 import { readRows, type SourceRow } from './rows.js'
 import type { EncodedRow } from './types.js'

@@ -2,7 +2,7 @@
 import { checkOptions, type OptionNames } from '../core/options.js'
 import { RowReader, type RowShapeOptions } from './formats/reader.js'
 import { contextOf, Collected, type PrepareDatasetOptions } from './pipeline.js'
-import { findDataFiles } from './loaders/index.js'
+import { findDataFiles } from './sources/find.js'
 import { planEpoch } from './plan.js'
 import { chooseTemplate, openRenderer } from './templates/choose.js'
 import type { TextTokenizer } from './tokenizer/index.js'
@@ -62,7 +62,7 @@ export interface PackingReport {
 /** Reports what prepareDataset would refuse (truncation, no labels) instead of refusing it. Errors: those of files and rows. */
 export async function describeDataset(options: DescribeOptions): Promise<DatasetDescription> {
   checkOptions('describeDataset', options, optionNames)
-  const files = await findDataFiles(options.paths)
+  const files = await findDataFiles(options.paths, { settings: options.read, mix: { stop: options.mixStop } })
   const reader = await RowReader.open(options)
   const chosen = await chooseTemplate(options.tokenizer, options.chatTemplate)
   const renderer = chosen === null ? null : openRenderer(options.tokenizer, chosen)

@@ -8,7 +8,8 @@ import { FilterRow, type Side } from './filters/index.js'
 import { RowReader, type RowShapeOptions } from './formats/reader.js'
 import type { EncodeContext, RowNotes } from './encode.js'
 import type { ParsedRow } from './formats/index.js'
-import { findDataFiles, type DataFile } from './loaders/index.js'
+import { findDataSets, type DataFile, type DataFiles } from './sources/find.js'
+import type { DataInput, MixStop, SourceSettings } from './sources/types.js'
 import type { TrainOn } from './masking.js'
 import type { Overflow } from './overflow.js'
 import { RowStore } from './row-store.js'
@@ -19,11 +20,15 @@ import type { TextTokenizer } from './tokenizer/index.js'
 import { placeText, type DatasetReport, type EncodedRow, type OnBadRow, type RowPlace } from './types.js'
 
 export interface PrepareDatasetOptions extends RowShapeOptions {
-  /** Files, or globs of them. */
-  paths: string | readonly string[]
+  /** Files, globs, folders, data sets of the hub, "-" for standard input, sources with weights, or rows. */
+  paths: DataInput
+  /** How they are read: format, encoding, split … */
+  read?: SourceSettings
+  /** When a mixture of weighted sources ends. Default: first_exhausted. */
+  mixStop?: MixStop
   /** Rows to evaluate on, instead of a share of the training rows. */
-  validationPath?: string | readonly string[]
-  /** undefined: 0.1, or 0 below 20 rows and with validationPath. */
+  validationPath?: DataInput
+  /** undefined: 0.1, or 0 below 20 rows and where there are validation rows: validationPath, or a validation split that comes with the data. */
   validationRatio?: number
   /** How the share is chosen. Default: at random, by the seed. */
   split?: SplitOptions
@@ -53,7 +58,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
 }
 
 const optionNames: OptionNames<PrepareDatasetOptions> = {
-  paths: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, overflow: true, stride: true, allowTruncation: true,
+  paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, overflow: true, stride: true, allowTruncation: true,
   columns: true, columnSeparator: true, template: true, rowSchema: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
@@ -77,8 +82,7 @@ const toleratedLoss = 0.01
 export async function prepareDataset(options: PrepareDatasetOptions): Promise<PreparedDataset> {
   checkOptions(options)
   const now = options.now ?? new Date()
-  const files = await findDataFiles(options.paths)
-  const validationFiles = options.validationPath === undefined ? [] : await findDataFiles(options.validationPath)
+  const { train: files, validation: validationFiles } = await findFiles(options)
   const reader = await RowReader.open(options)
   const chosen = await chooseTemplate(options.tokenizer, options.chatTemplate)
   const renderer = chosen === null ? null : openRenderer(options.tokenizer, chosen, now)
@@ -256,9 +260,17 @@ function refuseEmpty(files: readonly DataFile[], rows: number, filter: DatasetFi
   })
 }
 
+/** Training rows, and the rows to evaluate on where they are files of their own. */
+async function findFiles({ paths, validationPath, validationRatio, read: settings, mixStop: stop, seed, signal }: PrepareDatasetOptions): Promise<DataFiles> {
+  const found = await findDataSets(paths, { settings, mix: { seed, stop }, signal })
+  if (validationPath === undefined) return validationRatio === undefined ? found : { train: found.train, validation: [] }
+  const own = await findDataSets(validationPath, { settings: { ...settings, split: undefined }, signal })
+  return { train: found.train, validation: own.validation.length > 0 ? own.validation : own.train }
+}
+
 /** Indices of the validation rows. */
-function splitRows({ store, splitter }: Collected, trainRows: number, { validationPath, validationRatio, seed }: PrepareDatasetOptions): Set<number> {
-  if (validationPath !== undefined) return new Set([...store.rows.keys()].slice(trainRows))
+function splitRows({ store, splitter }: Collected, trainRows: number, { validationRatio, seed }: PrepareDatasetOptions): Set<number> {
+  if (store.rows.length > trainRows) return new Set([...store.rows.keys()].slice(trainRows))
   const ratio = validationRatio ?? (trainRows < autoRatioRows ? 0 : autoRatio)
   // A row without labels has no loss to measure.
   return ratio === 0 ? new Set() : splitter.choose(store.rows.map((row) => row.supervised > 0), ratio, seed)

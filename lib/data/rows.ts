@@ -3,8 +3,10 @@ import { fail, makeError, type ErrorCode } from '../core/errors/index.js'
 import { TextColumnDetector } from './detect-columns.js'
 import { knownShapes, type ParsedRow } from './formats/index.js'
 import type { RowReader } from './formats/reader.js'
-import type { DataFile } from './loaders/index.js'
 import { readFileRows } from './loaders/open.js'
+import type { DataFile } from './sources/find.js'
+import { mixRows, startOfMix } from './sources/mix.js'
+import { groupFiles } from './sources/stream.js'
 import { placeText, type LoadedRow, type OnBadRow, type RowPlace, type RowValue } from './types.js'
 
 /** More bad rows than this share of all is an error even where they are skipped. */
@@ -64,11 +66,20 @@ export interface ReadRowsOptions {
   onBytes?(bytes: number): void
 }
 
+/** Every row that can be used: file by file, in order, or sources interleaved where they have weights. */
+export async function* readRows({ files, ...options }: ReadRowsOptions): AsyncGenerator<SourceRow> {
+  const mix = files[0]?.mix
+  if (mix === undefined) return yield* readFiles({ files, ...options })
+  const groups = groupFiles(files)
+  const sources = groups.map((group) => ({ weight: group[0]?.mix?.weight ?? 1, open: () => readFiles({ files: group, ...options }) }))
+  for await (const [row] of mixRows(sources, { ...mix, cursor: startOfMix(groups.length) })) yield row
+}
+
 /**
- * Every row that can be used, file by file, in order. Where the first row of a file is no known shape, the rows that a detector
+ * File by file. Where the first row of a file is no known shape, the rows that a detector
  * looks at are held back until it has seen enough.
  */
-export async function* readRows({ files, reader, badRows, signal, onBytes }: ReadRowsOptions): AsyncGenerator<SourceRow> {
+async function* readFiles({ files, reader, badRows, signal, onBytes }: ReadRowsOptions): AsyncGenerator<SourceRow> {
   for (const file of files) {
     const held: LoadedRow[] = []
     let sample: TextColumnDetector | null = null

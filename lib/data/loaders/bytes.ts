@@ -2,6 +2,7 @@
 // this and never ask which it is.
 import { createReadStream, type ReadStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
+import { fail } from '../../core/errors/index.js'
 import { readError } from './read-error.js'
 
 export const chunkBytes = 1 << 18
@@ -83,6 +84,7 @@ export function streamSource(name: string, stream: AsyncIterable<Buffer | string
   const iterator = stream[Symbol.asyncIterator]()
   const kept: Buffer[] = []
   let ended = false
+  let started = false
   const pull = async (): Promise<Buffer | null> => {
     const next = await iterator.next()
     if (next.done === true) {
@@ -105,6 +107,8 @@ export function streamSource(name: string, stream: AsyncIterable<Buffer | string
       return Buffer.concat(kept).subarray(0, headBytes)
     },
     async *stream({ signal } = {}) {
+      if (started) fail('FT_DATASET', `${name} can be read only once`, { remedy: 'save it to a file and name that' })
+      started = true
       try {
         for (let chunk = kept.shift(); chunk !== undefined; chunk = kept.shift()) yield chunk
         while (!ended) {

@@ -42,6 +42,31 @@ async function list(folder: string): Promise<{ name: string; isDirectory(): bool
   }
 }
 
+/** A relative path with "/" against a glob; ** stands for any folders, also none, and at the end for whatever is below. */
+export function matchPath(pattern: string, file: string): boolean {
+  const names = file.split('/')
+  return expandBraces(pattern).some((one) => {
+    const parts = one.split('/').filter((part) => part !== '' && part !== '.')
+    /** Of the names before the current one: does the pattern up to part p match them? */
+    let reached = new Array<boolean>(parts.length + 1).fill(false)
+    reached[0] = true
+    const passFolders = (): void => parts.forEach((part, p) => { if (part === '**' && reached[p]) reached[p + 1] = true })
+    passFolders()
+    names.forEach((name, n) => {
+      const next = new Array<boolean>(parts.length + 1).fill(false)
+      parts.forEach((part, p) => {
+        if (!reached[p]) return
+        if (part === '**') next[p] = next[p + 1] = true
+        else if (matchName(part, name)) next[p + 1] = true
+      })
+      reached = next
+      // A pattern that ends with ** names files below a folder, not the folder's name itself.
+      if (n < names.length - 1) passFolders()
+    })
+    return reached[parts.length] === true
+  })
+}
+
 /** Greedy with one point to return to: the last "*". */
 export function matchName(pattern: string, name: string): boolean {
   if (name.startsWith('.') && !pattern.startsWith('.')) return false

@@ -16,7 +16,6 @@ export function registerLoader(loader: DatasetLoader, options: { replace?: boole
   DatasetLoaderRegistry.register(loader, options)
 }
 
-export { findDataFiles, type DataFile } from './files.js'
 export { openBatches, type DatasetLoader, type LoadOptions, type RowBatch, type RowStart } from './loader.js'
 export type { FormatOptions } from './read.js'
 export type { LoaderRegistry } from './registry.js'

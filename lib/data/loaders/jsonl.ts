@@ -1,7 +1,7 @@
 // JSONL: one JSON object a line (https://jsonlines.org). Memory is that of the longest line.
 import { isUtf8 } from 'node:buffer'
 import type { LoadedRow } from '../types.js'
-import { maxLineBytes, readBlocks, splitLines, type LineBlock } from './lines.js'
+import { maxLineBytes, readBlocks, splitLines, startOf, type LineBlock } from './lines.js'
 import { parseRow, parseText } from './parse-row.js'
 import { openText } from './read.js'
 import { defineLoader, type LoadOptions, type RowBatch } from './loader.js'
@@ -14,14 +14,13 @@ export const jsonlLoader = defineLoader({
 })
 
 async function* batches(file: string, options: LoadOptions = {}): AsyncGenerator<RowBatch> {
-  const { from } = options
-  const seek = from?.byte !== undefined
-  const text = await openText(file, options, { start: from?.byte })
-  let row = seek ? from.row : 0
-  for await (const block of readBlocks(text, seek ? from.line : 1)) {
+  const enter = options.from?.block
+  const text = await openText(file, options, { start: enter?.byte })
+  let row = enter?.row ?? 0
+  for await (const block of readBlocks(text, enter?.line)) {
     const rows = rowsOf(block, options.source?.name ?? file)
     if (rows.length === 0) continue
-    yield { rows, start: { row, ...(block.byte === null ? {} : { byte: block.byte, line: block.line }) } }
+    yield { rows, start: startOf(row, block) }
     row += rows.length
   }
 }

@@ -1,5 +1,6 @@
 // A text as blocks of whole lines: looking for line ends in a block at a time is what makes reading fast. Memory is
 // that of one chunk or of the longest line.
+import type { RowStart } from './loader.js'
 import type { TextStream } from './read.js'
 
 /** Longer lines are bad rows: V8 cannot hold a text of 512 MiB, and no tokenizer wants one. */
@@ -58,6 +59,11 @@ export async function* readBlocks(text: TextStream, firstLine = 1): AsyncGenerat
     }
   }
   if (size > 0) yield block(Buffer.alloc(0), size > maxLineBytes)
+}
+
+/** Of the first row of a block. */
+export function startOf(row: number, { byte, line }: LineBlock): RowStart {
+  return byte === null ? { row } : { row, block: { row, byte, line } }
 }
 
 export function countLineEnds(bytes: Buffer): number {

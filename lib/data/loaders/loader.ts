@@ -3,12 +3,12 @@
 import type { LoadedRow } from '../types.js'
 import type { ReadOptions } from './read.js'
 
-/** Where reading can start again: rows before it, and where a file can be entered, its byte and line. */
+/** A place between two rows of a file. Plain data: JSON holds it. */
 export interface RowStart {
   /** Rows before it in this file, bad ones counted. */
   row: number
-  byte?: number
-  line?: number
+  /** A place at or before it where the file can be entered without what came before. */
+  block?: { row: number; byte: number; line: number }
 }
 
 export interface LoadOptions extends ReadOptions {
@@ -57,7 +57,7 @@ export async function* openBatches(loader: Pick<DatasetLoader, 'batches'> & Part
   for await (const batch of loader.batches?.(file, options) ?? grouped(loader.load?.(file, options) ?? [])) {
     const skipped = wanted - batch.start.row
     if (skipped <= 0) yield batch
-    else if (skipped < batch.rows.length) yield { rows: batch.rows.slice(skipped), start: { row: wanted } }
+    else if (skipped < batch.rows.length) yield { rows: batch.rows.slice(skipped), start: { ...batch.start, row: wanted } }
   }
 }
 

@@ -1,16 +1,28 @@
 // A data file as rows, whatever it is and wherever it comes from.
+import type { DataFile } from '../sources/find.js'
 import type { LoadedRow } from '../types.js'
-import type { DataFile } from './files.js'
 import { DatasetLoaderRegistry } from './index.js'
 import { openBatches, type LoadOptions, type RowBatch } from './loader.js'
+import { isRow, kindOf } from './parse-row.js'
 
 /** In batches, beginning exactly at `options.from`. */
 export async function* readFileBatches(file: DataFile, options: LoadOptions = {}): AsyncGenerator<RowBatch> {
-  const loader = await DatasetLoaderRegistry.forFile(file.path, options)
-  yield* openBatches(loader, file.path, options)
+  const { rows } = file
+  if (rows !== undefined) return yield* openBatches({ load: () => programRows(file.path, rows) }, file.path, options)
+  const read = { ...file.read, ...options }
+  const loader = await DatasetLoaderRegistry.forFile(file.path, read)
+  yield* openBatches(loader, file.path, read)
 }
 
 /** One by one. */
 export async function* readFileRows(file: DataFile, options: LoadOptions = {}): AsyncGenerator<LoadedRow> {
   for await (const batch of readFileBatches(file, options)) yield* batch.rows
+}
+
+async function* programRows(file: string, rows: NonNullable<DataFile['rows']>): AsyncGenerator<LoadedRow> {
+  let line = 0
+  for await (const value of typeof rows === 'function' ? rows() : rows) {
+    const place = { file, line: ++line, row: true as const }
+    yield isRow(value) ? { place, value } : { place, problem: `a row must be an object, this is ${kindOf(value)}` }
+  }
 }

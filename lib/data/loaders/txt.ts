@@ -3,32 +3,32 @@
 import { isUtf8 } from 'node:buffer'
 import { decodeUtf8, findLoneSurrogate } from '../text.js'
 import type { LoadedRow } from '../types.js'
-import { maxLineBytes, readBlocks, splitLines } from './lines.js'
-import { defineLoader, type LoadOptions, type RowBatch } from './loader.js'
+import { maxLineBytes, readBlocks, splitLines, startOf } from './lines.js'
+import { defineLoader, type LoadOptions, type RowBatch, type RowStart } from './loader.js'
 import { openText, type TextStream } from './read.js'
 
-export const txtLoader = defineLoader({ name: 'txt', extensions: ['.txt', '.text', '.md'], batches })
+export const txtLoader = defineLoader({ name: 'txt', extensions: ['.txt', '.text'], batches })
 
 async function* batches(file: string, options: LoadOptions = {}): AsyncGenerator<RowBatch> {
   const byLine = (options.sampleBy ?? 'line') === 'line'
-  const from = byLine && options.from?.byte !== undefined ? options.from : undefined
-  const text = await openText(file, options, { start: from?.byte, guess: true })
+  const enter = byLine ? options.from?.block : undefined
+  const text = await openText(file, options, { start: enter?.byte, guess: true })
   const name = options.source?.name ?? file
-  if (byLine) yield* byLines(name, text, from)
+  if (byLine) yield* byLines(name, text, enter)
   else if (options.sampleBy === 'file') yield* wholeFile(name, text)
   else yield* byParagraph(name, text)
 }
 
-async function* byLines(file: string, text: TextStream, from: LoadOptions['from']): AsyncGenerator<RowBatch> {
-  let row = from?.row ?? 0
-  for await (const block of readBlocks(text, from?.line ?? 1)) {
+async function* byLines(file: string, text: TextStream, enter: RowStart['block']): AsyncGenerator<RowBatch> {
+  let row = enter?.row ?? 0
+  for await (const block of readBlocks(text, enter?.line)) {
     const rows: LoadedRow[] = []
     if (block.tooLong === true) rows.push(tooLong(file, block.line))
     for (const [line, number] of splitLines(textOf(block.bytes))) {
       if (line.trim() !== '') rows.push(rowOf(line, file, block.line + number))
     }
     if (rows.length === 0) continue
-    yield { rows, start: { row, ...(block.byte === null ? {} : { byte: block.byte, line: block.line }) } }
+    yield { rows, start: startOf(row, block) }
     row += rows.length
   }
 }

@@ -84,7 +84,7 @@ describe('reading starts again', () => {
       const all: LoadedRow[] = []
       const starts: LoadOptions['from'][] = []
       for await (const batch of openBatches(loader, file)) {
-        batch.rows.forEach((_, i) => starts.push({ ...batch.start, row: batch.start.row }) && i)
+        batch.rows.forEach((_, i) => starts.push({ ...batch.start, row: batch.start.row + i }))
         all.push(...batch.rows)
       }
       expect(all.map((row) => 'value' in row && row.value)).to.deep.equal(rows)
@@ -92,7 +92,7 @@ describe('reading starts again', () => {
         const rest: LoadedRow[] = []
         const start = starts[cut] as NonNullable<LoadOptions['from']>
         for await (const batch of openBatches(loader, file, { from: start })) rest.push(...batch.rows)
-        expect(rest.slice(cut - start.row), String(cut)).to.deep.equal(all.slice(cut))
+        expect(rest, String(cut)).to.deep.equal(all.slice(cut))
         const counted: LoadedRow[] = []
         for await (const batch of openBatches(loader, file, { from: { row: cut } })) counted.push(...batch.rows)
         expect(counted).to.deep.equal(all.slice(cut))

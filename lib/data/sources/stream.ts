@@ -1,0 +1,105 @@
+// The rows of a data set as one stream that can be left at any row and taken up there again: files one after another, or
+// sources interleaved by weight. It holds what one batch of a file holds, whatever the size of the data.
+import { checkOptions, type OptionNames } from '../../core/options.js'
+import { fail } from '../../core/errors/index.js'
+import type { RowStart } from '../loaders/loader.js'
+import { readFileBatches } from '../loaders/open.js'
+import type { LoadedRow } from '../types.js'
+import { findDataSets, type DataFile, type FindOptions } from './find.js'
+import { mixRows, startOfMix, type MixCursor } from './mix.js'
+import type { DataInput } from './types.js'
+
+/** A place between two rows. Plain data: JSON holds it. */
+export interface RowCursor {
+  /** One entry for each source: a file, and how to enter it. */
+  sources: { file: number; start: RowStart }[]
+  mix?: MixCursor
+}
+
+export interface StreamRowsOptions extends FindOptions {
+  /** Rows to read: training rows, or those of the validation split. */
+  split?: 'train' | 'validation'
+  /** Go on here. */
+  from?: RowCursor
+  /** Bytes read, as they are in the files. */
+  onBytes?(bytes: number): void
+}
+
+const optionNames: OptionNames<StreamRowsOptions> = { settings: true, mix: true, signal: true, split: true, from: true, onBytes: true }
+
+export interface RowStream extends AsyncIterable<LoadedRow> {
+  files: readonly DataFile[]
+  /** Bytes of all files, as far as they are known. */
+  bytes: number
+  /** Where the row after the last one that was given stands. */
+  cursor(): RowCursor
+}
+
+/** Errors: those of findDataSets and of the loaders, while it is read. A bad row is given as its problem. */
+export async function streamRows(input: DataInput, options: StreamRowsOptions = {}): Promise<RowStream> {
+  checkOptions('streamRows', options, optionNames)
+  const files = (await findDataSets(input, options))[options.split ?? 'train']
+  const groups = groupFiles(files)
+  const { from } = options
+  if (from !== undefined && from.sources.length !== groups.length) {
+    fail('FT_INVALID_ARGUMENT', `the cursor is of ${from.sources.length} sources, the data has ${groups.length}`, { remedy: 'go on with the data that the cursor is of' })
+  }
+  const readers = groups.map((group, i) => new SourceReader(group, options, from?.sources[i]))
+  const mix = files[0]?.mix
+  const state = mix === undefined ? undefined : structuredClone(from?.mix ?? startOfMix(groups.length))
+  return {
+    files,
+    bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+    cursor: () => structuredClone({ sources: readers.map((reader) => reader.position), ...(state === undefined ? {} : { mix: state }) }),
+    async *[Symbol.asyncIterator]() {
+      if (mix === undefined || state === undefined) {
+        for (const reader of readers) yield* reader.rows()
+        return
+      }
+      const sources = groups.map((group, i) => ({
+        weight: group[0]?.mix?.weight ?? 1,
+        open: () => (readers[i] as SourceReader).restart(),
+      }))
+      const opened = readers.map((reader) => reader.rows())
+      for await (const [row] of mixRows(sources, { seed: mix.seed, stop: mix.stop, cursor: state }, opened)) yield row
+    },
+  }
+}
+
+/** Files of one source together; without mixing all are one. */
+export function groupFiles(files: readonly DataFile[]): DataFile[][] {
+  const groups = new Map<number, DataFile[]>()
+  for (const file of files) groups.set(file.mix?.source ?? 0, [...(groups.get(file.mix?.source ?? 0) ?? []), file])
+  return [...groups.values()]
+}
+
+class SourceReader {
+  position: { file: number; start: RowStart }
+
+  constructor(
+    readonly files: readonly DataFile[],
+    readonly options: StreamRowsOptions,
+    from?: { file: number; start: RowStart },
+  ) {
+    this.position = from === undefined ? { file: 0, start: { row: 0 } } : structuredClone(from)
+  }
+
+  restart(): AsyncGenerator<LoadedRow> {
+    this.position = { file: 0, start: { row: 0 } }
+    return this.rows()
+  }
+
+  async *rows(): AsyncGenerator<LoadedRow> {
+    const { signal, onBytes } = this.options
+    for (let file = this.position.file; file < this.files.length; file++) {
+      const entered = this.position.start
+      for await (const batch of readFileBatches(this.files[file] as DataFile, { signal, onBytes, from: entered.row === 0 ? undefined : entered })) {
+        for (const [i, row] of batch.rows.entries()) {
+          this.position.start = { ...batch.start, row: batch.start.row + i + 1 }
+          yield row
+        }
+      }
+      this.position = { file: file + 1, start: { row: 0 } }
+    }
+  }
+}
