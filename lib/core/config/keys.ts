@@ -1,6 +1,7 @@
 // Every configuration key, one row each: the one table that flags, environment variables, help, files,
 // docs/configuration.md and the JSON Schema are made from. A new key is one row.
 import { names } from '../registry.js'
+import type { Zod } from '../zod.js'
 import { key, optionalKey, requiredKey, type SectionRows } from './row.js'
 
 const dtypes = ['auto', 'bf16', 'fp16', 'fp32'] as const
@@ -10,6 +11,8 @@ const trainOn = ['answers', 'last', 'all'] as const
 const overflows = ['truncate', 'truncate_left', 'keep_answer', 'drop', 'split'] as const
 const packings = ['best_fit', 'wrapped'] as const
 const badRows = ['stop', 'skip'] as const
+const sampleBys = ['line', 'paragraph', 'file'] as const
+const mixStops = ['first_exhausted', 'all_exhausted'] as const
 const splits = ['random', 'hash', 'group'] as const
 const levels = ['error', 'warn', 'info', 'debug'] as const
 
@@ -41,11 +44,75 @@ const model = {
   }),
 } satisfies SectionRows
 
+/** One of several sources, in a file. */
+const dataSource = (z: Zod) => z.strictObject({
+  path: z.string().min(1),
+  weight: z.number().positive().optional(),
+  format: z.string().min(1).optional(),
+  encoding: z.string().min(1).optional(),
+  delimiter: z.string().min(1).max(8).optional(),
+  sample_by: z.enum(sampleBys).optional(),
+  revision: z.string().min(1).optional(),
+  config_name: z.string().min(1).optional(),
+  train_split: z.string().min(1).optional(),
+})
+
 const dataset = {
   path: requiredKey({
-    kind: 'list', flag: 'data', path: 'always', valueName: '<file|glob>', aka: ['data', 'dataset', 'train_file', 'data_files', 'dataset_path'],
-    schema: (z) => z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]), expects: 'a path or a list of paths',
-    describe: 'Training rows: JSONL or JSON files, or globs of them. Repeat the flag for several.',
+    kind: 'list', flag: 'data', path: 'or data name', valueName: '<file|glob|folder|name>', aka: ['data', 'dataset', 'train_file', 'data_files', 'dataset_path', 'datasets', 'sources'],
+    schema: (z) => z.union([z.string().min(1), z.array(z.union([z.string().min(1), dataSource(z)])).min(1)]),
+    expects: 'a path, or a list of paths and sources ({path, weight, format, encoding, delimiter, sample_by, revision, config_name, train_split})',
+    describe: 'Training rows: files (JSONL, JSON, CSV, TSV, TXT, Parquet, also .gz), globs, a folder, a data set of the hub (org/name), or - for standard input. Repeat the flag for several. Sources with a weight are interleaved.',
+  }),
+  format: optionalKey({
+    kind: 'choice', flag: 'data-format', table: names.loaders, defaultText: 'by extension, else by content', aka: ['file_type', 'ds_type', 'type', 'loader'],
+    schema: (z) => z.string().min(1), expects: 'the name of a loader',
+    describe: 'How the files are read, whatever their names say.',
+  }),
+  encoding: optionalKey({
+    kind: 'string', flag: 'encoding', valueName: '<name>', defaultText: 'detected',
+    schema: (z) => z.string().min(1), expects: 'the name of an encoding',
+    describe: 'Encoding of text files: utf-8, utf-16le, windows-1252, shift_jis …',
+  }),
+  delimiter: optionalKey({
+    kind: 'string', flag: 'delimiter', valueName: '<character>', defaultText: 'detected', aka: ['sep', 'separator'],
+    schema: (z) => z.string().min(1).max(8), expects: 'a text of at most 8 characters',
+    describe: 'What parts the cells of CSV files.',
+  }),
+  sample_by: optionalKey({
+    kind: 'choice', flag: 'sample-by', choices: sampleBys, defaultText: 'line',
+    schema: (z) => z.enum(sampleBys), expects: 'line, paragraph or file',
+    describe: 'What one row of a plain text is.',
+  }),
+  revision: optionalKey({
+    kind: 'string', flag: 'data-revision', valueName: '<branch|tag|commit>', defaultText: 'main', aka: ['dataset_revision'],
+    schema: (z) => z.string().min(1), expects: 'a branch, tag or commit',
+    describe: 'Which version of a data set of the hub.',
+  }),
+  config_name: optionalKey({
+    kind: 'string', flag: 'data-config', valueName: '<name>', aka: ['config', 'subset', 'name', 'dataset_config_name'],
+    schema: (z) => z.string().min(1), expects: 'the name of a configuration',
+    describe: 'Which configuration of a data set that has several.',
+  }),
+  train_split: optionalKey({
+    kind: 'string', flag: 'train-split', valueName: '<name>', defaultText: 'train', aka: ['dataset_train_split'],
+    schema: (z) => z.string().min(1), expects: 'the name of a split',
+    describe: 'Split of a folder or hub data set to train on. Its validation split is evaluated on, unless validation_ratio or validation_path is set.',
+  }),
+  mix_stop: optionalKey({
+    kind: 'choice', flag: 'mix-stop', choices: mixStops, defaultText: 'first_exhausted', aka: ['mix_strategy', 'stopping_strategy'],
+    schema: (z) => z.enum(mixStops), expects: 'first_exhausted or all_exhausted',
+    describe: 'When sources with weights end: with the first that has no more rows, or when all have been read (shorter ones then repeat).',
+  }),
+  max_unpack_ratio: optionalKey({
+    kind: 'number', defaultText: '100',
+    schema: (z) => z.number().positive(), expects: 'a number above 0',
+    describe: 'An archive or Parquet file that unpacks to more than so many times its size is refused, beyond 64 MiB.',
+  }),
+  max_unpacked_bytes: optionalKey({
+    kind: 'integer', defaultText: 'no limit',
+    schema: (z) => z.int().positive(), expects: 'an integer above 0',
+    describe: 'An archive that unpacks to more is refused.',
   }),
   shuffle: key({
     kind: 'boolean', flag: 'shuffle', default: true,
@@ -66,7 +133,7 @@ const dataset = {
     describe: 'Share of the rows held out for evaluation.',
   }),
   validation_path: optionalKey({
-    kind: 'string', flag: 'validation-path', path: 'always', valueName: '<file|glob>', aka: ['eval_file', 'validation_file', 'eval_path'],
+    kind: 'string', flag: 'validation-path', path: 'or data name', valueName: '<file|glob|folder|name>', aka: ['eval_file', 'validation_file', 'eval_path'],
     schema: (z) => z.string().min(1), expects: 'a path',
     describe: 'Rows to evaluate on, instead of a share of the training rows.',
   }),

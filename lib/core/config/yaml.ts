@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { namesHubData } from '../hub-name.js'
 import type yaml from 'yaml'
 import { redactDeep } from '../redact.js'
 import { sections, type SectionName } from './keys.js'
@@ -46,11 +47,19 @@ function withAbsolutePaths({ row }: TableKey, value: unknown): unknown {
   if (row.path === undefined) return value
   const absolute = (text: string): string => {
     if (row.path === 'or name' && !existsSync(text)) return text
+    if (row.path === 'or data name' && (text === '-' || namesHubData(text))) return text
     // Below a folder with such a name the pattern would be another one.
     if (globCharacters.test(text) && globCharacters.test(process.cwd())) return text
     return path.resolve(text)
   }
-  return typeof value === 'string' ? absolute(value) : Array.isArray(value) ? value.map((text) => absolute(String(text))) : value
+  if (typeof value === 'string') return absolute(value)
+  return Array.isArray(value) ? value.map((one: unknown) => (typeof one === 'string' ? absolute(one) : withAbsolutePath(one, absolute))) : value
+}
+
+/** Of a list's entry that is a source. */
+function withAbsolutePath(source: unknown, absolute: (text: string) => string): unknown {
+  const { path: text } = source as { path: unknown }
+  return typeof text === 'string' ? { ...(source as object), path: absolute(text) } : source
 }
 
 /** With training.adapter these come from its configuration; written down as defaults they would contradict it. */

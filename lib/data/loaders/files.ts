@@ -58,7 +58,7 @@ export async function listFolder(folder: string): Promise<Map<string, LocalFile>
         const file = path.join(folder, relative)
         const real = await realpath(file).catch(() => null)
         if (real === null) continue
-        if (!allowed.some((one) => real.startsWith(one + path.sep))) {
+        if (!allowed.some((one) => real === one || real.startsWith(one + path.sep))) {
           fail('FT_DATASET', `${file} is a link that leads out of the folder`, { remedy: 'name the file it leads to, if you want it', details: { path: file } })
         }
         const bytes = await kindOf(file)

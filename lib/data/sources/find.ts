@@ -1,5 +1,4 @@
 // From what a person names as data to the files that are read: training rows, and validation rows where they come along.
-import { parse as parseYaml } from 'yaml'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fail } from '../../core/errors/index.js'
@@ -7,6 +6,7 @@ import { getLogger } from '../../utils/logger.js'
 import { streamSource } from '../loaders/bytes.js'
 import { findLocalFiles, listFolder, missingFile, type LocalFile } from '../loaders/files.js'
 import { DatasetLoaderRegistry } from '../loaders/index.js'
+import { libraries } from '../loaders/libraries.js'
 import type { LoadOptions } from '../loaders/loader.js'
 import { chooseConfig, chooseSplits, dataConfigs, splitsOf } from './splits.js'
 import { isDataSource, settingsOf, type DataInput, type DataSource, type MixStop, type RowSource, type SourceSettings } from './types.js'
@@ -42,7 +42,7 @@ export async function findDataSets(input: DataInput, options: FindOptions = {}):
   const found: DataFiles = { train: [], validation: [] }
   for (const [index, source] of sources.entries()) {
     const settings = settingsOf(options.settings ?? {}, source)
-    const { train, validation } = await filesOf(source, settings, options)
+    const { train, validation } = await filesOf(source, settings)
     const mix = weighted ? { source: index, weight: checkWeight(source), seed: options.mix?.seed ?? 0, stop: options.mix?.stop ?? 'first_exhausted' } : undefined
     found.train.push(...train.map((file) => withSettings(file, settings, mix)))
     found.validation.push(...validation.map((file) => withSettings(file, settings)))
@@ -83,7 +83,7 @@ function withSettings(file: DataFile, settings: SourceSettings, mix?: DataFile['
   return { ...file, read: { ...format, ...file.read }, ...(mix === undefined ? {} : { mix }) }
 }
 
-async function filesOf(source: DataSource, settings: SourceSettings, options: FindOptions): Promise<DataFiles> {
+async function filesOf(source: DataSource, settings: SourceSettings): Promise<DataFiles> {
   const name = source.path
   if (typeof name !== 'string') return { train: [{ path: '(rows)', bytes: 0, rows: name }], validation: [] }
   if (name === '-') return { train: [standardInput()], validation: [] }
@@ -131,7 +131,7 @@ export function readmeMetadata(text: string): unknown {
   const header = /^---\r?\n([\s\S]*?)\r?\n---\r?(?:\n|$)/.exec(text)?.[1]
   if (header === undefined || header.length > 1 << 20) return null
   try {
-    return parseYaml(header, { maxAliasCount: 100 }) as unknown
+    return libraries.yaml().parse(header, { maxAliasCount: 100 }) as unknown
   } catch {
     return null
   }

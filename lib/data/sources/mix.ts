@@ -46,7 +46,8 @@ export function startOfMix(sources: number): MixCursor {
 export async function* mixRows<T>(sources: readonly MixedSource<T>[], { seed, stop, cursor }: MixOptions, opened: (AsyncIterator<T> | undefined)[] = []): AsyncGenerator<[T, number]> {
   const choose = sourceChooser(sources.map(({ weight }) => weight), seed)
   const iterators = sources.map((source, i) => opened[i] ?? source.open())
-  const empty = new Set<number>()
+  // A pass that ended without a row.
+  const empty = new Set(sources.flatMap((_, i) => (cursor.taken[i] === 0 && (cursor.passes[i] as number) > 0 ? [i] : [])))
   try {
     for (;;) {
       const chosen = choose(cursor.drawn)
@@ -63,7 +64,7 @@ export async function* mixRows<T>(sources: readonly MixedSource<T>[], { seed, st
         if (empty.has(chosen)) continue
         iterators[chosen] = (sources[chosen] as MixedSource<T>).open()
         cursor.taken[chosen] = 0
-        next = await (iterators[chosen] as AsyncIterator<T>).next()
+        next = await (iterators[chosen]).next()
         if (next.done === true) return
       }
       cursor.drawn++
@@ -71,6 +72,6 @@ export async function* mixRows<T>(sources: readonly MixedSource<T>[], { seed, st
       yield [next.value, chosen]
     }
   } finally {
-    await Promise.all(iterators.map((iterator) => iterator.return?.()))
+    for (const iterator of iterators) await iterator.return?.()
   }
 }

@@ -116,11 +116,11 @@ export interface ChosenSplits {
 /** The split to train on, and the one to evaluate on. Errors: FT_DATASET. */
 export function chooseSplits(name: string, splits: Splits, wanted: string | undefined): ChosenSplits {
   const known = [...splits.keys()]
-  const split = wanted ?? (splits.has('train') || known.length !== 1 ? 'train' : (known[0] as string))
+  const split = wanted ?? (splits.has('train') || known.length !== 1 ? 'train' : (known[0]))
   const train = splits.get(split)
   if (train === undefined) {
     return fail('FT_DATASET', known.length === 0 ? `${name} holds no data file` : `${name} has no split ${JSON.stringify(split)}`, {
-      remedy: known.length === 0 ? 'JSONL, JSON, CSV, TSV, TXT and Parquet files are read' : `name one with --data-split: ${known.join(', ')}`, details: { splits: known },
+      remedy: known.length === 0 ? 'JSONL, JSON, CSV, TSV, TXT and Parquet files are read' : `name one with --train-split: ${known.join(', ')}`, details: { splits: known },
     })
   }
   const evaluated = validationNames.find((one) => one !== split && splits.has(one))

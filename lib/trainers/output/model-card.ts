@@ -1,6 +1,7 @@
 // README.md of a result: what it is made from, how, how well, and how to load it. YAML front matter as model hubs read it.
 import path from 'node:path'
 import { redact } from '../../core/redact.js'
+import { dataPaths } from '../../data/index.js'
 import type { PreparedRun } from '../prepare.js'
 import { trainLossOf } from '../progress.js'
 import { packageVersion } from '../version.js'
@@ -37,7 +38,7 @@ function frontMatter(run: PreparedRun, adapter: boolean): string {
 function trainingFacts(run: PreparedRun): Record<string, unknown> {
   const { training, dataset, tokenization } = run.config
   return {
-    data: typeof dataset.path === 'string' ? dataset.path : dataset.path.join(', '),
+    data: dataPaths(dataset).join(', '),
     'training rows': run.data.train.length,
     'validation rows': run.data.validation.length,
     method: run.recipe.name,

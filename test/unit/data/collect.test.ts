@@ -1,7 +1,7 @@
 // Reading and taking over go on while the tokenizer works: the order of events, and of errors.
 import { expect } from 'chai'
 import { collectRows } from '../../../lib/data/collect.js'
-import { findDataFiles } from '../../../lib/data/loaders/index.js'
+import { findDataFiles } from '../../../lib/data/sources/find.js'
 import { RowReader } from '../../../lib/data/formats/reader.js'
 import { BadRows } from '../../../lib/data/rows.js'
 import type { TextTokenizer } from '../../../lib/data/index.js'

@@ -1,0 +1,22 @@
+// Names of repositories on a hub, and how they are told from paths. Shared by the configuration, which must not make a
+// path of a name, and by whoever resolves it.
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+
+const part = /^[A-Za-z0-9](?:[\w.-]{0,94}\w)?$/
+/** What a person who writes it means as a file. */
+const fileName = /\.(?:jsonl?|ndjson|csv|tsv|tab|txt|text|parquet|pq|gz|gzip|zst|zstd|ya?ml|arrow|xlsx?|zip|safetensors)$/i
+
+/** "org/name", or "name" of the hub's first years. */
+export function isRepositoryName(text: string): boolean {
+  const parts = text.split('/')
+  return parts.length <= 2 && parts.every((one) => part.test(one)) && !text.includes('--') && !text.includes('..')
+}
+
+export const hubScheme = 'hf://datasets/'
+
+/** True for what is no path: hf://datasets/…, or "org/name" where neither that path nor a folder "org" is here. */
+export function namesHubData(text: string): boolean {
+  if (text.startsWith(hubScheme)) return true
+  return text.includes('/') && isRepositoryName(text) && !fileName.test(text) && !existsSync(text) && !existsSync(path.dirname(text))
+}
