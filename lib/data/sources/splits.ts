@@ -116,7 +116,8 @@ export interface ChosenSplits {
 /** The split to train on, and the one to evaluate on. Errors: FT_DATASET. */
 export function chooseSplits(name: string, splits: Splits, wanted: string | undefined): ChosenSplits {
   const known = [...splits.keys()]
-  const split = wanted ?? (splits.has('train') || known.length !== 1 ? 'train' : (known[0]))
+  const [first = 'train'] = known
+  const split = wanted ?? (splits.has('train') || known.length !== 1 ? 'train' : first)
   const train = splits.get(split)
   if (train === undefined) {
     return fail('FT_DATASET', known.length === 0 ? `${name} holds no data file` : `${name} has no split ${JSON.stringify(split)}`, {
