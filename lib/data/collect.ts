@@ -29,6 +29,8 @@ export interface CollectOptions {
   context: EncodeContext
   badRows: BadRows
   signal?: AbortSignal
+  /** Reading ends after this many rows that can be used. */
+  maxSamples?: number
   onProgress?(progress: Progress): void
   /** False: the row is left out before it costs anything. */
   keeps?(source: SourceRow): boolean
@@ -36,12 +38,13 @@ export interface CollectOptions {
 }
 
 /** Errors: those of rows.ts and encode.ts, FT_CANCELLED. */
-export async function collectRows({ files, reader, context, badRows, signal, onProgress, keeps, onRow }: CollectOptions): Promise<void> {
+export async function collectRows({ files, reader, context, badRows, signal, maxSamples = Infinity, onProgress, keeps, onRow }: CollectOptions): Promise<void> {
   const encoder = new RowEncoder(context)
   const progress: Progress = { rows: 0, bytes: 0, totalBytes: files.reduce((sum, file) => sum + file.bytes, 0) }
   const inFlight: { batch: SourceRow[]; results: Promise<EncodeResult[]> }[] = []
   let batch: SourceRow[] = []
   let characters = 0
+  let taken = 0
   const start = (): void => {
     if (signal?.aborted) fail('FT_CANCELLED', 'preparing the data was cancelled')
     const results = encoder.encode(batch)
@@ -77,7 +80,9 @@ export async function collectRows({ files, reader, context, badRows, signal, onP
         continue
       }
       batch.push(row)
+      taken++
       characters += sizeOf(row)
+      if (taken >= maxSamples) break
       if (batch.length < batchRows && characters < batchCharacters) continue
       start()
       await settle(batchesInFlight - 1)

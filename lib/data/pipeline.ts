@@ -1,4 +1,4 @@
-// prepareDataset: files → encoded rows, split into training and validation, with a report of what was found.
+// prepareRows: files → encoded rows, split into training and validation, with a report of what was found.
 import { createHash } from 'node:crypto'
 import { fail } from '../core/errors/index.js'
 import { checkOptions as checkNames, type OptionNames } from '../core/options.js'
@@ -46,6 +46,8 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
   /** With overflow 'split': tokens that parts share. Default 0. */
   stride?: number
   allowTruncation?: boolean
+  /** No more rows than these are read. */
+  maxSamples?: number
   onBadRow?: OnBadRow
   /** A Jinja file, instead of the model's own template. */
   chatTemplate?: string
@@ -59,7 +61,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
 
 const optionNames: OptionNames<PrepareDatasetOptions> = {
   paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, overflow: true, stride: true, allowTruncation: true,
-  columns: true, columnSeparator: true, template: true, rowSchema: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
+  columns: true, columnSeparator: true, template: true, rowSchema: true, maxSamples: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
 export interface PreparedDataset {
@@ -79,7 +81,7 @@ const autoRatioRows = 20
 const toleratedLoss = 0.01
 
 /** Errors: FT_DATASET, FT_DATASET_ROW, FT_NO_TEXT_COLUMNS, FT_EMPTY_DATASET, FT_NO_LABELS, FT_TRUNCATION, FT_TEMPLATE, FT_CANCELLED. */
-export async function prepareDataset(options: PrepareDatasetOptions): Promise<PreparedDataset> {
+export async function prepareRows(options: PrepareDatasetOptions): Promise<PreparedDataset> {
   checkOptions(options)
   const now = options.now ?? new Date()
   const { train: files, validation: validationFiles } = await findFiles(options)
@@ -149,10 +151,10 @@ export class Collected {
 
   async read(files: readonly DataFile[], side: Side = 'train', onRow?: CollectedRow): Promise<void> {
     const { context, badRows, reader, filter, splitter } = this
-    const { signal, onProgress } = this.options
+    const { signal, onProgress, maxSamples } = this.options
     const candidate = ({ place, value, row }: SourceRow): FilterRow => new FilterRow(place, value, row, side)
     await collectRows({
-      files, reader, context, badRows, signal, onProgress,
+      files, reader, context, badRows, signal, onProgress, maxSamples,
       keeps: (source) => filter.keeps(candidate(source)),
       onRow: (row, source) => {
         if (!filter.keepsTokens(row.inputIds.length, source.place)) return
@@ -226,7 +228,7 @@ function listed(examples: readonly string[], count: number): string {
   return `${examples.join(', ')}${count > examples.length ? ' …' : ''}`
 }
 
-type CollectedOptions = Pick<PrepareDatasetOptions, 'onBadRow' | 'maxSeqLength' | 'overflow' | 'stride' | 'signal' | 'onProgress' | 'filters' | 'split'>
+type CollectedOptions = Pick<PrepareDatasetOptions, 'maxSamples' | 'onBadRow' | 'maxSeqLength' | 'overflow' | 'stride' | 'signal' | 'onProgress' | 'filters' | 'split'>
 
 function countsOf(rows: RowStore['rows']): Pick<RowStore, 'rows' | 'supervisedTokens' | 'tokens' | 'maxLength' | 'rowsWithoutLabels'> {
   const counts = { rows, supervisedTokens: 0, tokens: 0, maxLength: 0, rowsWithoutLabels: 0 }

@@ -177,6 +177,11 @@ const dataset = {
     schema: (z) => z.string().min(1), expects: 'the name of a column',
     describe: 'Column of which every value has its share of the validation rows (split random).',
   }),
+  max_samples: optionalKey({
+    kind: 'integer', flag: 'max-samples', defaultText: 'all', aka: ['max_train_samples', 'num_samples', 'max_rows'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'No more rows than these are read.',
+  }),
   on_bad_row: key({
     kind: 'choice', flag: 'on-bad-row', choices: badRows, default: 'stop',
     schema: (z) => z.enum(badRows), expects: 'stop or skip',
