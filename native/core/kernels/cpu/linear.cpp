@@ -32,24 +32,28 @@ constexpr int64_t kDepth = 2048;            // of k in one product
 constexpr int64_t kGroupBytes = 1 << 20;    // of one packed tile, before more of k waits for another turn
 constexpr int64_t kFewRows = 32;            // below, reading the weights is what a product costs
 constexpr int64_t kPieceDepth = 128;        // of k in one piece of weights packed for few rows: 16 KB, half of a small nearest cache
+constexpr int64_t kMadeRows = 8;            // of a source, made for few rows of x: they stay in a core's nearest cache
 
 bool Dense(const at::Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1); }
 
 bool FitsTiles(const std::vector<ProductTerm>& terms) {
   if (!cpu::HasBf16Products() || terms.front().x.size(0) == 0) return false;
   return std::all_of(terms.begin(), terms.end(), [](const ProductTerm& term) {
-    return term.x.device().is_cpu() && term.x.scalar_type() == at::kBFloat16 && term.w.scalar_type() == at::kBFloat16 && Dense(term.x) && Dense(term.w) &&
-           term.x.size(1) % 2 == 0 && term.x.size(1) > 0;
+    const bool weight = term.source != nullptr || (term.w.scalar_type() == at::kBFloat16 && Dense(term.w));
+    return weight && term.x.device().is_cpu() && term.x.scalar_type() == at::kBFloat16 && Dense(term.x) && term.x.size(1) % 2 == 0 && term.x.size(1) > 0;
   });
 }
 
 // One term as raw memory.
 struct Term {
-  const uint16_t *x, *w;
-  int64_t x_stride, w_stride, k;
+  const uint16_t *x, *w = nullptr;
+  int64_t x_stride, w_stride = 0, k;
   bool by_rows;
+  const WeightSource* source;  // or null: w
   explicit Term(const ProductTerm& term)
-      : x(Data<uint16_t>(term.x)), w(Data<uint16_t>(term.w)), x_stride(term.x.stride(0)), w_stride(term.w.stride(0)), k(term.x.size(1)), by_rows(term.by_rows) {}
+      : x(Data<uint16_t>(term.x)), x_stride(term.x.stride(0)), k(term.x.size(1)), by_rows(term.by_rows), source(term.source) {
+    if (source == nullptr) w = Data<uint16_t>(term.w), w_stride = term.w.stride(0);
+  }
 };
 
 // A stretch of k in one term.
@@ -58,11 +62,24 @@ struct DepthBlock {
   int64_t begin, depth;
   int64_t packed;  // where its weights start in a packed tile
 
-  void Pack(const Bf16Tiles& tiles, int64_t column, int64_t columns, uint16_t* out) const {
-    if (term->by_rows) {
+  // `unpacked` is scratch for kTile × depth values of a source.
+  void Pack(const Bf16Tiles& tiles, int64_t column, int64_t columns, uint16_t* out, uint16_t* unpacked) const {
+    if (term->source != nullptr) {
+      PackSource(tiles, column, columns, out + packed, unpacked);
+    } else if (term->by_rows) {
       tiles.pack_rows(term->w + begin * term->w_stride + column, term->w_stride, depth, columns, kTile, out + packed);
     } else {
       tiles.pack_columns(term->w + column * term->w_stride + begin, term->w_stride, columns, depth, out + packed);
+    }
+  }
+
+  void PackSource(const Bf16Tiles& tiles, int64_t column, int64_t columns, uint16_t* out, uint16_t* unpacked) const {
+    if (term->by_rows) {
+      term->source->Read(begin, depth, column, columns, unpacked, kTile);
+      tiles.pack_rows(unpacked, kTile, depth, columns, kTile, out);
+    } else {
+      term->source->Read(column, columns, begin, depth, unpacked, depth);
+      tiles.pack_columns(unpacked, depth, columns, depth, out);
     }
   }
 };
@@ -122,9 +139,10 @@ void PackSlice(const Bf16Tiles& tiles, const DepthGroup& group, const Output& ou
   for (int64_t tile = 0; tile < slice.tiles; ++tile) {
     for (const DepthBlock& block : group.blocks) tasks.emplace_back(tile, &block);
   }
-  RunTasks(tasks, 0, [&](const std::pair<int64_t, const DepthBlock*>& task, char*) {
+  const bool sources = std::any_of(group.blocks.begin(), group.blocks.end(), [](const DepthBlock& block) { return block.term->source != nullptr; });
+  RunTasks(tasks, sources ? kTile * kDepth * 2 : 0, [&](const std::pair<int64_t, const DepthBlock*>& task, char* scratch) {
     const int64_t column = (slice.first_tile + task.first) * kTile;
-    task.second->Pack(tiles, column, std::min(kTile, out.columns - column), slice.packed + task.first * group.tile_size);
+    task.second->Pack(tiles, column, std::min(kTile, out.columns - column), slice.packed + task.first * group.tile_size, reinterpret_cast<uint16_t*>(scratch));
   });
 }
 
@@ -216,24 +234,39 @@ void MultiplyAll(const std::vector<Term>& terms, const Output& out) {
   }
 }
 
+// sums [few, kTile] += rows of x times a tile of w, `columns` rows of it. Of a source some rows are made at a time.
+void AddFewRows(const Bf16Tiles& tiles, const Term& term, int64_t column, int64_t columns, int64_t few, uint16_t* unpacked, float* sums) {
+  const auto add = [&](const uint16_t* w, int64_t stride, int64_t count, int64_t begin, int64_t depth, float* y) {
+    if (few == 1) {
+      tiles.add_matrix_vector(w, stride, count, depth, term.x + begin, y);
+    } else {
+      tiles.add_few_rows(w, stride, count, depth, term.x + begin, term.x_stride, few, y);
+    }
+  };
+  if (term.source == nullptr) return add(term.w + column * term.w_stride, term.w_stride, columns, 0, term.k, sums);
+  for (int64_t row = 0; row < columns; row += kMadeRows) {
+    const int64_t count = std::min(kMadeRows, columns - row);
+    for (int64_t begin = 0; begin < term.k; begin += kDepth) {
+      const int64_t depth = std::min(kDepth, term.k - begin);
+      term.source->Read(column + row, count, begin, depth, unpacked, depth);
+      add(unpacked, depth, count, begin, depth, sums + row);
+    }
+  }
+}
+
 // Few rows of x: every weight is read once, where it lies, and meets all of them in registers.
 void MultiplyFew(const std::vector<Term>& terms, const Output& out) {
   const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
   constexpr int64_t kShare = 16;  // columns: whole tiles would divide a narrow product unevenly
+  const bool sources = std::any_of(terms.begin(), terms.end(), [](const Term& term) { return term.source != nullptr; });
   at::parallel_for(0, Blocks(out.columns, kShare), 1, [&](int64_t begin, int64_t end) {
     alignas(64) float sums[kPackedRows * kTile];
+    std::vector<uint16_t> unpacked(sources ? kMadeRows * kDepth : 0);
     const int64_t last = std::min(end * kShare, out.columns);
     for (int64_t column = begin * kShare; column < last; column += kTile) {
       const int64_t count = std::min(kTile, last - column);
       std::fill_n(sums, out.rows * kTile, 0.0f);
-      for (const Term& term : terms) {
-        const uint16_t* w = term.w + column * term.w_stride;
-        if (out.rows == 1) {
-          tiles.add_matrix_vector(w, term.w_stride, count, term.k, term.x, sums);
-        } else {
-          tiles.add_few_rows(w, term.w_stride, count, term.k, term.x, term.x_stride, out.rows, sums);
-        }
-      }
+      for (const Term& term : terms) AddFewRows(tiles, term, column, count, out.rows, unpacked.data(), sums);
       out.Store(tiles, sums, 0, column, count);
     }
   });
@@ -243,7 +276,20 @@ void MultiplyFew(const std::vector<Term>& terms, const Output& out) {
 struct FewPiece {
   const Term* term;
   int64_t begin, depth;
-  WeightPiece Of(int64_t column, int64_t columns) const { return {term->w + column * term->w_stride + begin, term->w_stride, columns, depth}; }
+  /// Where its weights lie: nowhere, of a source.
+  WeightPiece Of(int64_t column, int64_t columns) const {
+    if (term->source != nullptr) return {};
+    return {term->w + column * term->w_stride + begin, term->w_stride, columns, depth};
+  }
+  /// `unpacked` is scratch for kTile × depth values of a source.
+  void Pack(const Bf16Tiles& tiles, int64_t column, int64_t columns, uint16_t* unpacked, uint16_t* packed) const {
+    WeightPiece w = Of(column, columns);
+    if (term->source != nullptr) {
+      term->source->Read(column, columns, begin, depth, unpacked, depth);
+      w = {unpacked, depth, columns, depth};
+    }
+    tiles.pack_columns(w.w, w.stride, w.rows, w.columns, packed);
+  }
 };
 
 // The same for as many rows as pay for bringing a piece of the weights, small enough for a core's nearest cache, into the
@@ -266,18 +312,23 @@ void MultiplyPacked(const std::vector<Term>& inputs, const Output& out) {
   std::vector<int64_t> columns(Blocks(out.columns, kTile));
   for (size_t i = 0; i < columns.size(); ++i) columns[i] = static_cast<int64_t>(i) * kTile;
   const auto width = [&](int64_t column) { return std::min(kTile, out.columns - column); };
-  const auto scratch_of = [&](Pieces& scratch) { return std::pair(scratch.Take<float>(padded * kTile), scratch.Take<uint16_t>(kPieceDepth * kTile)); };
+  struct Scratch {
+    float* sums;
+    uint16_t *packed, *unpacked;
+  };
+  const auto scratch_of = [&](Pieces& scratch) {
+    return Scratch{scratch.Take<float>(padded * kTile), scratch.Take<uint16_t>(kPieceDepth * kTile), scratch.Take<uint16_t>(kPieceDepth * kTile)};
+  };
   Pieces counted(nullptr);
   scratch_of(counted);
   RunTasks(columns, counted.used(), [&](int64_t column, char* base) {
     Pieces scratch(base);
-    const auto [sums, packed] = scratch_of(scratch);
+    const auto [sums, packed, unpacked] = scratch_of(scratch);
     std::fill_n(sums, padded * kTile, 0.0f);
     const int64_t later = column + kTile * at::get_num_threads();  // most likely this thread's next
     for (size_t i = 0; i < pieces.size(); ++i) {
       const FewPiece& piece = pieces[i];
-      const WeightPiece w = piece.Of(column, width(column));
-      tiles.pack_columns(w.w, w.stride, w.rows, w.columns, packed);
+      piece.Pack(tiles, column, width(column), unpacked, packed);
       const WeightPiece next = i + 1 < pieces.size() ? pieces[i + 1].Of(column, width(column)) : later < out.columns ? pieces[0].Of(later, width(later)) : WeightPiece{};
       tiles.add_packed_rows(packed, piece.depth, piece.term->x + piece.begin, piece.term->x_stride, padded, next, sums);
     }
@@ -298,10 +349,10 @@ at::Tensor TransposedProduct(const ProductTerm& term) {
 at::Tensor SumOfProducts(const std::vector<ProductTerm>& inputs, const at::Tensor& bias, const at::Tensor& residual) {
   if (!FitsTiles(inputs)) return composite::SumOfProducts(inputs, bias, residual);
   const ProductTerm& main = inputs.front();
-  const int64_t rows = main.x.size(0), columns = main.by_rows ? main.w.size(1) : main.w.size(0);
+  const int64_t rows = main.x.size(0), columns = main.by_rows ? main.columns_of_w() : main.rows_of_w();
   const bool plain = std::none_of(inputs.begin(), inputs.end(), [](const ProductTerm& term) { return term.by_rows; });
   // Packing is paid for by the rows that meet what was packed: of a lone x and w (the loss head) the shorter one is packed.
-  const bool lone = plain && inputs.size() == 1 && !bias.defined() && !residual.defined() && main.x.size(1) * kTile * 2 <= kGroupBytes;
+  const bool lone = plain && inputs.size() == 1 && main.source == nullptr && !bias.defined() && !residual.defined() && main.x.size(1) * kTile * 2 <= kGroupBytes;
   if (lone && rows >= kFewRows && rows < columns) return TransposedProduct(main);
   const at::Tensor y = at::empty({rows, columns}, main.x.options());
   const at::Tensor added = residual.defined() ? residual.contiguous() : residual, shift = bias.defined() ? bias.contiguous() : bias;
