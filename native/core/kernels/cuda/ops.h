@@ -45,6 +45,12 @@ at::Tensor Dropout(const at::Tensor& x, double p, const DropoutKey& key, const a
 
 CrossEntropyRows CrossEntropy(at::Tensor& logits, const at::Tensor& targets, const CrossEntropyGradient* gradient);
 
+/// Weights of few bits; `out` [rows, columns] as kernels::WeightSource::ReadAll's.
+void UnpackNibbles(const at::Tensor& codes, const at::Tensor& table, const at::Tensor& scales, int64_t block, at::Tensor& out);
+void UnpackSignedBytes(const at::Tensor& codes, const at::Tensor& scales, at::Tensor& out);
+/// As kernels::WeightSource::FewRows: undefined for more rows, or other sizes, than the kernel takes.
+at::Tensor FewRowsOfNibbles(const at::Tensor& x, const at::Tensor& codes, const at::Tensor& table, const at::Tensor& scales, int64_t block, int64_t rows);
+
 void AdamW(at::Tensor& master, at::Tensor& compute, at::Tensor& grad, at::Tensor& exp_avg, at::Tensor& exp_avg_sq, const AdamWStep& step);
 
 }  // namespace ft::kernels::cuda
