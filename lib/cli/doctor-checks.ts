@@ -4,6 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { makeError, toFineTuneError } from '../core/errors/index.js'
 import { redact, secretVariables } from '../core/redact.js'
+import { cacheFolder } from '../utils/cache-folder.js'
 import { checkWritable } from '../utils/fs.js'
 import { formatBytes } from '../utils/terminal.js'
 
@@ -132,15 +133,6 @@ export function sentencepieceResult(version: string | null): CheckResult {
     remedy: version === null ? 'install libsentencepiece-dev (or your system\'s package), then npm run build' : undefined,
     facts: { version },
   }
-}
-
-/** FT_NATIVE_CACHE, else the user's cache folder, as scripts/setup has it. */
-export function cacheFolder(env: NodeJS.ProcessEnv = process.env, platform: string = process.platform, home: string = os.homedir()): string {
-  if (env.FT_NATIVE_CACHE) return path.resolve(env.FT_NATIVE_CACHE)
-  if (env.XDG_CACHE_HOME && path.isAbsolute(env.XDG_CACHE_HOME)) return path.join(env.XDG_CACHE_HOME, 'ft-native')
-  if (platform === 'darwin') return path.join(home, 'Library', 'Caches', 'ft-native')
-  if (platform === 'win32') return path.join(env.LOCALAPPDATA ?? path.join(home, 'AppData', 'Local'), 'ft-native', 'cache')
-  return path.join(home, '.cache', 'ft-native')
 }
 
 const smallDisk = 2 * 2 ** 30

@@ -6,7 +6,7 @@ import { findDataFiles } from './sources/find.js'
 import { planEpoch } from './plan.js'
 import { chooseTemplate, openRenderer } from './templates/choose.js'
 import type { TextTokenizer } from './tokenizer/index.js'
-import { ignoreLabel, placeText, type DatasetReport, type EncodedRow } from './types.js'
+import { ignoreLabel, placeText, rowLength, type DatasetReport, type EncodedRow } from './types.js'
 
 export type DescribeOptions = Pick<PrepareDatasetOptions, 'paths' | 'read' | 'mixStop' | 'tokenizer' | 'maxSeqLength' | 'overflow' | 'stride' | 'trainOn' | 'trainOnPrompt' | keyof RowShapeOptions | 'onBadRow' | 'chatTemplate' | 'vocabSize' | 'signal' | 'onProgress'> & {
   /** Which row to show, from 0. Default 0. */
@@ -93,7 +93,7 @@ export async function describeDataset(options: DescribeOptions): Promise<Dataset
 }
 
 function packingOf(rows: readonly EncodedRow[], windowLength: number): PackingReport {
-  const lengths = rows.map((row) => row.inputIds.length)
+  const lengths = rows.map(rowLength)
   // As a run with the default seed would; another seed, or held-out rows, change the count by little.
   const { steps } = planEpoch({ rows: rows.length, batchSize: 1, accumulation: 1, shuffle: true, seed: defaultSeed, epoch: 0, packing: { lengths, windowLength } })
   const windows = steps.length

@@ -24,4 +24,4 @@ export { ChatRenderer, type RendererOptions } from './templates/renderer.js'
 export {
   loadTokenizer, type Encoded, type EncodeOptions, type EncodeRequest, type StreamDecoder, type TextTokenizer, type Trust,
 } from './tokenizer/index.js'
-export { countSupervised, ignoreLabel, placeText, type DatasetReport, type EncodedRow, type FilterReport, type LoadedRow, type OnBadRow, type RowPlace, type RowValue } from './types.js'
+export { countSupervised, ignoreLabel, placeText, rowLength, type DatasetReport, type EncodedRow, type FilterReport, type LoadedRow, type OnBadRow, type RowPlace, type RowValue } from './types.js'

@@ -64,15 +64,54 @@ function aroundAnswer(row: EncodedRow, options: OverflowOptions): EncodedRow {
   return end - begin <= room ? endingAt(row, end, options) : part(row, begin, begin + maxSeqLength)
 }
 
+type SplitOptions = Pick<OverflowOptions, 'maxSeqLength' | 'stride'>
+
 /** Parts of at most maxSeqLength tokens; every token carries its loss in one of them, but for the first of a part without stride. */
-export function splitRow(row: EncodedRow, { maxSeqLength, stride }: Pick<OverflowOptions, 'maxSeqLength' | 'stride'>): EncodedRow[] {
+export function splitRow(row: EncodedRow, options: SplitOptions): EncodedRow[] {
   const { length } = row.inputIds
-  if (length <= maxSeqLength) return [row]
-  const parts: EncodedRow[] = []
+  return length <= options.maxSeqLength ? [row] : partRanges(length, options).map((range) => cutPart(row, range))
+}
+
+/** Where a part of a long row is. */
+export interface PartRange {
+  from: number
+  to: number
+  /** Its first tokens are the last ones of the part before it. */
+  shared: number
+}
+
+export function partRanges(length: number, { maxSeqLength, stride }: SplitOptions): PartRange[] {
+  const ranges: PartRange[] = []
   for (let from = 0; ; from += maxSeqLength - stride) {
-    const one = part(row, from, Math.min(length, from + maxSeqLength))
-    if (from > 0 && stride > 0) one.labels = one.labels.slice().fill(ignoreLabel, 0, stride)
-    parts.push(one)
-    if (from + maxSeqLength >= length) return parts
+    ranges.push({ from, to: Math.min(length, from + maxSeqLength), shared: from === 0 ? 0 : stride })
+    if (from + maxSeqLength >= length) return ranges
+  }
+}
+
+function cutPart(row: EncodedRow, { from, to, shared }: PartRange): EncodedRow {
+  const one = part(row, from, to)
+  return shared === 0 ? one : { inputIds: one.inputIds, labels: one.labels.slice().fill(ignoreLabel, 0, shared) }
+}
+
+/** A part of a row that is read when it is looked at. */
+export class PartRow implements EncodedRow {
+  readonly #whole: EncodedRow
+  readonly #range: PartRange
+
+  constructor(whole: EncodedRow, range: PartRange) {
+    this.#whole = whole
+    this.#range = range
+  }
+
+  get inputIds(): Int32Array {
+    return cutPart(this.#whole, this.#range).inputIds
+  }
+
+  get labels(): Int32Array {
+    return cutPart(this.#whole, this.#range).labels
+  }
+
+  get length(): number {
+    return this.#range.to - this.#range.from
   }
 }

@@ -46,6 +46,8 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
   /** With overflow 'split': tokens that parts share. Default 0. */
   stride?: number
   allowTruncation?: boolean
+  /** Bytes of tokens and labels that are held in memory; more go to a file. Default 512 MiB. */
+  memoryBudget?: number
   /** No more rows than these are read. */
   maxSamples?: number
   onBadRow?: OnBadRow
@@ -61,7 +63,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
 
 const optionNames: OptionNames<PrepareDatasetOptions> = {
   paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, overflow: true, stride: true, allowTruncation: true,
-  columns: true, columnSeparator: true, template: true, rowSchema: true, maxSamples: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
+  columns: true, columnSeparator: true, template: true, rowSchema: true, memoryBudget: true, maxSamples: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
 export interface PreparedDataset {
@@ -144,7 +146,7 @@ export class Collected {
 
   constructor(readonly options: CollectedOptions, readonly context: EncodeContext, readonly reader: RowReader) {
     this.badRows = new BadRows(options.onBadRow ?? 'stop')
-    this.store = new RowStore({ overflow: options.overflow ?? 'truncate', maxSeqLength: options.maxSeqLength, stride: options.stride ?? 0, bosTokenId: context.tokenizer.bosTokenId })
+    this.store = new RowStore({ overflow: options.overflow ?? 'truncate', maxSeqLength: options.maxSeqLength, stride: options.stride ?? 0, bosTokenId: context.tokenizer.bosTokenId }, options.memoryBudget)
     this.filter = new DatasetFilter(options.filters)
     this.splitter = new Splitter(options.split)
   }
@@ -228,14 +230,14 @@ function listed(examples: readonly string[], count: number): string {
   return `${examples.join(', ')}${count > examples.length ? ' …' : ''}`
 }
 
-type CollectedOptions = Pick<PrepareDatasetOptions, 'maxSamples' | 'onBadRow' | 'maxSeqLength' | 'overflow' | 'stride' | 'signal' | 'onProgress' | 'filters' | 'split'>
+type CollectedOptions = Pick<PrepareDatasetOptions, 'maxSamples' | 'memoryBudget' | 'onBadRow' | 'maxSeqLength' | 'overflow' | 'stride' | 'signal' | 'onProgress' | 'filters' | 'split'>
 
 function countsOf(rows: RowStore['rows']): Pick<RowStore, 'rows' | 'supervisedTokens' | 'tokens' | 'maxLength' | 'rowsWithoutLabels'> {
   const counts = { rows, supervisedTokens: 0, tokens: 0, maxLength: 0, rowsWithoutLabels: 0 }
-  for (const { inputIds, supervised } of rows) {
+  for (const { length, supervised } of rows) {
     counts.supervisedTokens += supervised
-    counts.tokens += inputIds.length
-    counts.maxLength = Math.max(counts.maxLength, inputIds.length)
+    counts.tokens += length
+    counts.maxLength = Math.max(counts.maxLength, length)
     if (supervised === 0) counts.rowsWithoutLabels++
   }
   return counts

@@ -151,13 +151,15 @@ export function toBatch(rows: readonly EncodedRow[], rowIds: readonly number[] =
   if (rows.length === 0) fail('FT_INVALID_ARGUMENT', 'a batch needs at least one row')
   if (rowIds.length !== rows.length) fail('FT_INVALID_ARGUMENT', `a batch of ${rows.length} rows got ${rowIds.length} row ids`)
   const cuSeqlens = new Int32Array(rows.length + 1)
-  rows.forEach(({ inputIds, labels }, i) => {
+  // Read once: a row may lie in a file.
+  const read = rows.map(({ inputIds, labels }) => ({ inputIds, labels }))
+  read.forEach(({ inputIds, labels }, i) => {
     if (labels.length !== inputIds.length) fail('FT_INVALID_ARGUMENT', `row ${i} has ${inputIds.length} ids and ${labels.length} labels`)
     cuSeqlens[i + 1] = (cuSeqlens[i] as number) + inputIds.length
   })
   const tokens = cuSeqlens[rows.length] as number
   const batch = { inputIds: new Int32Array(tokens), labels: new Int32Array(tokens), cuSeqlens, rowIds: Int32Array.from(rowIds) }
-  rows.forEach(({ inputIds, labels }, i) => {
+  read.forEach(({ inputIds, labels }, i) => {
     batch.inputIds.set(inputIds, cuSeqlens[i])
     batch.labels.set(labels, cuSeqlens[i])
   })

@@ -1,13 +1,23 @@
-// Encoded rows in memory: ids and labels of many rows share large arrays, since a million small ones cost more
-// than what they hold. Truncates, counts and hashes on the way in.
-import { createHash, type Hash } from 'node:crypto'
-import { fitRow, splitRow, type OverflowOptions } from './overflow.js'
+// Encoded rows while they fit a budget of memory: ids and labels of many rows share large arrays, since a million small ones cost more
+// than what they hold. Beyond it all of them go to a file without a name, and are read from there when they are looked at.
+// Truncates, counts and hashes on the way in.
+import { createHash, randomBytes, type Hash } from 'node:crypto'
+import fs from 'node:fs'
+import path from 'node:path'
+import { cacheFolder } from '../utils/cache-folder.js'
+import { storageError } from '../utils/fs.js'
+import { fitRow, PartRow, partRanges, splitRow, type OverflowOptions } from './overflow.js'
+import { FileRow, TokenFile } from './store/token-file.js'
 import { countSupervised, type EncodedRow } from './types.js'
 
 const slabLength = 1 << 18
+const bytesPerToken = 8
+/** Bytes of ids and labels that are held in memory. */
+export const defaultMemoryBudget = 512 * 2 ** 20
 
 export interface StoredRow extends EncodedRow {
-  supervised: number
+  readonly supervised: number
+  readonly length: number
 }
 
 export class RowStore {
@@ -25,8 +35,10 @@ export class RowStore {
   readonly #hash: Hash = createHash('sha256')
   #slab = new Int32Array(0)
   #used = 0
+  #held = 0
+  #file: TokenFile | null = null
 
-  constructor(readonly options: OverflowOptions) {}
+  constructor(readonly options: OverflowOptions, readonly memoryBudget = defaultMemoryBudget) {}
 
   get maxSeqLength(): number {
     return this.options.maxSeqLength
@@ -44,13 +56,11 @@ export class RowStore {
     return true
   }
 
-  /** Takes a copy, cut as the options say. */
+  /** Takes a copy, cut as the options say. Errors: FT_STORAGE. */
   add(row: EncodedRow): StoredRow {
     const before = countSupervised(row.labels)
     const fitted = fitRow(row, this.options) ?? row
-    const inputIds = this.#copy(fitted.inputIds)
-    const labels = this.#copy(fitted.labels)
-    const parts = this.#parts({ inputIds, labels })
+    const parts = this.options.overflow === 'split' ? splitRow(fitted, this.options) : [fitted]
     const supervised = parts.reduce((sum, part) => sum + countSupervised(part.labels), 0)
     if (parts.length > 1) this.splitRows++
     else if (fitted !== row) this.truncatedRows++
@@ -61,24 +71,44 @@ export class RowStore {
       this.tokens += part.inputIds.length
       this.maxLength = Math.max(this.maxLength, part.inputIds.length)
     }
-    this.#hash.update(Int32Array.of(inputIds.length)).update(inputIds).update(labels)
-    const stored = { inputIds, labels, supervised }
+    this.#hash.update(Int32Array.of(fitted.inputIds.length)).update(fitted.inputIds).update(fitted.labels)
+    const stored = this.#keep(fitted, supervised)
     this.rows.push(stored)
     return stored
   }
 
   /** The row as it is trained on: one, or the parts that a long one is split into. */
-  parts({ inputIds, labels }: StoredRow): EncodedRow[] {
-    return this.#parts({ inputIds, labels })
-  }
-
-  #parts(row: EncodedRow): EncodedRow[] {
-    return this.options.overflow === 'split' ? splitRow(row, this.options) : [row]
+  parts(row: StoredRow): EncodedRow[] {
+    const splits = this.options.overflow === 'split' && row.length > this.maxSeqLength
+    if (row instanceof FileRow) return splits ? partRanges(row.length, this.options).map((range) => new PartRow(row, range)) : [row]
+    const { inputIds, labels } = row
+    return splits ? splitRow({ inputIds, labels }, this.options) : [{ inputIds, labels }]
   }
 
   /** SHA-256 of all rows so far. */
   digest(): string {
     return this.#hash.copy().digest('hex')
+  }
+
+  #keep(row: EncodedRow, supervised: number): StoredRow {
+    this.#held += row.inputIds.length * bytesPerToken
+    if (this.#file === null && this.#held > this.memoryBudget) this.#file = this.#spill()
+    if (this.#file !== null) return new FileRow(this.#file, this.#file.append(row, supervised))
+    return { inputIds: this.#copy(row.inputIds), labels: this.#copy(row.labels), supervised, length: row.inputIds.length }
+  }
+
+  #spill(): TokenFile {
+    const folder = path.join(cacheFolder(), 'rows')
+    try {
+      fs.mkdirSync(folder, { recursive: true })
+    } catch (error) {
+      throw storageError(error, 'create the folder', folder)
+    }
+    const file = TokenFile.create(path.join(folder, randomBytes(12).toString('hex')), { temporary: true })
+    for (const [i, row] of this.rows.entries()) this.rows[i] = new FileRow(file, file.append(row, row.supervised))
+    this.#slab = new Int32Array(0)
+    this.#used = 0
+    return file
   }
 
   #copy(values: Int32Array): Int32Array {

@@ -7,6 +7,13 @@ export const ignoreLabel = -100
 export interface EncodedRow {
   inputIds: Int32Array
   labels: Int32Array
+  /** How many tokens, where a row is read only when it is looked at. */
+  readonly length?: number
+}
+
+/** Without reading a row that lies in a file. */
+export function rowLength(row: EncodedRow): number {
+  return row.length ?? row.inputIds.length
 }
 
 /** Where a row, or the fault in it, is; lines and columns count from 1. */

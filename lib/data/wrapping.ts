@@ -1,7 +1,7 @@
 // Wrapped windows: rows one after another as one stream of tokens, cut every windowLength tokens. No room is left and rows are cut
 // where a window ends; attention and positions run through the whole window, across rows, as when a model is pretrained.
 import { randomStream, shuffled } from './random.js'
-import type { EncodedRow } from './types.js'
+import { rowLength, type EncodedRow } from './types.js'
 
 const wrappingKey = 4
 
@@ -20,7 +20,7 @@ export function wrapRows(rows: readonly EncodedRow[], { windowLength, shuffle, s
   let room = windowLength
   for (const index of order) {
     const row = rows[index] as EncodedRow
-    const { length } = row.inputIds
+    const length = rowLength(row)
     for (let from = 0; from < length; ) {
       const to = Math.min(length, from + room)
       pieces.push({ row, from, to })
@@ -57,8 +57,12 @@ class WrappedRow implements EncodedRow {
     return this.#join('labels')
   }
 
-  #join(which: keyof EncodedRow): Int32Array {
-    const joined = new Int32Array(this.#pieces.reduce((sum, { from, to }) => sum + to - from, 0))
+  get length(): number {
+    return this.#pieces.reduce((sum, { from, to }) => sum + to - from, 0)
+  }
+
+  #join(which: 'inputIds' | 'labels'): Int32Array {
+    const joined = new Int32Array(this.length)
     let at = 0
     for (const { row, from, to } of this.#pieces) {
       joined.set(row[which].subarray(from, to), at)

@@ -1,6 +1,6 @@
 // The micro-batches of each optimizer step: a pure function of rows, seed and step number, so that a run can begin
 // anywhere. Plans of at most two epochs are kept.
-import { wrapRows, type EncodedRow, type EpochOptions, type PackingOptions } from '../data/index.js'
+import { rowLength, wrapRows, type EncodedRow, type EpochOptions, type PackingOptions } from '../data/index.js'
 import type { Batch, TrainingBackend } from './engine.js'
 import { cursorAt } from './run-plan.js'
 
@@ -31,7 +31,7 @@ export class StepBatches {
   constructor(backend: DataBackend, rows: readonly EncodedRow[], { window, groupByLength, ...options }: BatchOptions) {
     this.#backend = backend
     this.#rows = window?.wrapped ? wrapRows(rows, { windowLength: window.length, shuffle: options.shuffle, seed: options.seed }) : rows
-    const lengths = groupByLength ? { groupByLength: rows.map((row) => row.inputIds.length) } : {}
+    const lengths = groupByLength ? { groupByLength: rows.map(rowLength) } : {}
     this.#options = { ...options, ...lengths, rows: this.#rows.length, packing: packingOf(rows, window) }
     this.stepsPerEpoch = this.#epoch(0).length
   }
@@ -53,14 +53,14 @@ export class StepBatches {
   }
 
   longestTokens(): number {
-    return this.#longest().reduce((sum, row) => sum + rowAt(this.#rows, row).inputIds.length, 0)
+    return this.#longest().reduce((sum, row) => sum + rowLength(rowAt(this.#rows, row)), 0)
   }
 
   #longest(): number[] {
     // Steps of one unit each are the rows, or the windows.
     const units = this.#backend.planEpoch({ ...this.#options, batchSize: 1, accumulation: 1, epoch: 0 }).map((step) => {
       const rows = step.flat()
-      return { rows, tokens: rows.reduce((sum, row) => sum + rowAt(this.#rows, row).inputIds.length, 0) }
+      return { rows, tokens: rows.reduce((sum, row) => sum + rowLength(rowAt(this.#rows, row)), 0) }
     })
     return units.sort((a, b) => b.tokens - a.tokens).slice(0, this.#options.batchSize).flatMap((unit) => unit.rows)
   }
@@ -77,7 +77,7 @@ export class StepBatches {
 
 /** Wrapped windows are rows by now. */
 function packingOf(rows: readonly EncodedRow[], window: SharedWindow | undefined): PackingOptions | undefined {
-  return window === undefined || window.wrapped ? undefined : { windowLength: window.length, lengths: rows.map((row) => row.inputIds.length) }
+  return window === undefined || window.wrapped ? undefined : { windowLength: window.length, lengths: rows.map(rowLength) }
 }
 
 function rowAt(rows: readonly EncodedRow[], index: number): EncodedRow {

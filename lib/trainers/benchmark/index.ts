@@ -3,6 +3,7 @@
 import os from 'node:os'
 import path from 'node:path'
 import type { ResolvedConfig } from '../../core/config/index.js'
+import { rowLength } from '../../data/index.js'
 import { randomStream } from '../../data/random.js'
 import { getLogger } from '../../utils/logging.js'
 import type { Batch, StepOutcome, TrainingBackend } from '../engine.js'
@@ -67,7 +68,7 @@ class Benchmark {
   constructor(run: PreparedRun, options: BenchmarkOptions) {
     this.#run = run
     this.#options = { warmupSteps: 2, peakBytes: peakRssBytes, ...options }
-    this.#longestRow = run.data.train.reduce((longest, row) => Math.max(longest, row.inputIds.length), 0)
+    this.#longestRow = run.data.train.reduce((longest, row) => Math.max(longest, rowLength(row)), 0)
     this.#tokensEach = sharedWindowOf(run.config)?.length ?? this.#longestRow
     const available = run.backend.memoryAvailable(run.source.device)
     const valueBytes = run.source.dtype === 'fp32' ? 4 : 2

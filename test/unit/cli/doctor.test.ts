@@ -4,7 +4,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { expect } from 'chai'
 import { cacheFolder as setupCacheFolder } from '../../../scripts/setup/paths.mjs'
-import { cacheFolder, hubCheck, nodeCheck, sentencepieceResult, spaceResult } from '../../../lib/cli/doctor-checks.js'
+import { cacheFolder } from '../../../lib/utils/cache-folder.js'
+import { hubCheck, nodeCheck, sentencepieceResult, spaceResult } from '../../../lib/cli/doctor-checks.js'
 
 describe('doctor', () => {
   it('knows which Node.js is new enough', () => {
