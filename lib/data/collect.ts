@@ -100,7 +100,7 @@ function take(batch: readonly SourceRow[], results: readonly EncodeResult[], { b
   results.forEach((result, i) => {
     const source = batch[i] as SourceRow
     if ('problem' in result) {
-      badRows.bad(source.place, result.problem, result.template ? 'FT_TEMPLATE' : 'FT_DATASET_ROW')
+      badRows.bad(source.place, result.problem, result.template ? 'FT_TEMPLATE' : 'FT_DATASET_ROW', undefined, source)
     } else {
       badRows.good()
       onRow(result, source)

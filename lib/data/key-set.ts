@@ -8,6 +8,12 @@ export function keyOfText(text: string): readonly [high: number, low: number] {
   return [bytes.readUInt32LE(0), bytes.readUInt32LE(4)]
 }
 
+/** 53 bits of the same, as one number: for maps. */
+export function numberOfText(text: string): number {
+  const [high, low] = keyOfText(text)
+  return (high & 0x1f_ffff) * 2 ** 32 + low
+}
+
 export class KeySet {
   size = 0
   /** Pairs (high, low); (0, 0) is free, the key (0, 0) itself is kept apart. */

@@ -12,7 +12,7 @@ import { findDataSets, type DataFile, type DataFiles } from './sources/find.js'
 import type { DataInput, MixStop, SourceSettings } from './sources/types.js'
 import type { TrainOn } from './masking.js'
 import type { Overflow } from './overflow.js'
-import { RowStore } from './row-store.js'
+import { RowStore, type StoredRow } from './row-store.js'
 import { BadRows, type SourceRow } from './rows.js'
 import { Splitter, type SplitOptions } from './splits.js'
 import { chooseTemplate, openRenderer, usesClock } from './templates/choose.js'
@@ -103,7 +103,7 @@ export async function prepareRows(options: PrepareDatasetOptions): Promise<Prepa
     }
     collected.badRows.check()
     collected.filter.end()
-    const validation = splitRows(collected, trainRows, options)
+    const validation = splitRows(collected.splitter, collected.supervised, trainRows, options)
     collected.drop(validation)
     refuseTruncation(collected.store, options)
     refuseUnlabelled(collected, validation, files, validationFiles)
@@ -144,9 +144,10 @@ export class Collected {
   /** Of the stored rows, where a filter needs them. */
   readonly #places: RowPlace[] = []
 
-  constructor(readonly options: CollectedOptions, readonly context: EncodeContext, readonly reader: RowReader) {
-    this.badRows = new BadRows(options.onBadRow ?? 'stop')
-    this.store = new RowStore({ overflow: options.overflow ?? 'truncate', maxSeqLength: options.maxSeqLength, stride: options.stride ?? 0, bosTokenId: context.tokenizer.bosTokenId }, options.memoryBudget)
+  constructor(readonly options: CollectedOptions, readonly context: EncodeContext, readonly reader: RowReader, { keepRows = true, badRows }: { keepRows?: boolean; badRows?: BadRows } = {}) {
+    this.badRows = badRows ?? new BadRows(options.onBadRow ?? 'stop')
+    const overflow = { overflow: options.overflow ?? 'truncate', maxSeqLength: options.maxSeqLength, stride: options.stride ?? 0, bosTokenId: context.tokenizer.bosTokenId } as const
+    this.store = new RowStore(overflow, options.memoryBudget, keepRows)
     this.filter = new DatasetFilter(options.filters)
     this.splitter = new Splitter(options.split)
   }
@@ -164,14 +165,19 @@ export class Collected {
         if (side === 'train') splitter.add(source)
         filter.taken(this.store.rows.length, candidate(source))
         if (filter.waitsForSplit) this.#places.push(source.place)
-        const { supervised } = this.store.add(row)
-        if (supervised === 0 && this.unlabelled.length < keptExamples) this.unlabelled.push(placeText(source.place))
+        const stored = this.store.add(row)
+        if (stored.supervised === 0 && this.unlabelled.length < keptExamples) this.unlabelled.push(placeText(source.place))
         this.shapes[source.shape] = (this.shapes[source.shape] ?? 0) + 1
         for (const note of Object.keys(this.notes) as (keyof RowNotes)[]) if (row.notes[note]) this.notes[note]++
         if (context.tokenizer.eosTokenId === null && endsWithEos(source.row.kind, context)) this.withoutEnd++
-        onRow?.(row, source)
+        onRow?.(row, source, stored)
       },
     })
+  }
+
+  /** Whether row i has loss. */
+  get supervised(): boolean[] {
+    return this.store.rows.map(({ supervised }) => supervised > 0)
   }
 
   /** What filters take out of the rows to train on because of the held-out ones. */
@@ -243,7 +249,8 @@ function countsOf(rows: RowStore['rows']): Pick<RowStore, 'rows' | 'supervisedTo
   return counts
 }
 
-type CollectedRow = Parameters<typeof collectRows>[0]['onRow']
+/** @param stored what is left of the row; of several parts, all */
+export type CollectedRow = (row: EncodedRow, source: SourceRow, stored: StoredRow) => void
 
 function describeLoss(store: RowStore): string {
   const { lostSupervisedTokens: lost, supervisedBefore: all } = store
@@ -265,19 +272,19 @@ function refuseEmpty(files: readonly DataFile[], rows: number, filter: DatasetFi
 }
 
 /** Training rows, and the rows to evaluate on where they are files of their own. */
-async function findFiles({ paths, validationPath, validationRatio, read: settings, mixStop: stop, seed, signal }: PrepareDatasetOptions): Promise<DataFiles> {
+export async function findFiles({ paths, validationPath, validationRatio, read: settings, mixStop: stop, seed, signal }: PrepareDatasetOptions): Promise<DataFiles> {
   const found = await findDataSets(paths, { settings, mix: { seed, stop }, signal })
   if (validationPath === undefined) return validationRatio === undefined ? found : { train: found.train, validation: [] }
   const own = await findDataSets(validationPath, { settings: { ...settings, split: undefined }, signal })
   return { train: found.train, validation: own.validation.length > 0 ? own.validation : own.train }
 }
 
-/** Indices of the validation rows. */
-function splitRows({ store, splitter }: Collected, trainRows: number, { validationRatio, seed }: PrepareDatasetOptions): Set<number> {
-  if (store.rows.length > trainRows) return new Set([...store.rows.keys()].slice(trainRows))
+/** Indices of the validation rows. @param supervised whether row i has loss; rows of validation files follow those to train on */
+export function splitRows(splitter: Splitter, supervised: readonly boolean[], trainRows: number, { validationRatio, seed }: Pick<PrepareDatasetOptions, 'validationRatio' | 'seed'>): Set<number> {
+  if (supervised.length > trainRows) return new Set([...supervised.keys()].slice(trainRows))
   const ratio = validationRatio ?? (trainRows < autoRatioRows ? 0 : autoRatio)
   // A row without labels has no loss to measure.
-  return ratio === 0 ? new Set() : splitter.choose(store.rows.map((row) => row.supervised > 0), ratio, seed)
+  return ratio === 0 ? new Set() : splitter.choose(supervised, ratio, seed)
 }
 
 function refuseTruncation(store: RowStore, { allowTruncation, maxSeqLength }: PrepareDatasetOptions): void {

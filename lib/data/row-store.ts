@@ -15,6 +15,8 @@ const bytesPerToken = 8
 /** Bytes of ids and labels that are held in memory. */
 export const defaultMemoryBudget = 512 * 2 ** 20
 
+const nothing = new Int32Array(0)
+
 export interface StoredRow extends EncodedRow {
   readonly supervised: number
   readonly length: number
@@ -38,7 +40,8 @@ export class RowStore {
   #held = 0
   #file: TokenFile | null = null
 
-  constructor(readonly options: OverflowOptions, readonly memoryBudget = defaultMemoryBudget) {}
+  /** @param keeps false: rows are counted, and what is in them goes */
+  constructor(readonly options: OverflowOptions, readonly memoryBudget = defaultMemoryBudget, readonly keeps = true) {}
 
   get maxSeqLength(): number {
     return this.options.maxSeqLength
@@ -72,8 +75,8 @@ export class RowStore {
       this.maxLength = Math.max(this.maxLength, part.inputIds.length)
     }
     this.#hash.update(Int32Array.of(fitted.inputIds.length)).update(fitted.inputIds).update(fitted.labels)
-    const stored = this.#keep(fitted, supervised)
-    this.rows.push(stored)
+    const stored = this.keeps ? this.#keep(fitted, supervised) : { ...fitted, supervised, length: fitted.inputIds.length }
+    this.rows.push(this.keeps ? stored : { ...stored, inputIds: nothing, labels: nothing })
     return stored
   }
 

@@ -35,8 +35,8 @@ export class BadRows {
     this.#good++
   }
 
-  /** Errors: the given code, unless bad rows are skipped. */
-  bad(place: RowPlace, reason: string, code: ErrorCode = 'FT_DATASET_ROW', remedy?: string): void {
+  /** Errors: the given code, unless bad rows are skipped. @param _source the row, where it could be read and became no tokens */
+  bad(place: RowPlace, reason: string, code: ErrorCode = 'FT_DATASET_ROW', remedy?: string, _source?: SourceRow): void {
     const message = `${placeText(place)}: ${reason}`
     if (this.onBadRow === 'stop') {
       fail(code, message, { remedy: remedy ?? 'repair this row, or leave bad rows out with --on-bad-row skip', details: { ...place, reason } })

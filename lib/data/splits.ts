@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { fail } from '../core/errors/index.js'
 import { quotedName } from '../utils/printable.js'
-import { keyOfText } from './key-set.js'
+import { numberOfText } from './key-set.js'
 import { chooseValidation } from './plan.js'
 import { randomStream, shuffled } from './random.js'
 import { rowText } from './row-text.js'
@@ -75,13 +75,13 @@ export class Splitter {
 
   #keyOf({ value, row, place }: SourceRow): number {
     const column = this.#column
-    if (column === undefined) return number53(`${row.kind}\n${rowText(row)}`)
+    if (column === undefined) return numberOfText(`${row.kind}\n${rowText(row)}`)
     const given = Object.hasOwn(value, column) ? (value)[column] : undefined
     if (given === undefined || given === null) {
       const there = Object.keys(value).slice(0, 20).map((name) => quotedName(name)).join(', ')
       fail('FT_DATASET_ROW', `${placeText(place)}: no value in the column ${quotedName(column)} that the split needs`, { remedy: `this row has ${there}; repair it, or split by another column`, details: { ...place, column } })
     }
-    return number53(typeof given === 'string' ? given : JSON.stringify(given, (_name, one: unknown) => (typeof one === 'bigint' ? `${one}` : one)))
+    return numberOfText(typeof given === 'string' ? given : JSON.stringify(given, (_name, one: unknown) => (typeof one === 'bigint' ? `${one}` : one)))
   }
 }
 
@@ -150,9 +150,4 @@ function groupsOf(indices: Iterable<number>, keyOf: (index: number) => number): 
 function seedOf(seed: number, key: number): number {
   const bytes = createHash('sha256').update(`${seed}:${key}`).digest()
   return (bytes.readUInt32LE(0) & 0x1f_ffff) * 2 ** 32 + bytes.readUInt32LE(4)
-}
-
-function number53(text: string): number {
-  const [high, low] = keyOfText(text)
-  return (high & 0x1f_ffff) * 2 ** 32 + low
 }

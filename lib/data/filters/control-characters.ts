@@ -3,7 +3,6 @@
 import type { FilterOptions } from '../../core/config/filters.js'
 import type { FilterKind } from './filter.js'
 
-const control = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffd\ufdd0-\ufdef\ufffe\uffff]/g
 
 export const controlCharactersFilter: FilterKind = {
   name: 'control_characters',
@@ -21,7 +20,12 @@ export const controlCharactersFilter: FilterKind = {
 
 export function countControls(text: string): number {
   let count = 0
-  control.lastIndex = 0
-  while (control.test(text)) count++
+  for (let i = 0; i < text.length; i++) if (isControl(text.charCodeAt(i))) count++
   return count
+}
+
+/** Of a UTF-16 unit. */
+export function isControl(code: number): boolean {
+  if (code < 0x20) return code !== 0x09 && code !== 0x0a && code !== 0x0d
+  return (code >= 0x7f && code < 0xa0) || code === 0xfffd || (code >= 0xfdd0 && code <= 0xfdef) || code >= 0xfffe
 }

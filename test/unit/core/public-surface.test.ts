@@ -10,7 +10,7 @@ import { cliMain, root, runNode } from '../support/cli.js'
 /** The exports of the contract whose subject is built. */
 const contract = [
   'ConfigBuilder', 'train', 'loadModel', 'loadModelAndTokenizer', 'ModelLoader', 'TargetModuleDetector', 'LoRATrainer', 'FullFineTuner', 'TrainerFactory',
-  'DatasetLoaderRegistry', 'registerLoader', 'prepareDataset', 'DataPipeline', 'quickLoad', 'TextColumnDetector', 'DatasetFilter', 'SingleColumnStrategy', 'MultiColumnStrategy', 'InstructionStrategy', 'setupLogger', 'logModelInfo', 'logDatasetInfo', 'TrainingMethod', 'DatasetSource',
+  'DatasetLoaderRegistry', 'registerLoader', 'prepareDataset', 'DataPipeline', 'quickLoad', 'TextColumnDetector', 'DatasetFilter', 'DatasetStatistics', 'DatasetAnalyzer', 'SingleColumnStrategy', 'MultiColumnStrategy', 'InstructionStrategy', 'setupLogger', 'logModelInfo', 'logDatasetInfo', 'TrainingMethod', 'DatasetSource',
   'FineTuneError', 'ConfigurationError', 'InvalidConfigError', 'MissingConfigError', 'IncompatibleConfigError', 'ModelError', 'ModelLoadError',
   'ModelNotFoundError', 'UnsupportedModelError', 'DatasetError', 'DatasetLoadError', 'NoTextColumnsError', 'EmptyDatasetError', 'TrainingError',
   'OutOfMemoryError', 'NaNLossError', 'CheckpointError', 'EvaluationError', 'MetricComputationError', 'HubError',
