@@ -1,7 +1,7 @@
 // Files → encoded rows, batch by batch, so that memory holds rows and not texts. Training and `inspect data`
 // share it; what they do with what was found is their own.
 import { fail } from '../core/errors/index.js'
-import { RowEncoder, type EncodeContext, type EncodeResult, type RowNotes } from './encode.js'
+import type { EncodeResult, RowNotes, RowsEncoder } from './encode.js'
 import type { RowReader } from './formats/reader.js'
 import type { DataFile } from './sources/find.js'
 import type { BadRows} from './rows.js';
@@ -26,7 +26,7 @@ export interface Progress {
 export interface CollectOptions {
   files: readonly DataFile[]
   reader: RowReader
-  context: EncodeContext
+  encoder: RowsEncoder
   badRows: BadRows
   signal?: AbortSignal
   /** Reading ends after this many rows that can be used. */
@@ -38,8 +38,7 @@ export interface CollectOptions {
 }
 
 /** Errors: those of rows.ts and encode.ts, FT_CANCELLED. */
-export async function collectRows({ files, reader, context, badRows, signal, maxSamples = Infinity, onProgress, keeps, onRow }: CollectOptions): Promise<void> {
-  const encoder = new RowEncoder(context)
+export async function collectRows({ files, reader, encoder, badRows, signal, maxSamples = Infinity, onProgress, keeps, onRow }: CollectOptions): Promise<void> {
   const progress: Progress = { rows: 0, bytes: 0, totalBytes: files.reduce((sum, file) => sum + file.bytes, 0) }
   const inFlight: { batch: SourceRow[]; results: Promise<EncodeResult[]> }[] = []
   let batch: SourceRow[] = []

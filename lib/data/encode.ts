@@ -43,7 +43,12 @@ interface Planned {
   finish(encoded: Encoded): EncodedRow
 }
 
-export class RowEncoder {
+/** Encodes batches of rows; their order is the caller's. */
+export interface RowsEncoder {
+  encode(rows: readonly SourceRow[]): Promise<EncodeResult[]>
+}
+
+export class RowEncoder implements RowsEncoder {
   readonly #context: EncodeContext
   readonly #controls: TokenTrie
 

@@ -6,16 +6,17 @@ import { collectRows, type Progress } from './collect.js'
 import { DatasetFilter, type FilterInput } from './dataset-filter.js'
 import { FilterRow, type Side } from './filters/index.js'
 import { RowReader, type RowShapeOptions } from './formats/reader.js'
-import type { EncodeContext, RowNotes } from './encode.js'
+import { DatasetCache, type CacheOptions } from './cache/index.js'
+import { RowEncoder, type EncodeContext, type RowNotes, type RowsEncoder } from './encode.js'
 import type { ParsedRow } from './formats/index.js'
 import { findDataSets, type DataFile, type DataFiles } from './sources/find.js'
 import type { DataInput, MixStop, SourceSettings } from './sources/types.js'
 import type { TrainOn } from './masking.js'
 import type { Overflow } from './overflow.js'
-import { RowStore, type StoredRow } from './row-store.js'
+import { defaultMemoryBudget, RowStore, type StoredRow } from './row-store.js'
 import { BadRows, type SourceRow } from './rows.js'
 import { Splitter, type SplitOptions } from './splits.js'
-import { chooseTemplate, openRenderer, usesClock } from './templates/choose.js'
+import { chooseTemplate, openRenderer, usesClock, type ChosenTemplate } from './templates/choose.js'
 import type { TextTokenizer } from './tokenizer/index.js'
 import { placeText, type DatasetReport, type EncodedRow, type OnBadRow, type RowPlace } from './types.js'
 
@@ -46,6 +47,8 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
   /** With overflow 'split': tokens that parts share. Default 0. */
   stride?: number
   allowTruncation?: boolean
+  /** Prepared rows are kept, and come from there the next time. Default: no. */
+  cache?: CacheOptions | false
   /** Bytes of tokens and labels that are held in memory; more go to a file. Default 512 MiB. */
   memoryBudget?: number
   /** No more rows than these are read. */
@@ -63,7 +66,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
 
 const optionNames: OptionNames<PrepareDatasetOptions> = {
   paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, overflow: true, stride: true, allowTruncation: true,
-  columns: true, columnSeparator: true, template: true, rowSchema: true, memoryBudget: true, maxSamples: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
+  columns: true, columnSeparator: true, template: true, rowSchema: true, cache: true, memoryBudget: true, maxSamples: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
 export interface PreparedDataset {
@@ -89,8 +92,15 @@ export async function prepareRows(options: PrepareDatasetOptions): Promise<Prepa
   const { train: files, validation: validationFiles } = await findFiles(options)
   const reader = await RowReader.open(options)
   const chosen = await chooseTemplate(options.tokenizer, options.chatTemplate)
+  const cache = await openCache(options, { train: files, validation: validationFiles }, chosen)
+  const kept = (await cache?.find(options.memoryBudget ?? defaultMemoryBudget)) ?? null
+  if (kept !== null) return kept
   const renderer = chosen === null ? null : openRenderer(options.tokenizer, chosen, now)
-  const collected = new Collected(options, { ...contextOf(options), renderer }, reader)
+  const context = { ...contextOf(options), renderer }
+  const journal = (await cache?.journal()) ?? null
+  const encoder = new RowEncoder(context)
+  const collected = new Collected(options, context, reader, { encoder: journal?.around(encoder) ?? encoder })
+  let done = false
   try {
     await collected.read(files)
     const trainRows = collected.store.rows.length
@@ -107,10 +117,24 @@ export async function prepareRows(options: PrepareDatasetOptions): Promise<Prepa
     collected.drop(validation)
     refuseTruncation(collected.store, options)
     refuseUnlabelled(collected, validation, files, validationFiles)
-    return finish(collected, validation, collected.store.rows.length - trainRows, chosen !== null && usesClock(chosen) ? now.toISOString() : null)
+    const prepared = finish(collected, validation, collected.store.rows.length - trainRows, chosen !== null && usesClock(chosen) ? now.toISOString() : null)
+    await cache?.keep(prepared)
+    done = true
+    return prepared
   } finally {
+    await journal?.close({ done })
     await renderer?.dispose()
   }
+}
+
+/** Where these rows may be from an earlier run; null: they are not kept. */
+async function openCache(options: PrepareDatasetOptions, files: DataFiles, template: ChosenTemplate | null): Promise<DatasetCache | null> {
+  if (options.cache === undefined || options.cache === false) return null
+  const { paths: _paths, validationPath: _validation, tokenizer, now, signal: _signal, onProgress: _progress, memoryBudget: _budget, cache, chatTemplate: _template, ...rest } = options
+  // A template that writes the date writes another one tomorrow.
+  const clock = template !== null && usesClock(template) ? (now?.toISOString() ?? new Date().toISOString().slice(0, 10)) : null
+  const optionFiles = typeof rest.rowSchema === 'string' ? [rest.rowSchema] : []
+  return await DatasetCache.open(cache, { ...files, tokenizer, template, now: clock, options: rest, optionFiles })
 }
 
 export function contextOf({ tokenizer, trainOn, trainOnPrompt, vocabSize }: Pick<PrepareDatasetOptions, 'tokenizer' | 'trainOn' | 'trainOnPrompt' | 'vocabSize'>): Omit<EncodeContext, 'renderer'> {
@@ -132,6 +156,7 @@ function checkOptions(options: PrepareDatasetOptions): void {
 export class Collected {
   readonly badRows: BadRows
   readonly store: RowStore
+  readonly encoder: RowsEncoder
   readonly shapes: Record<string, number> = {}
   readonly notes = { namesControlTokens: 0, emptyCompletion: 0, unstableTemplate: 0 } satisfies Record<keyof RowNotes, number>
   withoutEnd = 0
@@ -144,7 +169,8 @@ export class Collected {
   /** Of the stored rows, where a filter needs them. */
   readonly #places: RowPlace[] = []
 
-  constructor(readonly options: CollectedOptions, readonly context: EncodeContext, readonly reader: RowReader, { keepRows = true, badRows }: { keepRows?: boolean; badRows?: BadRows } = {}) {
+  constructor(readonly options: CollectedOptions, readonly context: EncodeContext, readonly reader: RowReader, { keepRows = true, badRows, encoder }: { keepRows?: boolean; badRows?: BadRows; encoder?: RowsEncoder } = {}) {
+    this.encoder = encoder ?? new RowEncoder(context)
     this.badRows = badRows ?? new BadRows(options.onBadRow ?? 'stop')
     const overflow = { overflow: options.overflow ?? 'truncate', maxSeqLength: options.maxSeqLength, stride: options.stride ?? 0, bosTokenId: context.tokenizer.bosTokenId } as const
     this.store = new RowStore(overflow, options.memoryBudget, keepRows)
@@ -153,11 +179,11 @@ export class Collected {
   }
 
   async read(files: readonly DataFile[], side: Side = 'train', onRow?: CollectedRow): Promise<void> {
-    const { context, badRows, reader, filter, splitter } = this
+    const { context, badRows, reader, encoder, filter, splitter } = this
     const { signal, onProgress, maxSamples } = this.options
     const candidate = ({ place, value, row }: SourceRow): FilterRow => new FilterRow(place, value, row, side)
     await collectRows({
-      files, reader, context, badRows, signal, onProgress, maxSamples,
+      files, reader, encoder, badRows, signal, onProgress, maxSamples,
       keeps: (source) => filter.keeps(candidate(source)),
       onRow: (row, source) => {
         if (!filter.keepsTokens(row.inputIds.length, source.place)) return

@@ -177,6 +177,17 @@ const dataset = {
     schema: (z) => z.string().min(1), expects: 'the name of a column',
     describe: 'Column of which every value has its share of the validation rows (split random).',
   }),
+  cache: optionalKey({
+    kind: 'boolean', flag: 'cache', defaultText: 'true',
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Keep the tokens of data sets of 4 MB or more, and take them from there the next time.',
+    describeNo: 'Tokenize anew, and keep nothing.',
+  }),
+  cache_limit: optionalKey({
+    kind: 'number', flag: 'cache-limit', defaultText: '20', valueName: '<GB>',
+    schema: (z) => z.number().min(0), expects: 'a number of at least 0',
+    describe: 'Gigabytes that all kept data sets may take; those used longest ago go first.',
+  }),
   max_samples: optionalKey({
     kind: 'integer', flag: 'max-samples', defaultText: 'all', aka: ['max_train_samples', 'num_samples', 'max_rows'],
     schema: (z) => z.int().min(1), expects: 'an integer of at least 1',

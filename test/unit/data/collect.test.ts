@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import { collectRows } from '../../../lib/data/collect.js'
 import { findDataFiles } from '../../../lib/data/sources/find.js'
+import { RowEncoder } from '../../../lib/data/encode.js'
 import { RowReader } from '../../../lib/data/formats/reader.js'
 import { BadRows } from '../../../lib/data/rows.js'
 import type { TextTokenizer } from '../../../lib/data/index.js'
@@ -35,7 +36,7 @@ describe('collecting rows', () => {
     const seen: number[] = []
     const context = { tokenizer: tokenizer(events, fault), renderer: null, trainOn: 'answers' as const, vocabSize: 1e6 }
     await collectRows({
-      files, reader: await RowReader.open(), context, badRows: new BadRows('stop'),
+      files, reader: await RowReader.open(), encoder: new RowEncoder(context), badRows: new BadRows('stop'),
       onRow({ inputIds }) {
         if (seen.length % 200 === 0) events.push(`batch ${seen.length / 200} is taken`)
         seen.push(inputIds[0] as number)
