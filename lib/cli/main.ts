@@ -5,6 +5,8 @@ import { readFileSync } from 'node:fs'
 import { describeError, errorEvent, exitCodeOf, fail, FineTuneError, suggest } from '../core/errors/index.js'
 import type { CommandRow } from './command.js'
 import { commands } from './commands/index.js'
+import { setHubHost } from '../hub/host.js'
+import { downloadBar } from './download-bar.js'
 import { globalFlags } from './globals.js'
 import { watchInterrupts, type Interrupts } from './interrupts.js'
 import { watchOutput } from './process-output.js'
@@ -40,6 +42,7 @@ async function run(argv: readonly string[], interrupts: Interrupts): Promise<num
   const input = parseLine(args, { ...command.flags(), ...globalFlags }, command.positionals ?? [], `ft-native ${row.name} --help lists the flags`)
   const { createContext } = await import('./context.js')
   const context = createContext(input.flags, interrupts.signal)
+  setHubHost({ signal: interrupts.signal, progress: (label, totalBytes) => downloadBar(context, label, totalBytes) })
   const plugins = input.flags.list('plugin')
   if (plugins.length > 0) await (await import('./plugins.js')).loadPlugins(plugins)
   interrupts.graceful = command.handlesSignals ?? false

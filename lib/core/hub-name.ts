@@ -15,8 +15,9 @@ export function isRepositoryName(text: string): boolean {
 
 export const hubScheme = 'hf://datasets/'
 
-/** True for what is no path: hf://datasets/…, or "org/name" where neither that path nor a folder "org" is here. */
+/** True for what is no path: hf://datasets/…, or "org/name" ("org/name@revision") where neither that path nor a folder "org" is here. */
 export function namesHubData(text: string): boolean {
   if (text.startsWith(hubScheme)) return true
-  return text.includes('/') && isRepositoryName(text) && !fileName.test(text) && !existsSync(text) && !existsSync(path.dirname(text))
+  const [name = ''] = text.split('@')
+  return name.includes('/') && isRepositoryName(name) && !fileName.test(text) && !existsSync(text) && !existsSync(path.dirname(text))
 }

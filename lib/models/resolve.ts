@@ -1,16 +1,22 @@
-// From a model's name to its folder: a folder on disk, or a snapshot that is already in the Hugging Face cache
-// (https://huggingface.co/docs/huggingface_hub/guides/manage-cache). Never touches the network.
-import fs from 'node:fs/promises'
-import os from 'node:os'
+// From a model's name to its folder: a folder on disk, or a model of the hub, from the cache
+// (https://huggingface.co/docs/huggingface_hub/guides/manage-cache) or downloaded into it.
 import path from 'node:path'
-import { makeError } from '../core/errors/index.js'
+import { FineTuneError, makeError } from '../core/errors/index.js'
+import { isRepositoryName } from '../core/hub-name.js'
+import { hubSettings, hubSignal, modelFolder, repositoryFolder, repositoryId, type HubSettings, type RepositoryId } from '../hub/index.js'
 import { pathKind } from '../utils/fs.js'
 
-const repositoryName = /^[A-Za-z0-9][\w.-]{0,95}(?:\/[A-Za-z0-9][\w.-]{0,95})?$/
-const commitName = /^[0-9a-f]{40}$/
+export interface ResolveOptions {
+  /** What of a model of the hub has to be there: configuration and tokenizer, or the weights too. Default: weights. */
+  need?: 'tokenizer' | 'weights'
+  signal?: AbortSignal
+}
 
-/** Errors: FT_MODEL_NOT_FOUND, naming every place that was looked at. */
-export async function resolveModelFolder(name: string, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+/** One question to the hub for a name, however often it is resolved. */
+const resolved = new Map<string, Promise<string>>()
+
+/** Errors: FT_MODEL_NOT_FOUND, naming every place that was looked at; FT_HUB, FT_HUB_AUTH, FT_PICKLE_REFUSED, FT_STORAGE. */
+export async function resolveModelFolder(name: string, env: NodeJS.ProcessEnv = process.env, options: ResolveOptions = {}): Promise<string> {
   if (typeof name !== 'string' || name === '' || name.includes('\0')) {
     throw makeError('FT_MODEL_NOT_FOUND', 'no model was named', { remedy: 'give a folder with a config.json' })
   }
@@ -21,31 +27,38 @@ export async function resolveModelFolder(name: string, env: NodeJS.ProcessEnv = 
       remedy: `use its folder: ${path.dirname(name)}`, details: { path: name },
     })
   }
-  const looked = [path.resolve(name)]
-  if (repositoryName.test(name) && !name.includes('..')) {
-    const repository = path.join(hubCache(env), `models--${name.replaceAll('/', '--')}`)
-    const snapshot = await cachedSnapshot(repository)
-    if (snapshot !== null) return snapshot
-    looked.push(repository)
+  if (!isRepositoryName(name.split('@')[0] as string)) throw notFound(name, [])
+  const settings = hubSettings(env)
+  const id = repositoryId('model', name)
+  const key = JSON.stringify([settings.cacheDir, settings.endpoint, settings.token, settings.offline, id, options.need])
+  const known = resolved.get(key)
+  if (known !== undefined) return await known
+  const asked = fromHub(settings, name, id, options)
+  resolved.set(key, asked)
+  // What failed may be asked again, and what was found may be gone the next time.
+  asked.then((folder) => pathKind(folder), () => null).then((found) => found === 'folder' || resolved.delete(key), () => undefined)
+  return await asked
+}
+
+async function fromHub(settings: HubSettings, name: string, id: RepositoryId, { need, signal }: ResolveOptions): Promise<string> {
+  const looked = [repositoryFolder(settings, id)]
+  try {
+    const folder = await modelFolder(settings, id, { weights: need !== 'tokenizer', signal: hubSignal(signal) })
+    if (folder !== null) return folder
+  } catch (error) {
+    if (!(error instanceof FineTuneError)) throw error
+    if (error.code === 'FT_HUB_NOT_FOUND') throw notFound(name, [...looked, `${settings.endpoint}/${id.name}`], error)
+    // One word is a folder's name more often than a model's.
+    if (error.code === 'FT_HUB' && !name.includes('/')) throw notFound(name, looked, error)
+    throw error
   }
-  throw makeError('FT_MODEL_NOT_FOUND', `there is no model ${JSON.stringify(name)}: looked for ${looked.join(' and for ')}`, {
-    remedy: 'give a folder with config.json, tokenizer and *.safetensors files; a model of the hub has to be in the local cache already',
-    details: { name, looked },
+  throw notFound(name, looked)
+}
+
+function notFound(name: string, looked: readonly string[], cause?: FineTuneError): FineTuneError {
+  const places = [path.resolve(name), ...looked]
+  return makeError('FT_MODEL_NOT_FOUND', `there is no model ${JSON.stringify(name)}: looked for ${places.join(' and for ')}${cause === undefined ? '' : ` (${cause.message})`}`, {
+    remedy: 'give a folder with config.json, tokenizer and *.safetensors files, or the name of a model of the hub; a private one needs HF_TOKEN, and HF_HUB_OFFLINE allows cached ones only',
+    details: { name, looked: places }, cause,
   })
-}
-
-function hubCache(env: NodeJS.ProcessEnv): string {
-  const hub = env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE
-  if (hub) return hub
-  if (env.HF_HOME) return path.join(env.HF_HOME, 'hub')
-  const cache = env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache')
-  return path.join(cache, 'huggingface', 'hub')
-}
-
-/** The snapshot of `main`, if it holds a config.json. */
-async function cachedSnapshot(repository: string): Promise<string | null> {
-  const commit = await fs.readFile(path.join(repository, 'refs', 'main'), 'utf8').then((text) => text.trim()).catch(() => '')
-  if (!commitName.test(commit)) return null
-  const snapshot = path.join(repository, 'snapshots', commit)
-  return (await pathKind(path.join(snapshot, 'config.json'))) === 'file' ? snapshot : null
 }

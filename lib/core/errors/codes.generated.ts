@@ -47,6 +47,8 @@ export const errorCodes = {
   FT_EVALUATION: { errorClass: 'EvaluationError', exitCode: 1 },
   FT_TRAINING: { errorClass: 'TrainingError', exitCode: 1 },
   FT_METRIC: { errorClass: 'MetricComputationError', exitCode: 1 },
+  FT_HUB_AUTH: { errorClass: 'HubError', exitCode: 4 },
+  FT_HUB_NOT_FOUND: { errorClass: 'HubError', exitCode: 3 },
   FT_HUB: { errorClass: 'HubError', exitCode: 9 },
 } as const
 

@@ -13,6 +13,8 @@ import { defaultUnpackRatio } from './unpack.js'
 const maxFooterBytes = 1 << 28
 /** A row group is read as a whole: what its columns may hold. */
 const maxGroupBytes = 2 ** 31
+/** Unwanted bytes between columns that are read rather than asked around. */
+const largestGap = 1 << 16
 /** Decoding takes at least this for each value. */
 const valueBytes = 8
 /** Below it nothing is asked. */
@@ -39,9 +41,11 @@ export interface ParquetFile {
 
 export async function openParquet(source: Seekable, size: number, options: LoadOptions): Promise<ParquetFile> {
   const tail = await source.read(Math.max(0, size - 8), size, options.signal)
-  const footer = tail.length === 8 && tail.toString('latin1', 4) === 'PAR1' ? tail.readUInt32LE(0) : 0
+  const end = tail.toString('latin1', 4)
+  const footer = tail.length === 8 && end === 'PAR1' ? tail.readUInt32LE(0) : 0
+  if (end === 'PARE') fail('FT_DATASET', `the Parquet file ${source.name} is encrypted`, { remedy: 'decrypt it first', details: { path: source.name } })
   if (footer === 0 || footer > Math.min(size - 12, maxFooterBytes)) {
-    fail('FT_DATASET', `the Parquet file ${source.name} does not end as one: it is cut short or damaged`, { remedy: 'get the file again', details: { path: source.name } })
+    fail('FT_DATASET', `${source.name} does not end as a Parquet file: it is none, or it is cut short or damaged`, { remedy: 'get the file again, or name its format with --data-format', details: { path: source.name } })
   }
   const { parquetMetadataAsync } = await libraries.hyparquet()
   const metadata = await parquetMetadataAsync(bufferOf(source, size, options.signal), { parsers: parsers, geoparquet: false, initialFetchSize: footer + 8 })
@@ -96,7 +100,10 @@ export interface GroupReader {
 export async function readGroup(parquet: ParquetFile, group: RowGroup, options: LoadOptions): Promise<GroupReader> {
   const { source, metadata, columns } = parquet
   const chunks = new Map<number, Buffer>()
-  for (const { start, end } of group.columns) chunks.set(start, await readWhole(source, start, end, options.signal))
+  for (const run of runsOf(group.columns)) {
+    const bytes = await readWhole(source, run.start, run.end, options.signal)
+    for (const { start, end } of run.columns) chunks.set(start, bytes.subarray(start - run.start, end - run.start))
+  }
   let unpackedBytes = 0
   for (const chunk of chunks.values()) {
     const { bytes, values } = readClaims(chunk)
@@ -126,6 +133,27 @@ export async function readGroup(parquet: ParquetFile, group: RowGroup, options: 
       return cells
     },
   }
+}
+
+interface Run {
+  start: number
+  end: number
+  columns: { start: number; end: number }[]
+}
+
+/** Neighbouring columns are read together: over a network each read waits for an answer. */
+function runsOf(columns: RowGroup['columns']): Run[] {
+  const runs: Run[] = []
+  for (const column of [...columns].sort((a, b) => a.start - b.start)) {
+    const last = runs[runs.length - 1]
+    if (last !== undefined && column.start - last.end <= largestGap && column.end - last.start <= maxGroupBytes) {
+      last.end = Math.max(last.end, column.end)
+      last.columns.push(column)
+    } else {
+      runs.push({ ...column, columns: [column] })
+    }
+  }
+  return runs
 }
 
 /** Slices of chunks that are in memory already. One may run over the gap between two columns, which nobody decodes: zeros. */

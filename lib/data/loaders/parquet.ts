@@ -68,10 +68,6 @@ async function seekable(file: string, options: LoadOptions): Promise<{ source: B
     return fail('FT_DATASET', `${source.name} is Parquet, which cannot be read as a stream: its index is at its end`, { remedy: 'save it to a file and name that', details: { path: file } })
   }
   const size = source.size ?? (await fileSize(file))
-  const head = (await source.head(options.signal)).toString('latin1', 0, 4)
-  if (head !== magic) {
-    fail('FT_DATASET', `${source.name} is not a Parquet file`, { remedy: head === 'PARE' ? 'encrypted Parquet is not read' : 'check where it comes from, or name its format with --data-format', details: { path: file } })
-  }
   return { source: { ...source, read }, size }
 }
 

@@ -2,12 +2,14 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fail } from '../../core/errors/index.js'
+import { namesHubData } from '../../core/hub-name.js'
 import { getLogger } from '../../utils/logger.js'
-import { streamSource } from '../loaders/bytes.js'
+import { streamSource, type ByteSource } from '../loaders/bytes.js'
 import { findLocalFiles, listFolder, missingFile, type LocalFile } from '../loaders/files.js'
 import { DatasetLoaderRegistry } from '../loaders/index.js'
 import { libraries } from '../loaders/libraries.js'
 import type { LoadOptions } from '../loaders/loader.js'
+import { openHubDataset } from './hub.js'
 import { chooseConfig, chooseSplits, dataConfigs, splitsOf } from './splits.js'
 import { isDataSource, settingsOf, type DataInput, type DataSource, type MixStop, type RowSource, type SourceSettings } from './types.js'
 
@@ -42,7 +44,7 @@ export async function findDataSets(input: DataInput, options: FindOptions = {}):
   const found: DataFiles = { train: [], validation: [] }
   for (const [index, source] of sources.entries()) {
     const settings = settingsOf(options.settings ?? {}, source)
-    const { train, validation } = await filesOf(source, settings)
+    const { train, validation } = await filesOf(source, settings, options.signal)
     const mix = weighted ? { source: index, weight: checkWeight(source), seed: options.mix?.seed ?? 0, stop: options.mix?.stop ?? 'first_exhausted' } : undefined
     found.train.push(...train.map((file) => withSettings(file, settings, mix)))
     found.validation.push(...validation.map((file) => withSettings(file, settings)))
@@ -83,13 +85,14 @@ function withSettings(file: DataFile, settings: SourceSettings, mix?: DataFile['
   return { ...file, read: { ...format, ...file.read }, ...(mix === undefined ? {} : { mix }) }
 }
 
-async function filesOf(source: DataSource, settings: SourceSettings): Promise<DataFiles> {
+async function filesOf(source: DataSource, settings: SourceSettings, signal?: AbortSignal): Promise<DataFiles> {
   const name = source.path
   if (typeof name !== 'string') return { train: [{ path: '(rows)', bytes: 0, rows: name }], validation: [] }
   if (name === '-') return { train: [standardInput()], validation: [] }
   const local = await findLocalFiles(name)
   if (local === 'folder') return await folderFiles(name, settings)
   if (local !== null) return { train: local, validation: [] }
+  if (namesHubData(name)) return await hubFiles(name, settings, signal)
   return await missingFile(name, 'does not exist')
 }
 
@@ -104,6 +107,30 @@ async function folderFiles(folder: string, settings: SourceSettings): Promise<Da
   const { train, validation } = chooseDataFiles(folder, [...all.keys()], readmeMetadata(readme), settings)
   const files = (names: readonly string[]): DataFile[] => names.map((name) => all.get(name) as LocalFile)
   return { train: files(train), validation: files(validation) }
+}
+
+async function hubFiles(name: string, settings: SourceSettings, signal?: AbortSignal): Promise<DataFiles> {
+  const found = await openHubDataset(name, settings, signal)
+  if (!('files' in found)) return await folderFiles(found.folder, settings)
+  const paths = [...found.files.keys()]
+  const chosen = found.chosen !== null ? { train: found.chosen, validation: [] } : found.converted ? convertedFiles(found.name, paths, settings) : chooseDataFiles(found.name, paths, readmeMetadata(found.readme), settings)
+  const files = (list: readonly string[]): DataFile[] => list.map((file) => {
+    const { bytes, source } = found.files.get(file) as { bytes: number; source: ByteSource }
+    return { path: source.name, bytes, read: { source } }
+  })
+  return { train: files(chosen.train), validation: files(chosen.validation) }
+}
+
+/** <config>/<split>/0000.parquet; a split that was too large is there in part, as "partial-train". */
+function convertedFiles(name: string, paths: readonly string[], settings: SourceSettings): { train: string[]; validation: string[] } {
+  const configs = [...new Set(paths.flatMap((file) => (/^[^/]+\/[^/]+\/[^/]+\.parquet$/.test(file) ? [file.split('/')[0] as string] : [])))]
+  const config = chooseConfig(name, configs.map((one) => ({ name: one, isDefault: one === 'default', dataDir: one, dataFiles: null })), settings.config)
+  const splits = new Map<string, string[]>()
+  for (const file of [...paths].sort()) {
+    const [folder, split = ''] = file.split('/')
+    if (folder === config?.name) splits.set(split.replace(/^partial-/, ''), [...(splits.get(split.replace(/^partial-/, '')) ?? []), file])
+  }
+  return chooseSplits(name, splits, settings.split)
 }
 
 /** The splits of a folder or repository, of the one format that most of its files have. */

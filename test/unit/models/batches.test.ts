@@ -115,17 +115,17 @@ describe('model names', () => {
     fs.mkdirSync(path.join(repository, 'refs'), { recursive: true })
     fs.mkdirSync(path.join(repository, 'snapshots', commit), { recursive: true })
     fs.writeFileSync(path.join(repository, 'refs', 'main'), commit)
-    await failing('org/name', { HF_HOME: root })
+    await failing('org/name', { HF_HOME: root, HF_HUB_OFFLINE: '1' })
     fs.writeFileSync(path.join(repository, 'snapshots', commit, 'config.json'), '{}')
     const snapshot = path.join(repository, 'snapshots', commit)
-    expect(await resolveModelFolder('org/name', { HF_HOME: root })).to.equal(snapshot)
-    expect(await resolveModelFolder('org/name', { HF_HUB_CACHE: path.join(root, 'hub') })).to.equal(snapshot)
+    expect(await resolveModelFolder('org/name', { HF_HOME: root, HF_HUB_OFFLINE: '1' })).to.equal(snapshot)
+    expect(await resolveModelFolder('org/name', { HF_HUB_CACHE: path.join(root, 'hub'), HF_HUB_OFFLINE: '1' })).to.equal(snapshot)
   })
 
   it('what is not there is an error that names where it was looked for', async () => {
-    const error = await failing('org/other', { HF_HOME: root })
+    const error = await failing('org/other', { HF_HOME: root, HF_HUB_OFFLINE: '1' })
     expect(error.message).to.contain(path.resolve('org/other')).and.contain(path.join(root, 'hub', 'models--org--other'))
-    for (const name of ['', 'a\0b', './none/..//none', 'a/../../b', path.join(root, 'none')]) await failing(name, { HF_HOME: root })
+    for (const name of ['', 'a\0b', './none/..//none', 'a/../../b', path.join(root, 'none')]) await failing(name, { HF_HOME: root, HF_HUB_OFFLINE: '1' })
     fs.writeFileSync(path.join(root, 'file.safetensors'), '')
     expect((await failing(path.join(root, 'file.safetensors'), {})).remedy).to.contain(root)
   })
@@ -134,7 +134,7 @@ describe('model names', () => {
     const repository = path.join(root, 'hub', 'models--org--evil')
     fs.mkdirSync(path.join(repository, 'refs'), { recursive: true })
     fs.writeFileSync(path.join(repository, 'refs', 'main'), '../../../..')
-    await failing('org/evil', { HF_HOME: root })
+    await failing('org/evil', { HF_HOME: root, HF_HUB_OFFLINE: '1' })
   })
 
   async function failing(name: string, env: NodeJS.ProcessEnv): Promise<FineTuneError> {

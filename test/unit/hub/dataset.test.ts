@@ -1,0 +1,161 @@
+// Data sets of the hub, from a server on this machine: which files are read, how much of them, and what is said of faults.
+import { expect } from 'chai'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import zlib from 'node:zlib'
+import { exitCodeOf } from '../../../lib/core/errors/index.js'
+import { setHubHost } from '../../../lib/hub/index.js'
+import { streamRows, type StreamRowsOptions } from '../../../lib/data/sources/stream.js'
+import { failure, fixture, temporaryFolder } from '../data/helpers.js'
+import { startHub, type HubServer } from '../support/hub-server.js'
+
+const folder = temporaryFolder()
+const parquet = readFileSync(fixture('parquet/flat-snappy.parquet'))
+const parquetRows = JSON.parse(readFileSync(fixture('parquet/flat.json'), 'utf8')) as { text: string | null }[]
+const jsonl = (text: string): string => Array.from({ length: 40 }, (_, i) => `${JSON.stringify({ text: `${text}${i}` })}\n`).join('')
+let hub: HubServer
+let count = 0
+const saved = { ...process.env }
+
+before(async () => {
+  hub = await startHub()
+})
+after(async () => {
+  for (const name of Object.keys(process.env)) if (!(name in saved)) delete process.env[name]
+  Object.assign(process.env, saved)
+  await hub.close()
+})
+beforeEach(() => {
+  Object.assign(hub, { rules: [], redirect: false, token: undefined })
+  hub.seen.length = 0
+  Object.assign(process.env, { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: folder.path(`cache${++count}`), HF_HUB_OFFLINE: '', HF_HUB_ETAG_TIMEOUT: '2', HF_HUB_DOWNLOAD_TIMEOUT: '1' })
+})
+
+async function texts(name: string, options: StreamRowsOptions = {}): Promise<unknown[]> {
+  const rows: unknown[] = []
+  for await (const row of await streamRows(name, options)) rows.push('value' in row ? row.value.text : row.problem)
+  return rows
+}
+
+const numbered = (text: string): string[] => Array.from({ length: 40 }, (_, i) => `${text}${i}`)
+
+describe('a data set of the hub', () => {
+  it('is read by its splits, from the cache the second time', async () => {
+    hub.add('datasets', 'org/data', { 'README.md': '# x', 'train.jsonl': jsonl('t'), 'dev.jsonl': jsonl('d'), 'script.bin': 'x' })
+    expect(await texts('org/data')).to.deep.equal(numbered('t'))
+    expect(hub.downloads('dev.jsonl')).to.have.length(0)
+    expect(await texts('org/data', { split: 'validation' })).to.deep.equal(numbered('d'))
+    hub.seen.length = 0
+    expect(await texts('org/data')).to.deep.equal(numbered('t'))
+    expect(hub.downloads('.jsonl')).to.have.length(0)
+    process.env.HF_HUB_OFFLINE = '1'
+    expect(await texts('org/data')).to.deep.equal(numbered('t'))
+    expect(hub.downloads('dev.jsonl')).to.have.length(0)
+    await failure(() => texts('org/another'), 'FT_DATASET')
+  })
+
+  it('has configurations, revisions and files of its own choice', async () => {
+    const readme = '---\nconfigs:\n- config_name: en\n  data_files: "en/*"\n- config_name: de\n  data_files:\n  - split: train\n    path: de.csv.gz\n---\n'
+    hub.add('datasets', 'org/many', { 'README.md': readme, 'en/a.jsonl': jsonl('a'), 'en/b.jsonl': jsonl('b'), 'de.csv.gz': zlib.gzipSync('text\nGröße\n') })
+    hub.add('datasets', 'org/many', { 'x.txt': 'old' }, 'v1')
+    expect((await failure(() => texts('org/many'), 'FT_DATASET')).remedy).to.include('en, de')
+    expect(await texts('org/many', { settings: { config: 'en' } })).to.deep.equal([...numbered('a'), ...numbered('b')])
+    expect(await texts('org/many', { settings: { config: 'de' } })).to.deep.equal(['Größe'])
+    expect(await texts('org/many', { settings: { revision: 'v1' } })).to.deep.equal(['old'])
+    expect(await texts('org/many@v1')).to.deep.equal(['old'])
+    expect(await texts('hf://datasets/org/many@v1/x.txt')).to.deep.equal(['old'])
+    expect(await texts('hf://datasets/org/many/en/*.jsonl')).to.deep.equal([...numbered('a'), ...numbered('b')])
+    await failure(() => texts('hf://datasets/org/many/fr.csv'), 'FT_HUB_NOT_FOUND')
+    await failure(() => texts('org/many@v9'), 'FT_HUB_NOT_FOUND')
+  })
+
+  it('made by a script alone comes from the Parquet that the hub makes of it', async () => {
+    hub.add('datasets', 'org/scripted', { 'scripted.py': 'import os', 'README.md': 'x' })
+    await failure(() => texts('org/scripted'), 'FT_DATASET')
+    hub.add('datasets', 'org/scripted', { 'default/train/0000.parquet': parquet, 'default/test/0000.parquet': parquet, 'other/partial-train/0000.parquet': parquet }, 'refs/convert/parquet')
+    expect(await texts('org/scripted')).to.deep.equal(parquetRows.map((row) => row.text))
+    expect(await texts('org/scripted', { settings: { config: 'other' } })).to.have.length(parquetRows.length)
+    expect(hub.downloads('scripted.py')).to.have.length(0)
+  })
+})
+
+describe('Parquet of the hub', () => {
+  beforeEach(() => hub.add('datasets', 'org/table', { 'data/train-00000-of-00001.parquet': parquet }))
+
+  for (const redirect of [false, true]) {
+    it(`is read by ranges, and only as far as rows are wanted${redirect ? ', from another host' : ''}`, async () => {
+      hub.redirect = redirect
+      expect(await texts('org/table')).to.deep.equal(parquetRows.map((row) => row.text))
+      const parts = hub.downloads('parquet')
+      expect(parts.every((one) => one.range !== undefined)).to.equal(true)
+      expect(existsSync(`${process.env.HF_HUB_CACHE}/datasets--org--table/blobs`)).to.equal(false)
+    })
+  }
+
+  it('reads one row group at a time, and only columns that are wanted', async () => {
+    const large = readFileSync(fixture('parquet/nested.parquet'))
+    hub.add('datasets', 'org/padded', { 'a.parquet': large })
+    const bytes = async (options: StreamRowsOptions): Promise<number> => {
+      hub.seen.length = 0
+      for await (const row of await streamRows('org/padded', options)) if ('value' in row) break
+      return hub.downloads('parquet').reduce((sum, { range }) => sum + rangeLength(range), 0)
+    }
+    // The tail holds the whole of a small file: what comes from it is not asked for again.
+    expect(await bytes({})).to.be.at.most(large.length)
+    expect(await bytes({ settings: { columns: ['meta'] } })).to.be.at.most(large.length)
+  })
+
+  it('survives what a download survives', async () => {
+    for (const fault of [{ reset: 100 }, { reset: -1 }, { truncate: 50 }, { stall: 10 }, { status: 503 }, { status: 429, headers: { 'retry-after': '0' } }, { wrongRange: true }] as const) {
+      hub.rules = [{ path: '.parquet', fault }]
+      expect(await texts('org/table'), JSON.stringify(fault)).to.have.length(parquetRows.length)
+    }
+  })
+
+  it('downloads the file where the server knows no ranges', async () => {
+    hub.rules = [{ path: '.parquet', fault: { noRange: true }, times: 99 }]
+    expect(await texts('org/table')).to.have.length(parquetRows.length)
+    expect(readdirSync(`${process.env.HF_HUB_CACHE}/datasets--org--table/blobs`)).to.have.length(1)
+  })
+
+  it('stops where the file changes between two parts', async () => {
+    const big = readFileSync(fixture('parquet/flat-v2.parquet'))
+    // A footer far from the columns: the tail does not hold them.
+    const padded = padParquet(big, 1 << 17)
+    hub.add('datasets', 'org/changing', { 'a.parquet': padded })
+    expect(await texts('org/changing')).to.have.length(parquetRows.length)
+    hub.rules = [{ path: '.parquet', fault: { etag: '"first"' } }]
+    expect((await failure(() => texts('org/changing'), 'FT_HUB')).message).to.include('changed while it was read')
+  })
+
+  it('says who may not read it', async () => {
+    hub.token = 'hf_right'
+    expect(exitCodeOf(await failure(() => texts('org/table'), 'FT_HUB_AUTH'))).to.equal(4)
+    process.env.HF_TOKEN = 'hf_right'
+    expect(await texts('org/table')).to.have.length(parquetRows.length)
+    expect(exitCodeOf(await failure(() => texts('org/missing'), 'FT_HUB_NOT_FOUND'))).to.equal(3)
+    delete process.env.HF_TOKEN
+  })
+
+  it('can be interrupted by the program that runs it', async () => {
+    const stop = new AbortController()
+    hub.rules = [{ path: '.parquet', fault: { stall: 5 } }]
+    setHubHost({ signal: stop.signal })
+    setTimeout(() => stop.abort(), 50)
+    try {
+      await failure(() => texts('org/table'), 'FT_CANCELLED')
+    } finally {
+      setHubHost({})
+    }
+  })
+})
+
+function rangeLength(range: string | undefined): number {
+  const [, start = 0, end = 0] = /^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? []
+  return Number(end) - Number(start) + 1
+}
+
+/** Bytes that belong to nothing between the columns and the footer. */
+function padParquet(file: Buffer, bytes: number): Buffer {
+  const footer = file.readUInt32LE(file.length - 8) + 8
+  return Buffer.concat([file.subarray(0, -footer), Buffer.alloc(bytes), file.subarray(-footer)])
+}
