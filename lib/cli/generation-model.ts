@@ -40,7 +40,7 @@ export async function openModel(flags: ParsedFlags, context: CliContext, command
       signal: context.signal,
       onProgress: progress.update,
     })
-    const config = await readJsonFile(path.join(await resolveModelFolder(name), 'config.json'), 'FT_MODEL_CONFIG')
+    const config = await readJsonFile(path.join(await resolveModelFolder(name, process.env, { need: 'tokenizer' }), 'config.json'), 'FT_MODEL_CONFIG')
     return { model, sampling, contextLength: contextLengthOf(model.info.maxPositionEmbeddings, config) }
   } finally {
     progress.stop()
@@ -48,7 +48,7 @@ export async function openModel(flags: ParsedFlags, context: CliContext, command
 }
 
 async function readGenerationConfig(name: string): Promise<FileSampling> {
-  const file = path.join(await resolveModelFolder(name), 'generation_config.json')
+  const file = path.join(await resolveModelFolder(name, process.env, { need: 'tokenizer' }), 'generation_config.json')
   if ((await pathKind(file)) !== 'file') return {}
   const raw = await readJsonFile(file, 'FT_MODEL_CONFIG')
   return {

@@ -17,7 +17,7 @@ export async function showData(target: string, flags: ParsedFlags, context: CliC
   const model = flags.text('model')
   if (model === undefined) return await showShapes(target, onBadRow, context)
   const example = flags.integer('example', { min: 0 }) ?? 1
-  const tokenizer = await loadTokenizer(await resolveModelFolder(model))
+  const tokenizer = await loadTokenizer(await resolveModelFolder(model, process.env, { need: 'tokenizer', signal: context.signal }))
   try {
     const description = await describeDataset({
       paths: target,

@@ -45,7 +45,7 @@ export async function loadModel(options: LoadModelOptions | string): Promise<Mod
 
 export async function loadModelAndTokenizer(options: LoadModelOptions | string): Promise<{ model: Model; tokenizer: TextTokenizer }> {
   const given = named('loadModelAndTokenizer', options)
-  const tokenizer = await loadTokenizer(await resolveModelFolder(given.name))
+  const tokenizer = await loadTokenizer(await resolveModelFolder(given.name, process.env, { need: 'tokenizer', signal: given.signal }))
   try {
     const { model } = await load(given, tokenizer)
     return { model, tokenizer }
@@ -67,7 +67,7 @@ function named(call: string, options: LoadModelOptions | string): LoadModelOptio
 }
 
 async function load(options: LoadModelOptions, tokenizer?: TextTokenizer): Promise<{ model: Model }> {
-  const folder = await resolveModelFolder(options.name)
+  const folder = await resolveModelFolder(options.name, process.env, { need: options.init === 'random' ? 'tokenizer' : 'weights', signal: options.signal })
   const device = resolveDevice(options.device)
   const dtype = resolveDtype(options.dtype, device)
   if (options.threads !== undefined) await native().setNumThreads(options.threads)

@@ -48,7 +48,7 @@ export class TargetModuleDetector {
 
   /** Of a model's folder, from its config.json alone. Errors: FT_MODEL_NOT_FOUND, FT_MODEL_CONFIG, FT_UNSUPPORTED_MODEL. */
   static async fromFolder(name: string): Promise<TargetModuleDetector> {
-    return new TargetModuleDetector(native().inspectConfig(await resolveModelFolder(name)))
+    return new TargetModuleDetector(native().inspectConfig(await resolveModelFolder(name, process.env, { need: 'tokenizer' })))
   }
 
   /** Every linear module that can be targeted, in module order. */

@@ -33,7 +33,7 @@ export const nativeBackend: TrainingBackend = {
 
   async resolveModel(config: ResolvedConfig) {
     const { name } = config.model
-    const folder = await resolveModelFolder(name)
+    const folder = await resolveModelFolder(name, process.env, { need: config.model.init === 'random' ? 'tokenizer' : 'weights' })
     const device = resolveDevice(config.model.device)
     return { name, folder, device, dtype: resolveDtype(config.model.dtype, device) }
   },

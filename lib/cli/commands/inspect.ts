@@ -58,8 +58,8 @@ async function guessKind(target: string): Promise<Kind> {
     }
     case null: {
       const { isGlob } = await import('../../data/loaders/glob.js')
-      if (isGlob(target) || /\.(?:jsonl|ndjson|json)$/i.test(target)) return 'data'
-      return 'model' // a hub name that is in the local cache, or an error that says what was looked for
+      if (target === '-' || target.startsWith('hf://') || isGlob(target) || /\.(?:jsonl|ndjson|json|csv|tsv|txt|parquet)(?:\.gz|\.zst)?$/i.test(target)) return 'data'
+      return 'model' // a name of the hub, or an error that says what was looked for
     }
   }
 }

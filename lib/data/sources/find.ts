@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fail } from '../../core/errors/index.js'
-import { namesHubData } from '../../core/hub-name.js'
+import { hubScheme, namesHubData } from '../../core/hub-name.js'
 import { getLogger } from '../../utils/logger.js'
 import { streamSource, type ByteSource } from '../loaders/bytes.js'
 import { findLocalFiles, listFolder, missingFile, type LocalFile } from '../loaders/files.js'
@@ -89,6 +89,7 @@ async function filesOf(source: DataSource, settings: SourceSettings, signal?: Ab
   const name = source.path
   if (typeof name !== 'string') return { train: [{ path: '(rows)', bytes: 0, rows: name }], validation: [] }
   if (name === '-') return { train: [standardInput()], validation: [] }
+  if (name.startsWith(hubScheme)) return await hubFiles(name, settings, signal)
   const local = await findLocalFiles(name)
   if (local === 'folder') return await folderFiles(name, settings)
   if (local !== null) return { train: local, validation: [] }
