@@ -1,6 +1,6 @@
 // The data floor: rows from files, tokens with labels, batches, tokenizers and conversations.
 export { openChat, renderChat, type Chat, type ChatOptions, type RenderChatOptions } from './chat.js'
-export { describeDataset, describeRow, type DatasetDescription, type DescribeOptions, type ExamplePart, type LengthStatistics } from './describe.js'
+export { describeDataset, describeRow, partsOf, type DatasetDescription, type DescribeOptions, type ExamplePart, type LengthStatistics } from './describe.js'
 export { columnRoles, renameColumns, TextColumnDetector, type ColumnDetection, type ColumnMap, type ColumnRole, type DetectOptions } from './detect-columns.js'
 export { DatasetAnalyzer, type AnalyzeOptions, type DatasetAnalysis, type PackingReport, type TokenFacts } from './dataset-analyzer.js'
 export { DatasetStatistics, type HistogramBin, type LengthSummary, type LongRow, type StatisticsReport, type StatisticsRow } from './dataset-statistics.js'

@@ -5,6 +5,12 @@ import type { Command } from '../command.js'
 
 const kinds = ['model', 'adapter', 'data'] as const
 
+/** What training is told about data, and what of it shows here. */
+const dataFlags = [
+  'max-seq-length', 'overflow', 'stride', 'train-on', 'train-on-prompt', 'chat-template', 'columns', 'column-separator', 'template', 'row-schema', 'data-format', 'encoding', 'delimiter', 'sample-by',
+  'data-revision', 'data-config', 'train-split', 'max-samples', 'on-bad-row', 'filter', 'validation-ratio', 'validation-path', 'split', 'split-column', 'stratify-column', 'seed',
+] as const
+
 export const inspect = {
   positionals: [
     { name: 'what', describe: 'a model folder, an adapter folder or a data file; or the word model, adapter or data' },
@@ -13,13 +19,18 @@ export const inspect = {
   flags: () => ({
     ...pickConfigFlags('lora-r', 'target-modules'),
     model: { kind: 'string', group: 'Data', valueName: '<folder>', describe: 'Count tokens with the tokenizer of this model, and show what is learned.' },
-    ...pickConfigFlags('max-seq-length', 'train-on-prompt', 'chat-template', 'on-bad-row'),
+    ...pickConfigFlags(...dataFlags),
     example: { kind: 'integer', group: 'Data', describe: 'Which row to show, from 1; 0: none.', defaultText: '1' },
+    preview: { kind: 'integer', group: 'Data', describe: 'Show the first so many rows as the model gets them, token by token.' },
+    html: { kind: 'string', group: 'Data', valueName: '<file>', describe: 'Also write everything as one page, with --preview rows (50).' },
+    lint: { kind: 'boolean', group: 'Data', describe: 'Look for faults: leakage, duplicates, wrong templates, missing end tokens … Exit code 3 when one is serious.' },
   }),
   examples: [
     'ft-native inspect ./model',
     'ft-native inspect model ./model --lora-r 8 --target-modules q_proj,v_proj',
     'ft-native inspect data ./data.jsonl --model ./model --max-seq-length 512',
+    'ft-native inspect data ./data.jsonl --model ./model --preview 3 --html rows.html',
+    'ft-native inspect data ./data.jsonl --model ./model --lint',
   ],
   async run(input, context) {
     const { kind, target } = await subject(input.positionals.what ?? '', input.positionals.path)
