@@ -55,7 +55,7 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
     await withCancel(options.signal, (cancel) =>
       native().mergeAdapter({ model: folder, adapter: options.adapter, output: options.output, targets, dtype, device }, onProgress, cancel),
     )
-    await writeCompanions(folder, options.output, { dtype, modelType: info.modelType, tieWordEmbeddings: info.tieWordEmbeddings })
+    await writeCompanions(folder, options.output, { dtype, architecture: info.architecture, tieWordEmbeddings: info.tieWordEmbeddings })
     return { output: options.output, model, adapter: options.adapter, mergedModules: targets.length }
   })
 }

@@ -23,18 +23,13 @@ const companionFiles = [
 const torchDtypes = { bf16: 'bfloat16', fp16: 'float16', fp32: 'float32' } as const satisfies Record<NativeDtype, string>
 const defaultShardBytes = 5_000_000_000
 
-/** model_type → class that transformers builds, where config.json does not say. */
-const architectures: Readonly<Record<string, string>> = {
-  llama: 'LlamaForCausalLM', mistral: 'MistralForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM',
-}
-
 /** Writes into `folder`, made when it is not there. Errors: FT_STORAGE. */
 export async function saveModelFolder(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
   await refuseSameFolder(model.folder, folder)
   await makeFolder(folder)
   const dtype = options.dtype ?? model.info.dtype
   await model.native.saveWeights(folder, { maxShardBytes: options.maxShardBytes ?? defaultShardBytes, dtype })
-  await writeCompanions(model.folder, folder, { dtype, modelType: model.info.modelType, tieWordEmbeddings: model.info.tieWordEmbeddings })
+  await writeCompanions(model.folder, folder, { dtype, architecture: model.info.architecture, tieWordEmbeddings: model.info.tieWordEmbeddings })
 }
 
 /** Writing over the files that are being read would lose both. */
@@ -46,7 +41,8 @@ export async function refuseSameFolder(source: string, target: string): Promise<
 export interface CompanionFacts {
   /** undefined: config.json keeps what it says. */
   dtype?: NativeDtype
-  modelType: string
+  /** The class that transformers builds, where config.json does not say. */
+  architecture: string
   tieWordEmbeddings: boolean
 }
 
@@ -61,10 +57,9 @@ export async function writeCompanions(source: string, folder: string, facts: Com
 }
 
 /** The config of a model whose weights are now in `dtype`. */
-export function configFor(config: Readonly<Record<string, unknown>>, { dtype, modelType, tieWordEmbeddings }: CompanionFacts): Record<string, unknown> {
+export function configFor(config: Readonly<Record<string, unknown>>, { dtype, architecture, tieWordEmbeddings }: CompanionFacts): Record<string, unknown> {
   const result: Record<string, unknown> = { ...config }
-  const architecture = architectures[modelType]
-  if (result.architectures === undefined && architecture !== undefined) result.architectures = [architecture]
+  if (result.architectures === undefined) result.architectures = [architecture]
   if (dtype !== undefined) {
     const name = torchDtypes[dtype]
     // transformers 5 writes `dtype`, 4 `torch_dtype`; each reads both. Keep the one that is there.

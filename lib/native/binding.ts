@@ -48,6 +48,8 @@ export interface NativeLinearModule {
 
 export interface NativeModelInfo {
   modelType: string
+  /** The class that transformers builds. */
+  architecture: string
   vocabSize: number
   hiddenSize: number
   intermediateSize: number

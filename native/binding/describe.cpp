@@ -16,6 +16,7 @@ const char* RopeName(RopeType type) {
     case RopeType::kDynamic: return "dynamic";
     case RopeType::kLlama3: return "llama3";
     case RopeType::kYarn: return "yarn";
+    case RopeType::kLongRope: return "longrope";
   }
   return "default";
 }
@@ -37,6 +38,7 @@ Napi::Object FromDescription(Napi::Env env, const ModelDescription& description)
   const DecoderSpec& spec = description.spec;
   Napi::Object info = Napi::Object::New(env);
   info.Set("modelType", Napi::String::New(env, spec.model_type));
+  info.Set("architecture", Napi::String::New(env, spec.architecture));
   info.Set("vocabSize", FromInt(env, spec.vocab_size));
   info.Set("hiddenSize", FromInt(env, spec.hidden_size));
   info.Set("intermediateSize", FromInt(env, spec.intermediate_size));
@@ -49,7 +51,7 @@ Napi::Object FromDescription(Napi::Env env, const ModelDescription& description)
   int64_t window = 0;
   for (const LayerSpec& layer : spec.layers) window = std::max(window, layer.sliding_window);
   info.Set("slidingWindow", FromInt(env, window));
-  info.Set("ropeType", Napi::String::New(env, RopeName(spec.rope.type)));
+  info.Set("ropeType", Napi::String::New(env, spec.ropes.empty() ? "none" : RopeName(spec.ropes.front().type)));
   info.Set("eosTokenIds", FromShape(env, spec.eos_token_ids));
   info.Set("bosTokenId", IdOrNull(env, spec.bos_token_id));
   info.Set("padTokenId", IdOrNull(env, spec.pad_token_id));

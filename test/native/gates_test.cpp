@@ -10,7 +10,7 @@
 namespace ft::test {
 namespace {
 
-constexpr Activation kAll[] = {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu};
+constexpr Activation kAll[] = {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kQuickGelu, Activation::kRelu2};
 
 // Gate of x with up = 1: the activation itself, fp32 [n].
 at::Tensor Activated(const at::Tensor& x, Activation activation) {

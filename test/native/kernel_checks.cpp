@@ -132,6 +132,10 @@ at::Tensor Activated(const at::Tensor& x, Activation activation) {
       return at::gelu(x, "tanh");
     case Activation::kRelu:
       return at::relu(x);
+    case Activation::kQuickGelu:
+      return x * at::sigmoid(1.702 * x);
+    case Activation::kRelu2:
+      return at::relu(x).square();
   }
   return {};
 }
@@ -140,19 +144,21 @@ at::Tensor Activated(const at::Tensor& x, Activation activation) {
 
 void CheckGate(const KernelSet& set) {
   for (const auto dtype : set.dtypes) {
-    for (const auto activation : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+    for (const auto activation : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kQuickGelu, Activation::kRelu2}) {
       for (const int64_t tokens : set.token_counts) {
         for (const int64_t n : {1, 7, 24, 40, 2056}) {
           if (n > 100 && tokens > 5) continue;
           const at::Tensor u = (at::randn({tokens, 2 * n}) * 3).to(dtype), dy = at::randn({tokens, n}).to(dtype);
           const at::Tensor gate = u.narrow(1, 0, n).to(at::kDouble), up = u.narrow(1, n, n).to(at::kDouble), d = dy.to(at::kDouble);
+          // What errors are measured against grows as the activation does.
+          const at::Tensor growth = activation == Activation::kRelu2 ? 1 + 2 * gate.abs() : at::ones_like(gate);
           const at::Tensor y = set.gate(u, activation);
-          Agree("gate", y, Activated(gate, activation) * up, Tolerance(dtype), gate * up);
+          Agree("gate", y, Activated(gate, activation) * up, Tolerance(dtype), gate * up * growth);
           const at::Tensor leaf = gate.clone().requires_grad_(true);
           Activated(leaf, activation).backward(d * up);
           const at::Tensor du = set.gate_backward(dy, u, activation, nullptr);
           Agree("gate's gradient", du, at::cat({leaf.grad(), d * Activated(gate, activation)}, 1), Tolerance(dtype),
-                at::cat({d * up, d * gate}, 1));
+                at::cat({d * up * growth, d * gate * growth}, 1));
           at::Tensor again;
           EXPECT(at::equal(set.gate_backward(dy, u, activation, &again), du) && at::equal(again, y));
         }

@@ -35,11 +35,11 @@ at::Tensor AttentionOf(const DecoderSpec& s, const Weights& w, int64_t layer, co
   at::Tensor q = Linear(w, name(s.names.q_proj), x).view({n, s.num_attention_heads, d});
   at::Tensor k = Linear(w, name(s.names.k_proj), x).view({n, s.num_key_value_heads, d});
   at::Tensor v = Linear(w, name(s.names.v_proj), x).view({n, s.num_key_value_heads, d});
-  if (s.qk_norm) {
-    q = Norm(q, w.at(name(s.names.q_norm) + ".weight"), s.rms_norm_eps);
-    k = Norm(k, w.at(name(s.names.k_norm) + ".weight"), s.rms_norm_eps);
+  if (s.qk_norm != QkNorm::kNone) {
+    q = Norm(q, w.at(name(s.names.q_norm) + ".weight"), s.norm.eps);
+    k = Norm(k, w.at(name(s.names.k_norm) + ".weight"), s.norm.eps);
   }
-  const auto [cos, sin] = Rope(s, at::kCPU).Tables(at::arange(n, at::kLong), {0, n}, {n});
+  const auto [cos, sin] = Rope(s.ropes.at(0), s.max_position_embeddings, at::kCPU).Tables(at::arange(n, at::kLong), {0, n}, {n});
   q = RotateHalf(q, cos.to(at::kDouble), sin.to(at::kDouble)).transpose(0, 1);
   k = RotateHalf(k, cos.to(at::kDouble), sin.to(at::kDouble)).transpose(0, 1);
   const int64_t group = s.num_attention_heads / s.num_key_value_heads;
@@ -61,8 +61,10 @@ DecoderSpec TinySpec(const TinyOptions& options) {
   s.vocab_size = 61, s.hidden_size = 22, s.intermediate_size = 37, s.num_hidden_layers = 2;
   s.num_attention_heads = 6, s.num_key_value_heads = 2, s.head_dim = 6, s.max_position_embeddings = 32;
   s.tie_word_embeddings = options.tie, s.qkv_bias = options.qkv_bias, s.o_bias = options.o_bias, s.mlp_bias = options.mlp_bias;
-  s.qk_norm = options.qk_norm, s.rope = options.rope;
-  s.layers = {{options.window}, {0}};
+  s.qk_norm = options.qk_norm ? QkNorm::kHead : QkNorm::kNone;
+  s.ropes = {options.rope};
+  s.ropes[0].dim = s.head_dim;
+  s.layers = {{options.window, 0}, {0, 0}};
   return s;
 }
 
@@ -117,12 +119,12 @@ at::Tensor ReferenceLogits(const DecoderSpec& s, const Weights& w, const std::ve
   at::Tensor x = w.at("model.embed_tokens.weight").index_select(0, index);
   for (int64_t layer = 0; layer < s.num_hidden_layers; ++layer) {
     const auto name = [&](const std::string& pattern) { return LayerName(pattern, layer); };
-    x = x + AttentionOf(s, w, layer, Norm(x, w.at(name(s.names.input_layernorm) + ".weight"), s.rms_norm_eps));
-    const at::Tensor h = Norm(x, w.at(name(s.names.post_attention_layernorm) + ".weight"), s.rms_norm_eps);
+    x = x + AttentionOf(s, w, layer, Norm(x, w.at(name(s.names.attention_norm) + ".weight"), s.norm.eps));
+    const at::Tensor h = Norm(x, w.at(name(s.names.mlp_norm) + ".weight"), s.norm.eps);
     const at::Tensor gate = Linear(w, name(s.names.gate_proj), h);
     x = x + Linear(w, name(s.names.down_proj), gate * at::sigmoid(gate) * Linear(w, name(s.names.up_proj), h));
   }
-  return at::matmul(Norm(x, w.at("model.norm.weight"), s.rms_norm_eps), w.at("lm_head.weight").t());
+  return at::matmul(Norm(x, w.at("model.norm.weight"), s.norm.eps), w.at("lm_head.weight").t());
 }
 
 at::Tensor ReferenceLoss(const DecoderSpec& s, const Weights& w, const HostBatch& batch) {

@@ -1,27 +1,53 @@
 // The table of architectures: one row a model_type. To add one, write <family>.cpp and its row here.
 #include <fmt/ranges.h>
 
-#include <array>
-
 #include "core/arch/arch.h"
 #include "core/arch/families.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 
+// A row: model_type of config.json, the class that transformers builds, the function that reads the config (in a file of its own).
+// clang-format off
+#define FT_ARCHITECTURES(ROW) \
+  ROW("cohere", "CohereForCausalLM", ParseCohere) \
+  ROW("cohere2", "Cohere2ForCausalLM", ParseCohere2) \
+  ROW("exaone4", "Exaone4ForCausalLM", ParseExaone4) \
+  ROW("gemma", "GemmaForCausalLM", ParseGemma) \
+  ROW("gemma2", "Gemma2ForCausalLM", ParseGemma2) \
+  ROW("gemma3_text", "Gemma3ForCausalLM", ParseGemma3Text) \
+  ROW("glm4", "Glm4ForCausalLM", ParseGlm4) \
+  ROW("granite", "GraniteForCausalLM", ParseGranite) \
+  ROW("llama", "LlamaForCausalLM", ParseLlama) \
+  ROW("mistral", "MistralForCausalLM", ParseMistral) \
+  ROW("nemotron", "NemotronForCausalLM", ParseNemotron) \
+  ROW("olmo", "OlmoForCausalLM", ParseOlmo) \
+  ROW("olmo2", "Olmo2ForCausalLM", ParseOlmo2) \
+  ROW("phi3", "Phi3ForCausalLM", ParsePhi3) \
+  ROW("qwen2", "Qwen2ForCausalLM", ParseQwen2) \
+  ROW("qwen3", "Qwen3ForCausalLM", ParseQwen3) \
+  ROW("smollm3", "SmolLM3ForCausalLM", ParseSmolLm3) \
+  ROW("stablelm", "StableLmForCausalLM", ParseStableLm) \
+  ROW("starcoder2", "Starcoder2ForCausalLM", ParseStarcoder2) \
+  /* the end */
+// clang-format on
+
 namespace ft {
+
+#define FT_DECLARE(model_type, architecture, parse) DecoderSpec parse(const ConfigReader& config);
+FT_ARCHITECTURES(FT_DECLARE)
+#undef FT_DECLARE
+
 namespace {
 
 struct Row {
   const char* model_type;
+  const char* architecture;
   DecoderSpec (*parse)(const ConfigReader& config);
 };
 
-constexpr std::array<Row, 4> kTable{{
-    {"llama", ParseLlama},
-    {"mistral", ParseMistral},
-    {"qwen2", ParseQwen2},
-    {"qwen3", ParseQwen3},
-}};
+#define FT_ROW(model_type, architecture, parse) {model_type, architecture, parse},
+constexpr Row kTable[] = {FT_ARCHITECTURES(FT_ROW)};
+#undef FT_ROW
 
 constexpr size_t kMaxConfigBytes = size_t{4} << 20;
 
@@ -80,6 +106,7 @@ DecoderSpec ParseDecoderSpec(const std::string& config_json, const std::string& 
   const Row& row = FindRow(type, where);
   DecoderSpec spec = row.parse(config);
   spec.model_type = row.model_type;
+  spec.architecture = row.architecture;
   return spec;
 }
 

@@ -109,6 +109,22 @@ std::optional<std::vector<int64_t>> ConfigReader::IntList(const char* key) const
   return out;
 }
 
+std::optional<std::vector<double>> ConfigReader::NumberList(const char* key, double min, double max, bool above_min) const {
+  if (!Has(key)) return std::nullopt;
+  const Json* value = Find(key);
+  if (value->kind() != JsonKind::kArray) Bad(key, "a list of numbers");
+  std::vector<double> out;
+  for (const Json& item : value->AsArray()) {
+    const bool is_number = item.kind() == JsonKind::kInt || item.kind() == JsonKind::kDouble;
+    const double number = is_number ? item.AsDouble() : std::nan("");
+    if (!((above_min ? number > min : number >= min) && number <= max)) {
+      Bad(key, fmt::format("a list of numbers {} {} and at most {}", above_min ? "above" : "from", min, max));
+    }
+    out.push_back(number);
+  }
+  return out;
+}
+
 std::optional<std::vector<std::string>> ConfigReader::TextList(const char* key) const {
   if (!Has(key)) return std::nullopt;
   const Json* value = Find(key);

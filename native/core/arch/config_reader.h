@@ -35,6 +35,8 @@ class ConfigReader {
   std::optional<ConfigReader> Object(const char* key) const;
   /// An integer or a list of integers; nullopt when absent or null.
   std::optional<std::vector<int64_t>> IntList(const char* key) const;
+  /// A list of numbers in range; nullopt when absent or null.
+  std::optional<std::vector<double>> NumberList(const char* key, double min, double max, bool above_min = false) const;
   std::optional<std::vector<std::string>> TextList(const char* key) const;
 
   /// kModelConfig: "<where>: <key>: expected …, got …".

@@ -12,27 +12,6 @@ namespace {
 constexpr size_t kMaxEosTokens = 1024;
 constexpr const char* kConvertRemedy = "Use a checkpoint of this family in its plain form.";
 
-Activation ParseActivation(const ConfigReader& config) {
-  // Names of transformers' ACT2FN with the same function behind them.
-  static constexpr std::array<std::pair<std::string_view, Activation>, 9> kNames{{
-      {"silu", Activation::kSilu},
-      {"swish", Activation::kSilu},
-      {"gelu", Activation::kGelu},
-      {"gelu_python", Activation::kGelu},
-      {"gelu_new", Activation::kGeluTanh},
-      {"gelu_fast", Activation::kGeluTanh},
-      {"gelu_pytorch_tanh", Activation::kGeluTanh},
-      {"gelu_python_tanh", Activation::kGeluTanh},
-      {"relu", Activation::kRelu},
-  }};
-  const std::string name = config.Text("hidden_act", "silu");
-  for (const auto& [known, activation] : kNames) {
-    if (name == known) return activation;
-  }
-  config.Unsupported("hidden_act", JsonQuote(Shorten(name)),
-                     "Supported: silu, gelu, gelu_new, gelu_pytorch_tanh, relu.");
-}
-
 std::string ParseDtype(const ConfigReader& config) {
   const char* key = config.Has("dtype") ? "dtype" : "torch_dtype";
   std::string name = config.Text(key, "");
@@ -58,13 +37,28 @@ void RefuseUnsupported(const ConfigReader& config) {
   }
 }
 
-void CheckHeads(const ConfigReader& config, const DecoderSpec& spec) {
-  if (spec.num_attention_heads % spec.num_key_value_heads != 0) {
-    config.Bad("num_key_value_heads", fmt::format("a divisor of num_attention_heads ({})", spec.num_attention_heads),
-               std::to_string(spec.num_key_value_heads));
+void ParseHeads(const ConfigReader& config, const CommonDefaults& defaults, DecoderSpec* spec) {
+  const CommonKeys& keys = defaults.keys;
+  spec->num_attention_heads = config.Int(keys.num_attention_heads, defaults.num_attention_heads, 1, kMaxHeads);
+  const bool has_kv_heads = config.Find(keys.num_key_value_heads) != nullptr;
+  const int64_t kv_default =
+      defaults.num_key_value_heads == 0 || has_kv_heads ? spec->num_attention_heads : defaults.num_key_value_heads;
+  spec->num_key_value_heads = config.OptionalInt(keys.num_key_value_heads, 1, kMaxHeads).value_or(kv_default);
+
+  if (const auto head_dim = config.OptionalInt("head_dim", 1, kMaxHeadDim)) {
+    spec->head_dim = *head_dim;
+  } else if (defaults.head_dim != 0 && config.Find("head_dim") == nullptr) {
+    spec->head_dim = defaults.head_dim;
+  } else {
+    if (spec->hidden_size % spec->num_attention_heads != 0) {
+      config.Bad(keys.hidden_size, fmt::format("a multiple of {} ({})", keys.num_attention_heads, spec->num_attention_heads),
+                 std::to_string(spec->hidden_size));
+    }
+    spec->head_dim = spec->hidden_size / spec->num_attention_heads;
   }
-  if (spec.head_dim % 2 != 0) {
-    config.Bad("head_dim", "an even number (rotary embedding turns pairs)", std::to_string(spec.head_dim));
+  if (spec->num_attention_heads % spec->num_key_value_heads != 0) {
+    config.Bad(keys.num_key_value_heads, fmt::format("a divisor of {} ({})", keys.num_attention_heads, spec->num_attention_heads),
+               std::to_string(spec->num_key_value_heads));
   }
 }
 
@@ -75,6 +69,8 @@ int64_t TokenId(const ConfigReader& config, const char* key, int64_t vocab_size)
   const auto ids = config.IntList(key);
   return ids && !ids->empty() ? InVocabulary(ids->front(), vocab_size) : -1;
 }
+
+}  // namespace
 
 void CheckLayerTypes(const ConfigReader& config, const std::vector<std::string>& types, int64_t num_hidden_layers) {
   if (static_cast<int64_t>(types.size()) != num_hidden_layers) {
@@ -88,47 +84,55 @@ void CheckLayerTypes(const ConfigReader& config, const std::vector<std::string>&
   }
 }
 
-}  // namespace
+Activation ParseActivation(const ConfigReader& config, const char* key, const char* otherwise) {
+  // Names of transformers' ACT2FN with the same function behind them.
+  static constexpr std::array<std::pair<std::string_view, Activation>, 11> kNames{{
+      {"silu", Activation::kSilu},
+      {"swish", Activation::kSilu},
+      {"gelu", Activation::kGelu},
+      {"gelu_python", Activation::kGelu},
+      {"gelu_new", Activation::kGeluTanh},
+      {"gelu_fast", Activation::kGeluTanh},
+      {"gelu_pytorch_tanh", Activation::kGeluTanh},
+      {"gelu_python_tanh", Activation::kGeluTanh},
+      {"relu", Activation::kRelu},
+      {"quick_gelu", Activation::kQuickGelu},
+      {"relu2", Activation::kRelu2},
+  }};
+  const std::string name = config.Text(key, otherwise);
+  for (const auto& [known, activation] : kNames) {
+    if (name == known) return activation;
+  }
+  config.Unsupported(key, JsonQuote(Shorten(name)), "Supported: silu, gelu, gelu_new, gelu_pytorch_tanh, relu, quick_gelu, relu2.");
+}
 
-DecoderSpec ParseCommon(const ConfigReader& config, const CommonDefaults& defaults) {
+DecoderSpec ParseWithoutRope(const ConfigReader& config, const CommonDefaults& defaults) {
   RefuseUnsupported(config);
+  const CommonKeys& keys = defaults.keys;
   DecoderSpec spec;
   spec.vocab_size = config.Int("vocab_size", defaults.vocab_size, 1, kMaxVocabSize);
-  spec.hidden_size = config.Int("hidden_size", 4096, 1, kMaxWidth);
-  spec.intermediate_size = config.Int("intermediate_size", defaults.intermediate_size, 1, kMaxWidth);
-  spec.num_hidden_layers = config.Int("num_hidden_layers", 32, 1, kMaxLayers);
-  spec.num_attention_heads = config.Int("num_attention_heads", 32, 1, kMaxHeads);
-
-  const bool has_kv_heads = config.Find("num_key_value_heads") != nullptr;
-  const int64_t kv_default =
-      defaults.num_key_value_heads == 0 || has_kv_heads ? spec.num_attention_heads : defaults.num_key_value_heads;
-  spec.num_key_value_heads = config.OptionalInt("num_key_value_heads", 1, kMaxHeads).value_or(kv_default);
-
-  if (const auto head_dim = config.OptionalInt("head_dim", 1, kMaxHeadDim)) {
-    spec.head_dim = *head_dim;
-  } else if (defaults.head_dim != 0 && config.Find("head_dim") == nullptr) {
-    spec.head_dim = defaults.head_dim;
-  } else {
-    if (spec.hidden_size % spec.num_attention_heads != 0) {
-      config.Bad("hidden_size", fmt::format("a multiple of num_attention_heads ({})", spec.num_attention_heads),
-                 std::to_string(spec.hidden_size));
-    }
-    spec.head_dim = spec.hidden_size / spec.num_attention_heads;
-  }
-  CheckHeads(config, spec);
-
-  spec.max_position_embeddings =
-      config.Int("max_position_embeddings", defaults.max_position_embeddings, 1, kMaxPositions);
-  spec.rms_norm_eps = config.Number("rms_norm_eps", 1e-6, 0, 1, /*above_min=*/true);
-  spec.initializer_range = config.Number("initializer_range", 0.02, 0, 1);
-  spec.tie_word_embeddings = config.Bool("tie_word_embeddings", false);
-  spec.hidden_act = ParseActivation(config);
+  spec.hidden_size = config.Int(keys.hidden_size, defaults.hidden_size, 1, kMaxWidth);
+  spec.intermediate_size = config.Int(keys.intermediate_size, defaults.intermediate_size, 1, kMaxWidth);
+  spec.num_hidden_layers = config.Int(keys.num_hidden_layers, defaults.num_hidden_layers, 1, kMaxLayers);
+  ParseHeads(config, defaults, &spec);
+  spec.max_position_embeddings = config.Int(keys.max_position_embeddings, defaults.max_position_embeddings, 1, kMaxPositions);
+  spec.norm.eps = config.Number(keys.norm_eps, defaults.norm_eps, 0, 1, /*above_min=*/true);
+  spec.qk_norm_spec = spec.norm;
+  spec.initializer_range = config.Number("initializer_range", defaults.initializer_range, 0, 1);
+  spec.tie_word_embeddings = config.Bool("tie_word_embeddings", defaults.tie_word_embeddings);
+  spec.hidden_act = ParseActivation(config, keys.hidden_act, defaults.hidden_act);
   spec.torch_dtype = ParseDtype(config);
-  spec.rope = ParseRope(config, spec);
 
   spec.bos_token_id = InVocabulary(defaults.bos_token_id, spec.vocab_size);
+  spec.pad_token_id = InVocabulary(defaults.pad_token_id, spec.vocab_size);
   if (InVocabulary(defaults.eos_token_id, spec.vocab_size) >= 0) spec.eos_token_ids = {defaults.eos_token_id};
   ReadTokenIds(config, &spec);
+  return spec;
+}
+
+DecoderSpec ParseCommon(const ConfigReader& config, const CommonDefaults& defaults) {
+  DecoderSpec spec = ParseWithoutRope(config, defaults);
+  spec.ropes = {ParseRope(config, spec, {defaults.rope_theta, defaults.partial_rotary_factor})};
   return spec;
 }
 
@@ -168,7 +172,7 @@ std::vector<LayerSpec> UniformLayers(const ConfigReader& config, int64_t num_hid
       }
     }
   }
-  return std::vector<LayerSpec>(static_cast<size_t>(num_hidden_layers), LayerSpec{sliding_window});
+  return std::vector<LayerSpec>(static_cast<size_t>(num_hidden_layers), LayerSpec{sliding_window, 0});
 }
 
 void ReadTokenIds(const ConfigReader& config, DecoderSpec* spec) {

@@ -12,11 +12,7 @@ DecoderSpec ParseMistral(const ConfigReader& config) {
                                           .max_position_embeddings = 4096 * 32,
                                           .bos_token_id = 1,
                                           .eos_token_id = 2});
-  int64_t window = 4096;
-  if (config.Find("sliding_window") != nullptr) {
-    window = config.OptionalInt("sliding_window", 1, kMaxPositions).value_or(0);
-  }
-  spec.layers = UniformLayers(config, spec.num_hidden_layers, window);
+  spec.layers = UniformLayers(config, spec.num_hidden_layers, WindowOr(config, 4096));
   return spec;
 }
 

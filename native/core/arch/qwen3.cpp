@@ -12,7 +12,7 @@ DecoderSpec ParseQwen3(const ConfigReader& config) {
                                           .max_position_embeddings = 32768,
                                           .bos_token_id = -1,
                                           .eos_token_id = -1});
-  spec.qk_norm = true;
+  spec.qk_norm = QkNorm::kHead;
   spec.qkv_bias = spec.o_bias = config.Bool("attention_bias", false);
   spec.layers = ParseWindowedLayers(config, spec.num_hidden_layers);
   return spec;

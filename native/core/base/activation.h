@@ -3,6 +3,6 @@
 
 namespace ft {
 
-enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
+enum class Activation { kSilu, kGelu, kGeluTanh, kRelu, kQuickGelu, kRelu2 };
 
 }  // namespace ft

@@ -49,8 +49,8 @@ std::shared_ptr<Generation> Generation::Start(std::shared_ptr<Model> model, std:
   if (options.use_cache) {
     const Decoder& decoder = model->decoder();
     const int64_t capacity = static_cast<int64_t>(longest) + std::min<int64_t>(options.max_new_tokens, 256);
-    generation->cache_ = std::make_unique<KvCache>(spec.num_hidden_layers, static_cast<int64_t>(prompts.size()), spec.num_key_value_heads,
-                                                   spec.head_dim, capacity, at::TensorOptions(decoder.dtype()).device(decoder.device()));
+    generation->cache_ = std::make_unique<KvCache>(decoder.CacheShapes(), static_cast<int64_t>(prompts.size()), capacity,
+                                                   at::TensorOptions(decoder.dtype()).device(decoder.device()));
   }
   generation->rows_ = std::move(prompts);
   generation->model_ = std::move(model);

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/kernels/attention.h"
+#include "core/base/error.h"
 #include "core/kernels/rope.h"
 #include "core/nn/kv_cache.h"
 
@@ -17,87 +17,137 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-struct Heads {
-  at::Tensor q, k, v;            // [tokens, heads, d]: normed and rotated (q, k); v a view of the product
-  at::Tensor q_raw, k_raw;       // views of the product
-  at::Tensor q_rstd, k_rstd;     // with q/k norm
-};
-
-Heads SplitAndRotate(const AttentionCore& core, const at::Tensor& qkv, const RopeTables& tables) {
-  const int64_t tokens = qkv.size(0), d = core.head_dim, hq = core.num_heads, hk = core.num_kv_heads;
-  const at::Tensor heads = qkv.view({tokens, hq + 2 * hk, d});
-  Heads h;
-  h.q_raw = heads.narrow(1, 0, hq);
-  h.k_raw = heads.narrow(1, hq, hk);
-  h.v = heads.narrow(1, hq + hk, hk);
-  h.q = core.q_norm ? core.q_norm->Apply(h.q_raw, h.q_rstd) : h.q_raw;
-  h.k = core.k_norm ? core.k_norm->Apply(h.k_raw, h.k_rstd) : h.k_raw;
-  h.q = kernels::Rotate(h.q, tables.cos, tables.sin, false);
-  h.k = kernels::Rotate(h.k, tables.cos, tables.sin, false);
-  return h;
-}
-
-kernels::AttentionOptions OptionsOf(const AttentionCore& core) {
-  return {.scale = 1.0 / std::sqrt(static_cast<double>(core.head_dim)), .window = core.window, .eager = core.eager};
-}
-
 class CoreFunction : public torch::autograd::Function<CoreFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
-                            const AttentionCore* core, const std::vector<int64_t>* offsets) {
-    const Heads h = SplitAndRotate(*core, qkv, {cos, sin});
-    kernels::AttentionResult result = kernels::Attention(h.q, h.k, h.v, *offsets, OptionsOf(*core));
-    variable_list keep = {qkv, cos, sin, result.out};
+  // cos and sin: absent without a rotary embedding.
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const std::optional<at::Tensor>& cos, const std::optional<at::Tensor>& sin,
+                            const SelfAttention* attention, const std::vector<int64_t>* offsets) {
+    const RopeTables tables{cos.value_or(at::Tensor()), sin.value_or(at::Tensor())};
+    const SelfAttention::Heads h = attention->SplitAndRotate(qkv, cos ? &tables : nullptr);
+    kernels::AttentionResult result = kernels::Attention(h.q, h.k, h.v, *offsets, attention->options());
+    variable_list keep = {qkv, tables.cos, tables.sin, result.out};
     keep.insert(keep.end(), result.saved.begin(), result.saved.end());
     ctx->save_for_backward(keep);
-    ctx->saved_data["core"] = reinterpret_cast<int64_t>(core);
+    ctx->saved_data["attention"] = reinterpret_cast<int64_t>(attention);
     ctx->saved_data["offsets"] = *offsets;
-    return result.out.view({qkv.size(0), core->num_heads * core->head_dim});
+    return result.out.view({qkv.size(0), attention->width()});
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    const auto* core = reinterpret_cast<const AttentionCore*>(ctx->saved_data["core"].toInt());
+    const auto* attention = reinterpret_cast<const SelfAttention*>(ctx->saved_data["attention"].toInt());
     const std::vector<int64_t> offsets = ctx->saved_data["offsets"].toIntVector();
     const variable_list keep = ctx->get_saved_variables();
-    const at::Tensor &qkv = keep[0], &cos = keep[1], &sin = keep[2];
-    const Heads h = SplitAndRotate(*core, qkv, {cos, sin});
+    const at::Tensor& qkv = keep[0];
+    const RopeTables tables{keep[1], keep[2]};
+    const RopeTables* rope = tables.cos.defined() ? &tables : nullptr;
+    const SelfAttention::Heads h = attention->SplitAndRotate(qkv, rope);
     const kernels::AttentionResult forward{keep[3], {keep.begin() + 4, keep.end()}};
-    auto [dq, dk, dv] = kernels::AttentionBackward(grads[0].contiguous().view(h.q.sizes()), h.q, h.k, h.v, forward, offsets, OptionsOf(*core));
-    dq = kernels::Rotate(dq, cos, sin, true);
-    dk = kernels::Rotate(dk, cos, sin, true);
-    if (core->q_norm) dq = core->q_norm->Backward(dq, h.q_raw, h.q_rstd, nullptr);
-    if (core->k_norm) dk = core->k_norm->Backward(dk, h.k_raw, h.k_rstd, nullptr);
-    return {at::cat({dq, dk, dv}, 1).view(qkv.sizes()), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    const auto [dq, dk, dv] = kernels::AttentionBackward(grads[0].contiguous().view(h.q.sizes()), h.q, h.k, h.v, forward, offsets, attention->options());
+    return {attention->Join(qkv, h, dq, dk, dv, rope), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor AttentionCore::Forward(const at::Tensor& qkv, const RopeTables& tables, const ForwardContext& context) const {
-  if (context.cache != nullptr) return ForwardCached(qkv, tables, context);
-  if (at::GradMode::is_enabled()) return CoreFunction::apply(qkv, tables.cos, tables.sin, this, &context.batch->offsets);
-  const Heads h = SplitAndRotate(*this, qkv, tables);
-  return kernels::Attention(h.q, h.k, h.v, context.batch->offsets, OptionsOf(*this)).out.view({qkv.size(0), num_heads * head_dim});
+SelfAttention::SelfAttention(const DecoderSpec& spec, int64_t layer, const std::vector<ModuleLayout>& modules, const at::TensorOptions& options)
+    : qkv_(LayoutOf(modules, Slot::kQkv), options),
+      out_(LayoutOf(modules, Slot::kAttentionOut), options),
+      counts_{spec.num_attention_heads, spec.num_key_value_heads, spec.head_dim, spec.qkv_order},
+      layer_(layer),
+      norm_over_width_(spec.qk_norm == QkNorm::kWidth),
+      clip_(spec.clip_qkv) {
+  const LayerSpec& facts = spec.layers.at(static_cast<size_t>(layer));
+  if (const ModuleLayout* norm = FindSlot(modules, Slot::kQNorm)) q_norm_.emplace(*norm, options);
+  if (const ModuleLayout* norm = FindSlot(modules, Slot::kKNorm)) k_norm_.emplace(*norm, options);
+  options_.scale = spec.attention_scale > 0 ? spec.attention_scale : 1.0 / std::sqrt(static_cast<double>(spec.head_dim));
+  options_.window = facts.sliding_window;
+  options_.softcap = spec.attention_softcap;
+  if (facts.rope >= 0) interleaved_ = spec.ropes.at(static_cast<size_t>(facts.rope)).interleaved;
+}
+
+at::Tensor SelfAttention::Forward(const BlockInput& input, const ForwardContext& context) {
+  const at::Tensor qkv = qkv_.Forward(input.x, input.norm, {}, context);
+  const at::Tensor attended = context.cache != nullptr ? CoreCached(qkv, input.rope, context) : Core(qkv, input.rope, context);
+  return out_.Forward(attended, nullptr, input.residual, context, input.value_wanted);
+}
+
+void SelfAttention::AppendWeights(std::vector<WeightRef>* refs) {
+  qkv_.AppendWeights(refs);
+  if (q_norm_) q_norm_->AppendWeights(refs);
+  if (k_norm_) k_norm_->AppendWeights(refs);
+  out_.AppendWeights(refs);
+}
+
+at::Tensor SelfAttention::Normed(const std::optional<NormWeight>& norm, const at::Tensor& heads, at::Tensor& aux) const {
+  if (!norm) return heads;
+  return norm_over_width_ ? norm->Apply(heads.flatten(1), aux).view(heads.sizes()) : norm->Apply(heads, aux);
+}
+
+at::Tensor SelfAttention::NormBackward(const std::optional<NormWeight>& norm, const at::Tensor& d, const at::Tensor& raw, const at::Tensor& aux) const {
+  if (!norm) return d;
+  return norm_over_width_ ? norm->Backward(d.flatten(1), raw.flatten(1), aux, nullptr).view(d.sizes()) : norm->Backward(d, raw, aux, nullptr);
+}
+
+at::Tensor SelfAttention::Turned(const at::Tensor& heads, const RopeTables* rope, bool inverse) const {
+  if (rope == nullptr) return heads;
+  return (interleaved_ ? kernels::RotatePairs : kernels::Rotate)(heads, rope->cos, rope->sin, inverse);
+}
+
+SelfAttention::Heads SelfAttention::SplitAndRotate(const at::Tensor& qkv, const RopeTables* rope) const {
+  const HeadViews views = ViewsOf(clip_ > 0 ? qkv.clamp(-clip_, clip_) : qkv, counts_);
+  Heads h;
+  h.q_raw = views.q.dim() == 3 ? views.q : views.q.reshape({qkv.size(0), counts_.num_heads, counts_.head_dim});
+  h.k_raw = views.k;
+  h.v = views.v;
+  h.q = Normed(q_norm_, h.q_raw, h.q_aux);
+  h.k = Normed(k_norm_, h.k_raw, h.k_aux);
+  h.q = Turned(h.q, rope, false);
+  h.k = Turned(h.k, rope, false);
+  return h;
+}
+
+at::Tensor SelfAttention::Join(const at::Tensor& qkv, const Heads& heads, at::Tensor dq, at::Tensor dk, const at::Tensor& dv, const RopeTables* rope) const {
+  dq = NormBackward(q_norm_, Turned(dq, rope, true), heads.q_raw, heads.q_aux);
+  dk = NormBackward(k_norm_, Turned(dk, rope, true), heads.k_raw, heads.k_aux);
+  at::Tensor dqkv;
+  if (counts_.order == QkvOrder::kConcatenated) {
+    dqkv = at::cat({dq, dk, dv}, 1).view(qkv.sizes());
+  } else {
+    dqkv = at::empty(qkv.sizes(), qkv.options());
+    const HeadViews views = ViewsOf(dqkv, counts_);
+    views.q.copy_(dq.view(views.q.sizes()));
+    views.k.copy_(dk);
+    views.v.copy_(dv);
+  }
+  return clip_ > 0 ? dqkv.masked_fill_(qkv.abs().gt(clip_), 0) : dqkv;
+}
+
+at::Tensor SelfAttention::Core(const at::Tensor& qkv, const RopeTables* rope, const ForwardContext& context) const {
+  if (at::GradMode::is_enabled()) {
+    const auto table = [rope](at::Tensor RopeTables::* which) { return rope == nullptr ? std::nullopt : std::optional(rope->*which); };
+    return CoreFunction::apply(qkv, table(&RopeTables::cos), table(&RopeTables::sin), this, &context.batch->offsets);
+  }
+  const Heads h = SplitAndRotate(qkv, rope);
+  return kernels::Attention(h.q, h.k, h.v, context.batch->offsets, options_).out.view({qkv.size(0), width()});
 }
 
 // Prefill (nothing cached yet) attends inside the new rows; afterwards each row brings one token. Cached keys keep the
 // rotation they were made with, as in transformers: under dynamic rope scaling a cache is therefore an approximation.
-at::Tensor AttentionCore::ForwardCached(const at::Tensor& qkv, const RopeTables& tables, const ForwardContext& context) const {
+at::Tensor SelfAttention::CoreCached(const at::Tensor& qkv, const RopeTables* rope, const ForwardContext& context) const {
   KvCache& cache = *context.cache;
   const std::vector<int64_t>& offsets = context.batch->offsets;
-  const Heads h = SplitAndRotate(*this, qkv, tables);
+  const Heads h = SplitAndRotate(qkv, rope);
   std::vector<int64_t> lengths = cache.lengths;
   if (std::any_of(lengths.begin(), lengths.end(), [](int64_t length) { return length > 0; })) {
-    cache.StoreOne(layer, lengths, h.k, h.v);
+    cache.StoreOne(layer_, lengths, h.k, h.v);
     for (int64_t& length : lengths) ++length;
-    return kernels::AttentionDecode(h.q, cache.keys(layer), cache.values(layer), lengths, OptionsOf(*this)).view({qkv.size(0), num_heads * head_dim});
+    return kernels::AttentionDecode(h.q, cache.keys(layer_), cache.values(layer_), lengths, options_).view({qkv.size(0), width()});
   }
   for (int64_t row = 0; row < context.batch->rows(); ++row) {
     const int64_t count = offsets[row + 1] - offsets[row];
-    cache.Store(layer, row, 0, h.k.narrow(0, offsets[row], count), h.v.narrow(0, offsets[row], count));
+    cache.Store(layer_, row, 0, h.k.narrow(0, offsets[row], count), h.v.narrow(0, offsets[row], count));
   }
-  const at::Tensor out = kernels::Attention(h.q, h.k, h.v, offsets, OptionsOf(*this)).out;
-  return out.view({qkv.size(0), num_heads * head_dim});
+  return kernels::Attention(h.q, h.k, h.v, offsets, options_).out.view({qkv.size(0), width()});
 }
 
 }  // namespace ft

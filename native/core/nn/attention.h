@@ -1,34 +1,60 @@
-// The attention core between the fused q,k,v product and the output projection: q/k norm, rotary embedding,
-// causal attention inside rows. One node of the graph: it keeps the raw product and recomputes the rest.
+// Multi-head attention with grouped keys and values: the fused q,k,v product, q/k norm, rotary embedding, causal
+// attention inside rows, output projection. Between the two projections there is one node of the graph: it keeps the raw
+// product and recomputes the rest.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include "core/nn/context.h"
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include "core/kernels/attention.h"
+#include "core/nn/block.h"
 #include "core/nn/decoder_spec.h"
+#include "core/nn/head_views.h"
 #include "core/nn/norm.h"
 
 namespace ft {
 
-struct RopeTables {
-  at::Tensor cos, sin;  // fp32 [tokens, dim / 2]
-};
+class SelfAttention : public AttentionBlock {
+ public:
+  /// `modules`: the layer's layout.
+  SelfAttention(const DecoderSpec& spec, int64_t layer, const std::vector<ModuleLayout>& modules, const at::TensorOptions& options);
 
-struct AttentionCore {
-  int64_t num_heads = 0;
-  int64_t num_kv_heads = 0;
-  int64_t head_dim = 0;
-  int64_t window = 0;
-  int64_t layer = 0;
-  const NormWeight* q_norm = nullptr;  // or nullptr
-  const NormWeight* k_norm = nullptr;
-  bool eager = false;  // plain matrix products instead of a flash kernel
+  at::Tensor Forward(const BlockInput& input, const ForwardContext& context) override;
+  std::vector<LinearGroup*> Groups() override { return {&qkv_, &out_}; }
+  void AppendWeights(std::vector<WeightRef>* refs) override;
+  CacheShape cache_shape() const override { return {counts_.num_kv_heads, counts_.head_dim, counts_.head_dim}; }
+  void UseEager() override { options_.eager = true; }
 
-  /// qkv [tokens, (Hq + 2·Hk)·d] -> [tokens, Hq·d]. Differentiable; with context.cache it decodes instead.
-  at::Tensor Forward(const at::Tensor& qkv, const RopeTables& tables, const ForwardContext& context) const;
+  // The core, qkv [tokens, (Hq + 2·Hk)·d] -> [tokens, Hq·d], as its node of the graph calls it.
+  struct Heads {
+    at::Tensor q, k, v;         // [tokens, heads, d]: normed and rotated (q, k)
+    at::Tensor q_raw, k_raw;    // as the norms saw them
+    at::Tensor q_aux, k_aux;    // with q/k norm
+  };
+  Heads SplitAndRotate(const at::Tensor& qkv, const RopeTables* rope) const;
+  /// d qkv from the gradients of SplitAndRotate's q, k and v.
+  at::Tensor Join(const at::Tensor& qkv, const Heads& heads, at::Tensor dq, at::Tensor dk, const at::Tensor& dv, const RopeTables* rope) const;
+  const kernels::AttentionOptions& options() const { return options_; }
+  int64_t width() const { return counts_.num_heads * counts_.head_dim; }
 
  private:
-  at::Tensor ForwardCached(const at::Tensor& qkv, const RopeTables& tables, const ForwardContext& context) const;
+  at::Tensor Core(const at::Tensor& qkv, const RopeTables* rope, const ForwardContext& context) const;
+  at::Tensor CoreCached(const at::Tensor& qkv, const RopeTables* rope, const ForwardContext& context) const;
+  at::Tensor Turned(const at::Tensor& heads, const RopeTables* rope, bool inverse) const;
+  at::Tensor Normed(const std::optional<NormWeight>& norm, const at::Tensor& heads, at::Tensor& aux) const;
+  at::Tensor NormBackward(const std::optional<NormWeight>& norm, const at::Tensor& d, const at::Tensor& raw, const at::Tensor& aux) const;
+
+  LinearGroup qkv_, out_;
+  std::optional<NormWeight> q_norm_, k_norm_;
+  HeadCounts counts_;
+  kernels::AttentionOptions options_;
+  int64_t layer_;
+  bool norm_over_width_;
+  bool interleaved_ = false;
+  double clip_;
 };
 
 }  // namespace ft

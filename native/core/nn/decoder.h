@@ -1,4 +1,4 @@
-// The one decoder, described by a DecoderSpec: pre-norm attention and gated MLP blocks over packed rows.
+// The one decoder, described by a DecoderSpec: embedding, layers of attention and MLP over packed rows, final norm, head.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,30 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "core/nn/attention.h"
 #include "core/nn/context.h"
+#include "core/nn/decoder_layer.h"
 #include "core/nn/decoder_spec.h"
-#include "core/nn/gated.h"
 #include "core/nn/linear.h"
 #include "core/nn/norm.h"
+#include "core/nn/parameter.h"
 #include "core/nn/rope.h"
 
 namespace ft {
-
-struct DecoderLayer {
-  NormWeight input_layernorm;
-  LinearGroup qkv;
-  NormWeight q_norm, k_norm;  // undefined weights unless spec.qk_norm
-  AttentionCore attention;
-  LinearGroup o_proj;
-  NormWeight post_attention_layernorm;
-  LinearGroup gate_up;
-  GatedActivation activation;
-  LinearGroup down_proj;
-
-  /// x [tokens, hidden] -> [tokens, hidden]. Differentiable. `value_wanted` as in LinearGroup::Forward.
-  at::Tensor Forward(const at::Tensor& x, const RopeTables& tables, const ForwardContext& context, bool value_wanted);
-};
 
 class Decoder {
  public:
@@ -43,17 +28,19 @@ class Decoder {
   at::Tensor Hidden(const ForwardContext& context);
   /// Norm in front of lm_head.
   const NormWeight& norm() const { return norm_; }
-  /// Shares memory with the embedding when tied.
+  /// Shares memory with the embedding when tied. Its product is not yet scaled and capped: objectives/ does that.
   LinearGroup& lm_head() { return lm_head_; }
 
   struct NamedTensor {
     std::string name;   // Hugging Face tensor name
-    at::Tensor tensor;  // its memory; q, k and v are views of one buffer
+    at::Tensor tensor;  // its memory, in its stored shape; q, k and v are views of one buffer
   };
   /// Every weight once, in module order.
   std::vector<NamedTensor> NamedTensors() const;
   /// Every group that an adapter can attach to, in module order; lm_head last, when it is untied.
   std::vector<LinearGroup*> Groups();
+  /// What generation keeps of a token, a layer.
+  std::vector<CacheShape> CacheShapes() const;
 
   /// Full fine-tuning: one block a weight; gradients of the layers point into the blocks. Call once.
   std::vector<ParameterBlock> MakeTrainable();
@@ -67,20 +54,7 @@ class Decoder {
 
  private:
   at::Tensor Embed(const ForwardContext& context);
-  LinearGroup MakeGroup(const std::vector<std::pair<std::string, int64_t>>& parts, int64_t in_features, bool bias) const;
-  void BuildLayer(int64_t index);
-
-  // One weight (or fused weights) with the names of its parts, as both NamedTensors and MakeTrainable walk it.
-  struct WeightRef {
-    at::Tensor weight;
-    at::Tensor* grad;  // where the layer looks for it
-    bool decay;
-    struct Part {
-      std::string name;
-      int64_t begin, rows;  // of dimension 0
-    };
-    std::vector<Part> parts;
-  };
+  std::vector<RopeTables> TablesOf(const ForwardContext& context) const;
   std::vector<WeightRef> Weights();
 
   DecoderSpec spec_;
@@ -88,10 +62,11 @@ class Decoder {
   at::Device device_;
   at::Tensor embed_tokens_;  // [vocab, hidden]
   at::Tensor embed_grad_;    // the head's too when tied
+  double embed_scale_;
   std::vector<std::unique_ptr<DecoderLayer>> layers_;  // stable addresses: the graph points at them
   NormWeight norm_;
   LinearGroup lm_head_;
-  Rope rope_;
+  std::vector<Rope> ropes_;
 };
 
 }  // namespace ft

@@ -13,21 +13,16 @@
 namespace ft {
 namespace {
 
-constexpr const char* kBasePrefix = "model.";
-
-// Calls visit(module name, in, out, bias) for the linear modules of one layer, in module order.
-template <typename Visit>
-void ForEachLayerLinear(const DecoderSpec& spec, int64_t layer, Visit visit) {
-  const DecoderSpec::Names& names = spec.names;
-  const int64_t q_width = spec.num_attention_heads * spec.head_dim;
-  const int64_t kv_width = spec.num_key_value_heads * spec.head_dim;
-  visit(LayerName(names.q_proj, layer), spec.hidden_size, q_width, spec.qkv_bias);
-  visit(LayerName(names.k_proj, layer), spec.hidden_size, kv_width, spec.qkv_bias);
-  visit(LayerName(names.v_proj, layer), spec.hidden_size, kv_width, spec.qkv_bias);
-  visit(LayerName(names.o_proj, layer), q_width, spec.hidden_size, spec.o_bias);
-  visit(LayerName(names.gate_proj, layer), spec.hidden_size, spec.intermediate_size, spec.mlp_bias);
-  visit(LayerName(names.up_proj, layer), spec.hidden_size, spec.intermediate_size, spec.mlp_bias);
-  visit(LayerName(names.down_proj, layer), spec.intermediate_size, spec.hidden_size, spec.mlp_bias);
+// The tensors of one module; a tied head has no weight of its own.
+void AppendTensors(const DecoderSpec& spec, const ModuleLayout& module, std::vector<ExpectedTensor>* out) {
+  const bool own_weight = module.kind == ModuleKind::kNorm ? module.norm.weight : module.slot != Slot::kHead || !spec.tie_word_embeddings;
+  const bool norm = module.kind == ModuleKind::kNorm;
+  const TensorKind kind = norm ? TensorKind::kNorm : module.kind == ModuleKind::kEmbedding ? TensorKind::kEmbedding : TensorKind::kLinearWeight;
+  for (const ModuleLayout::Part& part : module.parts) {
+    const std::vector<int64_t> shape = module.WeightShape(part);
+    if (own_weight) out->push_back({part.name + ".weight", shape, kind});
+    if (module.bias) out->push_back({part.name + ".bias", norm ? shape : std::vector<int64_t>{part.rows}, norm ? kind : TensorKind::kLinearBias});
+  }
 }
 
 const char* ConfigKeysOf(TensorKind kind) {
@@ -42,12 +37,13 @@ const char* ConfigKeysOf(TensorKind kind) {
 }
 
 // The tensor under its own name, without the base prefix, or with one more: transformers loads all three.
-WeightFolder::Location FindRenamed(const WeightFolder& weights, const std::string& name) {
+WeightFolder::Location FindRenamed(const DecoderSpec& spec, const WeightFolder& weights, const std::string& name) {
+  const std::string& prefix = spec.names.base_prefix;
   if (const auto exact = weights.Find(name); exact.entry != nullptr) return exact;
-  if (name.rfind(kBasePrefix, 0) == 0) {
-    if (const auto bare = weights.Find(name.substr(std::strlen(kBasePrefix))); bare.entry != nullptr) return bare;
+  if (name.rfind(prefix, 0) == 0) {
+    if (const auto bare = weights.Find(name.substr(prefix.size())); bare.entry != nullptr) return bare;
   }
-  return weights.Find(kBasePrefix + name);
+  return weights.Find(prefix + name);
 }
 
 void CheckOne(const ExpectedTensor& expected, const WeightFolder::Location& found) {
@@ -115,45 +111,20 @@ bool IsRotaryBuffer(const std::string& name) {
 
 }  // namespace
 
-std::string LayerName(const std::string& pattern, int64_t layer) {
-  const size_t at = pattern.find("{}");
-  if (at == std::string::npos) return pattern;
-  return pattern.substr(0, at) + std::to_string(layer) + pattern.substr(at + 2);
-}
-
 std::vector<ExpectedTensor> ExpectedTensors(const DecoderSpec& spec) {
   std::vector<ExpectedTensor> out;
-  const auto norm = [&](const std::string& module, int64_t width) {
-    out.push_back({module + ".weight", {width}, TensorKind::kNorm});
-  };
-  out.push_back({spec.names.embed_tokens + ".weight", {spec.vocab_size, spec.hidden_size}, TensorKind::kEmbedding});
-  for (int64_t layer = 0; layer < spec.num_hidden_layers; ++layer) {
-    norm(LayerName(spec.names.input_layernorm, layer), spec.hidden_size);
-    ForEachLayerLinear(spec, layer, [&](const std::string& module, int64_t in, int64_t width, bool bias) {
-      out.push_back({module + ".weight", {width, in}, TensorKind::kLinearWeight});
-      if (bias) out.push_back({module + ".bias", {width}, TensorKind::kLinearBias});
-    });
-    if (spec.qk_norm) {
-      norm(LayerName(spec.names.q_norm, layer), spec.head_dim);
-      norm(LayerName(spec.names.k_norm, layer), spec.head_dim);
-    }
-    norm(LayerName(spec.names.post_attention_layernorm, layer), spec.hidden_size);
-  }
-  norm(spec.names.norm, spec.hidden_size);
-  if (!spec.tie_word_embeddings) {
-    out.push_back({spec.names.lm_head + ".weight", {spec.vocab_size, spec.hidden_size}, TensorKind::kLinearWeight});
-  }
+  for (const ModuleLayout& module : DecoderLayout(spec)) AppendTensors(spec, module, &out);
   return out;
 }
 
 std::vector<LinearModule> LinearModules(const DecoderSpec& spec) {
   std::vector<LinearModule> out;
-  for (int64_t layer = 0; layer < spec.num_hidden_layers; ++layer) {
-    ForEachLayerLinear(spec, layer, [&](std::string module, int64_t in, int64_t width, bool bias) {
-      out.push_back({std::move(module), in, width, bias, false});
-    });
+  for (const ModuleLayout& module : DecoderLayout(spec)) {
+    if (module.kind != ModuleKind::kLinear) continue;
+    for (const ModuleLayout::Part& part : module.parts) {
+      out.push_back({part.name, module.width, part.rows, module.bias, module.slot == Slot::kHead});
+    }
   }
-  out.push_back({spec.names.lm_head, spec.hidden_size, spec.vocab_size, false, true});
   return out;
 }
 
@@ -178,9 +149,9 @@ CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights
   std::vector<std::string> missing;
   std::set<std::string> used;  // names in the files
   for (const ExpectedTensor& tensor : expected) {
-    WeightFolder::Location found = FindRenamed(weights, tensor.name);
+    WeightFolder::Location found = FindRenamed(spec, weights, tensor.name);
     if (found.entry == nullptr && spec.tie_word_embeddings && tensor.name == embed_name) {
-      found = FindRenamed(weights, head_name);  // tying works both ways
+      found = FindRenamed(spec, weights, head_name);  // tying works both ways
     }
     if (found.entry == nullptr) {
       missing.push_back(tensor.name);
@@ -193,7 +164,7 @@ CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights
   if (!missing.empty()) RefuseMissing(missing, expected.size(), weights);
 
   if (spec.tie_word_embeddings) {
-    const WeightFolder::Location head = FindRenamed(weights, head_name);
+    const WeightFolder::Location head = FindRenamed(spec, weights, head_name);
     const WeightFolder::Location& embed = checked.locations[embed_name];
     if (head.entry != nullptr && head.entry != embed.entry) {
       CheckOne({head_name, {spec.vocab_size, spec.hidden_size}, TensorKind::kLinearWeight}, head);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/io/safetensors.h"
-#include "core/nn/decoder_spec.h"
+#include "core/nn/layout.h"
 
 namespace ft {
 
@@ -17,7 +17,7 @@ enum class TensorKind { kEmbedding, kNorm, kLinearWeight, kLinearBias };
 
 struct ExpectedTensor {
   std::string name;            // "model.layers.0.self_attn.q_proj.weight"
-  std::vector<int64_t> shape;  // linear weights: [out_features, in_features]
+  std::vector<int64_t> shape;  // linear weights: [out_features, in_features], or the other way round where stored transposed
   TensorKind kind;
 };
 
@@ -38,9 +38,6 @@ std::vector<LinearModule> LinearModules(const DecoderSpec& spec);
 /// Distinct parameters (a tied head counts once).
 int64_t CountParameters(const DecoderSpec& spec);
 
-/// `pattern` with "{}" replaced by the layer index.
-std::string LayerName(const std::string& pattern, int64_t layer);
-
 struct CheckedTensors {
   /// For every name of ExpectedTensors, where its bytes are. The name in the file may differ (see CheckTensors).
   std::map<std::string, WeightFolder::Location> locations;
@@ -53,8 +50,8 @@ struct CheckedTensors {
   std::vector<std::shared_ptr<SafetensorsFile>> files;
 };
 
-/// Compares a folder with a spec. Names are matched as transformers does: also without the leading "model."
-/// (saved from the bare model) or with one too many. A tied model may ship lm_head.weight as well, or only that.
+/// Compares a folder with a spec. Names are matched as transformers does: also without the base's prefix
+/// ("model."; saved from the bare model) or with one too many. A tied model may ship lm_head.weight as well, or only that.
 /// Errors: kMissingTensor, kTensorShape, kTensorDtype (details: tensor, expected, got, path); kSafetensors.
 CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights);
 

@@ -8,11 +8,11 @@
 
 namespace ft {
 
-KvCache::KvCache(int64_t num_layers, int64_t rows, int64_t kv_heads, int64_t head_dim, int64_t capacity, const at::TensorOptions& options)
+KvCache::KvCache(const std::vector<CacheShape>& shapes, int64_t rows, int64_t capacity, const at::TensorOptions& options)
     : lengths(rows, 0), capacity_(capacity) {
-  for (int64_t layer = 0; layer < num_layers; ++layer) {
-    keys_.push_back(at::empty({rows, kv_heads, capacity, head_dim}, options));
-    values_.push_back(at::empty({rows, kv_heads, capacity, head_dim}, options));
+  for (const CacheShape& shape : shapes) {
+    keys_.push_back(at::empty({rows, shape.heads, capacity, shape.key_dim}, options));
+    values_.push_back(at::empty({rows, shape.heads, capacity, shape.value_dim}, options));
   }
 }
 

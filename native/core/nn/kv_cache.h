@@ -1,19 +1,22 @@
-// Keys and values of the tokens already seen, a layer [rows, Hk, capacity, head_dim]; grows by doubling.
+// Keys and values of the tokens already seen, a layer [rows, heads, capacity, dim]; grows by doubling.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <vector>
 
+#include "core/nn/block.h"
+
 namespace ft {
 
 class KvCache {
  public:
-  KvCache(int64_t num_layers, int64_t rows, int64_t kv_heads, int64_t head_dim, int64_t capacity, const at::TensorOptions& options);
+  /// One shape a layer.
+  KvCache(const std::vector<CacheShape>& shapes, int64_t rows, int64_t capacity, const at::TensorOptions& options);
 
-  /// Appends count tokens of a row: k, v [count, Hk, head_dim], at position `at`.
+  /// Appends count tokens of a row: k, v [count, heads, dim], at position `at`.
   void Store(int64_t layer, int64_t row, int64_t at, const at::Tensor& k, const at::Tensor& v);
-  /// Appends one token to every row: k, v [rows, Hk, head_dim], row r at position at[r].
+  /// Appends one token to every row: k, v [rows, heads, dim], row r at position at[r].
   void StoreOne(int64_t layer, const std::vector<int64_t>& at, const at::Tensor& k, const at::Tensor& v);
   at::Tensor keys(int64_t layer) const { return keys_[layer]; }
   at::Tensor values(int64_t layer) const { return values_[layer]; }

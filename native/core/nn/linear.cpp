@@ -6,6 +6,8 @@
 
 #include <optional>
 
+#include "core/base/error.h"
+
 namespace ft {
 namespace {
 
@@ -79,6 +81,19 @@ class GroupFunction : public torch::autograd::Function<GroupFunction> {
 
 }  // namespace
 
+LinearGroup::LinearGroup(const ModuleLayout& layout, const at::TensorOptions& options, const at::Tensor& shared_weight)
+    : transposed(layout.transposed), shared(shared_weight.defined()) {
+  FT_CHECK(layout.kind == ModuleKind::kLinear && !layout.parts.empty(), kInternal, "a linear group of no linear modules");
+  FT_CHECK(!transposed || layout.parts.size() == 1, kInternal, "{}: transposed weights are not joined", layout.parts[0].name);
+  int64_t out = 0;
+  for (const auto& [name, rows] : layout.parts) {
+    parts.push_back({name, out, rows});
+    out += rows;
+  }
+  weight = shared ? shared_weight : transposed ? at::empty({layout.width, out}, options) : at::empty({out, layout.width}, options);
+  if (layout.bias) bias = at::empty({out}, options);
+}
+
 at::Tensor LinearGroup::Forward(const at::Tensor& u, const InputTransform* transform, const at::Tensor& residual,
                                 const ForwardContext& context, bool value_wanted) {
   if (at::GradMode::is_enabled()) {
@@ -92,7 +107,7 @@ at::Tensor LinearGroup::Forward(const at::Tensor& u, const InputTransform* trans
 
 at::Tensor LinearGroup::Product(const at::Tensor& x, const at::Tensor& residual, const TokenKeys& keys, const ForwardContext& context,
                                 std::vector<at::Tensor>* saved) {
-  std::vector<kernels::ProductTerm> terms = {{x, weight}};
+  std::vector<kernels::ProductTerm> terms = {{x, weight, /*by_rows=*/transposed}};
   if (adapter != nullptr) terms.push_back(adapter->Forward(x, keys, context, saved));
   return kernels::SumOfProducts(terms, bias, residual);
 }
@@ -101,7 +116,7 @@ LinearGroup::InputGradient LinearGroup::BackwardInput(const at::Tensor& dy, cons
   InputGradient input;
   if (adapter != nullptr) input.adapter = adapter->BackwardInput(dy, saved, keys, need_dx);
   if (!need_dx) return input;
-  std::vector<kernels::ProductTerm> terms = {{dy, weight, /*by_rows=*/true}};
+  std::vector<kernels::ProductTerm> terms = {{dy, weight, /*by_rows=*/!transposed}};
   if (input.adapter.term) terms.push_back(*input.adapter.term);
   input.dx = kernels::SumOfProducts(terms, {}, input.adapter.addend);
   return input;
@@ -110,8 +125,20 @@ LinearGroup::InputGradient LinearGroup::BackwardInput(const at::Tensor& dy, cons
 void LinearGroup::BackwardParameters(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const InputGradient& input,
                                      const BackwardKeys& keys) {
   if (adapter != nullptr) adapter->BackwardParameters(x, dy, saved, input.adapter, keys);
-  if (weight_grad.defined()) kernels::AddOuterProduct(weight_grad, dy, x, 1.0);
+  if (weight_grad.defined()) kernels::AddOuterProduct(weight_grad, transposed ? x : dy, transposed ? dy : x, 1.0);
   if (bias_grad.defined()) bias_grad.add_(dy.sum(0));
+}
+
+void LinearGroup::AppendWeights(std::vector<WeightRef>* refs) {
+  WeightRef weights{weight, &weight_grad, true, {}}, biases{bias, &bias_grad, false, {}};
+  const int64_t in = in_features();
+  for (const LinearPart& part : parts) {
+    const int64_t rows = part.out_features;
+    weights.parts.push_back({part.name + ".weight", transposed ? std::vector<int64_t>{in, rows} : std::vector<int64_t>{rows, in}, part.begin * in, rows * in});
+    biases.parts.push_back({part.name + ".bias", {rows}, part.begin, rows});
+  }
+  if (!shared) refs->push_back(std::move(weights));
+  if (bias.defined()) refs->push_back(std::move(biases));
 }
 
 }  // namespace ft

@@ -1,5 +1,5 @@
 // Linear projections that share one input, as one product: q,k,v are one LinearGroup, gate,up another,
-// o, down and lm_head groups of one. The weight is frozen, or trainable (full fine-tuning), and an adapter
+// o, down and lm_head groups of one (as are projections that a model stores fused). The weight is frozen, or trainable (full fine-tuning), and an adapter
 // may add to the output. No gradient is computed for what is frozen.
 #pragma once
 
@@ -13,7 +13,8 @@
 #include "core/kernels/linear.h"
 #include "core/nn/context.h"
 #include "core/nn/input_transform.h"
-#include "core/nn/parameter.h"
+#include "core/nn/layout.h"
+#include "core/nn/weight_ref.h"
 
 namespace ft {
 
@@ -56,14 +57,21 @@ class LinearAdapter {
 };
 
 struct LinearGroup {
-  at::Tensor weight;              // [out, in], compute dtype
+  LinearGroup() = default;
+  /// Allocates weight and bias (uninitialised). `shared`, where defined, is the weight: another module's, [out, in].
+  /// REQUIRES: a group that is stored transposed has one part.
+  LinearGroup(const ModuleLayout& layout, const at::TensorOptions& options, const at::Tensor& shared = {});
+
+  at::Tensor weight;              // [out, in], or transposed [in, out]; compute dtype
+  bool transposed = false;
+  bool shared = false;            // the weight belongs to another module
   at::Tensor bias;                // [out] or undefined
   std::vector<LinearPart> parts;  // in output order
   LinearAdapter* adapter = nullptr;         // the active one; owned by its Adapter
-  at::Tensor weight_grad;         // [out, in] or undefined when frozen
+  at::Tensor weight_grad;         // as weight, or undefined when frozen
   at::Tensor bias_grad;           // [out] or undefined
-  int64_t in_features() const { return weight.size(1); }
-  int64_t out_features() const { return weight.size(0); }
+  int64_t in_features() const { return weight.size(transposed ? 0 : 1); }
+  int64_t out_features() const { return weight.size(transposed ? 1 : 0); }
   bool trainable() const { return adapter != nullptr || weight_grad.defined(); }
 
   /// transform(u) [tokens, in] -> [tokens, out], plus `residual` [tokens, out] where one is given. Differentiable: the
@@ -83,6 +91,9 @@ struct LinearGroup {
   /// ... then the parameter gradients, which alone want x.
   void BackwardParameters(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const InputGradient& input,
                           const BackwardKeys& keys);
+
+  /// Its own weights: not a shared one.
+  void AppendWeights(std::vector<WeightRef>* refs);
 };
 
 }  // namespace ft

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 namespace ft {
@@ -49,29 +50,55 @@ double YarnAttentionFactor(const RopeSpec& spec) {
   return mscale(spec.factor, 1.0);
 }
 
-}  // namespace
-
-Rope::Rope(const DecoderSpec& spec, at::Device device)
-    : spec_(spec.rope),
-      dim_(static_cast<int64_t>(static_cast<double>(spec.head_dim) * spec.rope.partial_rotary_factor)),
-      max_position_embeddings_(spec.max_position_embeddings),
-      attention_scaling_(spec.rope.type == RopeType::kYarn ? YarnAttentionFactor(spec.rope) : 1.0),
-      device_(device) {
-  if (spec_.original_max_position_embeddings <= 0) spec_.original_max_position_embeddings = max_position_embeddings_;
-  inv_freq_ = InverseFrequencies(0).to(device);
+// https://arxiv.org/abs/2402.13753: a factor for each frequency, one set for rows within the original length, one beyond.
+at::Tensor LongRope(const RopeSpec& spec, bool stretched) {
+  const at::Tensor factors = at::tensor(stretched ? spec.long_factor : spec.short_factor, at::kFloat);
+  return factors.mul(at::pow(spec.rope_theta, Exponents(spec.dim))).reciprocal();
 }
 
+double LongRopeAttentionFactor(const RopeSpec& spec) {
+  if (spec.attention_factor > 0) return spec.attention_factor;
+  return spec.factor <= 1 ? 1.0 : std::sqrt(1 + std::log(spec.factor) / std::log(static_cast<double>(spec.original_max_position_embeddings)));
+}
+
+double AttentionFactor(const RopeSpec& spec) {
+  if (spec.type == RopeType::kYarn) return YarnAttentionFactor(spec);
+  return spec.type == RopeType::kLongRope ? LongRopeAttentionFactor(spec) : 1.0;
+}
+
+RopeSpec WithOriginalLength(RopeSpec spec, int64_t max_position_embeddings) {
+  if (spec.original_max_position_embeddings <= 0) spec.original_max_position_embeddings = max_position_embeddings;
+  return spec;
+}
+
+int64_t StretchedBeyond(const RopeSpec& spec, int64_t max_position_embeddings) {
+  if (spec.type == RopeType::kDynamic) return max_position_embeddings;
+  return spec.type == RopeType::kLongRope ? spec.original_max_position_embeddings : std::numeric_limits<int64_t>::max();
+}
+
+}  // namespace
+
+Rope::Rope(const RopeSpec& rope, int64_t max_position_embeddings, at::Device device)
+    : spec_(WithOriginalLength(rope, max_position_embeddings)),
+      max_position_embeddings_(max_position_embeddings),
+      stretched_beyond_(StretchedBeyond(spec_, max_position_embeddings)),
+      attention_scaling_(AttentionFactor(spec_)),
+      device_(device),
+      inv_freq_(InverseFrequencies(0).to(device)) {}
+
 at::Tensor Rope::InverseFrequencies(int64_t length) const {
-  if (spec_.type == RopeType::kYarn) return Yarn(spec_, dim_);
-  if (spec_.type == RopeType::kDynamic && length > max_position_embeddings_) {
+  const int64_t dim = spec_.dim;
+  if (spec_.type == RopeType::kYarn) return Yarn(spec_, dim);
+  if (spec_.type == RopeType::kLongRope) return LongRope(spec_, length > stretched_beyond_);
+  if (spec_.type == RopeType::kDynamic && length > stretched_beyond_) {
     const at::Tensor grown = at::scalar_tensor(static_cast<double>(length), at::kFloat)
                                  .mul(spec_.factor)
                                  .div(static_cast<double>(max_position_embeddings_))
                                  .sub(spec_.factor - 1);
-    const at::Tensor base = at::pow(grown, static_cast<double>(dim_) / static_cast<double>(dim_ - 2)).mul(spec_.rope_theta);
-    return at::pow(base, Exponents(dim_)).reciprocal();
+    const at::Tensor base = at::pow(grown, static_cast<double>(dim) / static_cast<double>(dim - 2)).mul(spec_.rope_theta);
+    return at::pow(base, Exponents(dim)).reciprocal();
   }
-  const at::Tensor inv_freq = at::pow(spec_.rope_theta, Exponents(dim_)).reciprocal();
+  const at::Tensor inv_freq = at::pow(spec_.rope_theta, Exponents(dim)).reciprocal();
   if (spec_.type == RopeType::kLinear) return inv_freq.div(spec_.factor);
   if (spec_.type == RopeType::kLlama3) return Llama3(inv_freq, spec_);
   return inv_freq;
@@ -80,13 +107,11 @@ at::Tensor Rope::InverseFrequencies(int64_t length) const {
 std::pair<at::Tensor, at::Tensor> Rope::Tables(const at::Tensor& positions, const std::vector<int64_t>& offsets,
                                                const std::vector<int64_t>& lengths) const {
   at::Tensor angles = positions.to(at::kFloat).unsqueeze(1) * inv_freq_.unsqueeze(0);  // [tokens, dim / 2]
-  if (spec_.type == RopeType::kDynamic) {
-    for (size_t r = 0; r < lengths.size(); ++r) {
-      if (lengths[r] <= max_position_embeddings_) continue;
-      const int64_t begin = offsets[r], count = offsets[r + 1] - begin;
-      angles.narrow(0, begin, count)
-          .copy_(positions.narrow(0, begin, count).to(at::kFloat).unsqueeze(1) * InverseFrequencies(lengths[r]).to(device_).unsqueeze(0));
-    }
+  for (size_t r = 0; r < lengths.size(); ++r) {
+    if (lengths[r] <= stretched_beyond_) continue;
+    const int64_t begin = offsets[r], count = offsets[r + 1] - begin;
+    angles.narrow(0, begin, count)
+        .copy_(positions.narrow(0, begin, count).to(at::kFloat).unsqueeze(1) * InverseFrequencies(lengths[r]).to(device_).unsqueeze(0));
   }
   return {angles.cos().mul_(attention_scaling_), angles.sin().mul_(attention_scaling_)};
 }

@@ -1,5 +1,5 @@
 // Rotary position embedding (https://arxiv.org/abs/2104.09864) and its frequency scalings: linear, dynamic NTK, llama3,
-// yarn, as transformers' modeling_rope_utils computes them.
+// yarn, longrope, as transformers' modeling_rope_utils computes them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,10 +13,9 @@ namespace ft {
 
 class Rope {
  public:
-  Rope() = default;
-  Rope(const DecoderSpec& spec, at::Device device);
+  Rope(const RopeSpec& rope, int64_t max_position_embeddings, at::Device device);
 
-  /// Inverse frequencies of a row of `length` tokens, fp32 [dim / 2] on the CPU. Only dynamic scaling depends on length.
+  /// Inverse frequencies of a row of `length` tokens, fp32 [dim / 2] on the CPU. Only dynamic and longrope scaling depend on length.
   at::Tensor InverseFrequencies(int64_t length) const;
   /// cos and sin, fp32 [tokens, dim / 2], times the attention factor, of tokens at `positions` int64 [tokens] in rows
   /// of which row r holds tokens offsets[r] … and is lengths[r] tokens long altogether.
@@ -25,11 +24,11 @@ class Rope {
 
  private:
   RopeSpec spec_;
-  int64_t dim_ = 0;
-  int64_t max_position_embeddings_ = 0;
-  double attention_scaling_ = 1.0;
-  at::Device device_ = at::kCPU;
-  at::Tensor inv_freq_;  // fp32 [dim / 2] on the device, of rows within max_position_embeddings
+  int64_t max_position_embeddings_;
+  int64_t stretched_beyond_;  // rows of more tokens have frequencies of their own
+  double attention_scaling_;
+  at::Device device_;
+  at::Tensor inv_freq_;  // fp32 [dim / 2] on the device, of rows that are not stretched
 };
 
 }  // namespace ft

@@ -40,35 +40,50 @@ struct Chunk {
   int64_t begin, rows;
   at::Tensor x;
   at::Tensor targets;             // [rows]
-  at::Tensor logits;              // [rows, vocab] in the compute dtype
+  at::Tensor logits;              // [rows, vocab] in the compute dtype, capped
+  at::Tensor slope;               // with a cap and a gradient wanted: d capped / d product
   std::vector<at::Tensor> saved;  // of the head's product
 };
 
-Chunk MakeChunk(const at::Tensor& x, const Supervised& rows, int64_t begin, int64_t count, LinearGroup& head, const ForwardContext& context) {
-  Chunk chunk{begin, count, x.narrow(0, begin, count), rows.targets.narrow(0, begin, count), {}, {}};
-  chunk.logits = head.Product(chunk.x, {}, rows.KeysOf(begin, count), context, &chunk.saved);
+at::Tensor Capped(at::Tensor product, double softcap) {
+  return softcap > 0 ? product.div_(softcap).tanh_().mul_(softcap) : product;
+}
+
+Chunk MakeChunk(const at::Tensor& x, const Supervised& rows, int64_t begin, int64_t count, Decoder& decoder, const ForwardContext& context,
+                bool gradient) {
+  const double softcap = decoder.spec().logit_softcap;
+  Chunk chunk{begin, count, x.narrow(0, begin, count), rows.targets.narrow(0, begin, count), {}, {}, {}};
+  chunk.logits = Capped(decoder.lm_head().Product(chunk.x, {}, rows.KeysOf(begin, count), context, &chunk.saved), softcap);
+  if (softcap > 0 && gradient) chunk.slope = (chunk.logits / softcap).square_().neg_().add_(1);
   return chunk;
 }
 
 // REQUIRES: chunk.logits hold their gradient.
 at::Tensor ChunkBackward(const Chunk& chunk, const Supervised& rows, LinearGroup& head, const ForwardContext& context, bool need_dx) {
+  if (chunk.slope.defined()) chunk.logits.mul_(chunk.slope);
   const BackwardKeys keys{rows.KeysOf(chunk.begin, chunk.rows), context.seed, context.step};
   const LinearGroup::InputGradient input = head.BackwardInput(chunk.logits, chunk.saved, keys, need_dx);
   head.BackwardParameters(chunk.x, chunk.logits, chunk.saved, input, keys);
   return input.dx;
 }
 
+// The scale of the logits is put on the head's input, which is narrower.
+at::Tensor Scaled(const at::Tensor& x, const Decoder& decoder) {
+  const double scale = decoder.spec().logit_scale;
+  return scale == 1.0 ? x : x * scale;
+}
+
 // Gathered rows through the final norm, with what its backward needs.
 struct HeadInput {
-  at::Tensor u, rstd, x;  // gathered hidden, aux of the norm, normed
-  HeadInput(const at::Tensor& hidden, const at::Tensor& source, const NormWeight& norm) : u(hidden.index_select(0, source)) {
-    x = norm.Apply(u, rstd);
+  at::Tensor u, aux, x;  // gathered hidden, aux of the norm, what the head reads
+  HeadInput(const at::Tensor& hidden, const at::Tensor& source, const Decoder& decoder) : u(hidden.index_select(0, source)) {
+    x = Scaled(decoder.norm().Apply(u, aux), decoder);
   }
 };
 
 // d hidden [tokens, hidden] from the gradient of the normed supervised rows.
-at::Tensor ScatterBack(const at::Tensor& dx, const HeadInput& input, const at::Tensor& source, const NormWeight& norm, int64_t tokens, bool need) {
-  const at::Tensor du = norm.Backward(dx, input.u, input.rstd, nullptr);
+at::Tensor ScatterBack(const at::Tensor& dx, const HeadInput& input, const at::Tensor& source, const Decoder& decoder, int64_t tokens, bool need) {
+  const at::Tensor du = decoder.norm().Backward(Scaled(dx, decoder), input.u, input.aux, nullptr);
   if (!need) return {};
   return at::zeros({tokens, du.size(1)}, du.options()).index_copy_(0, source, du);
 }
@@ -80,7 +95,7 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
     const Batch& batch = *context->batch;
     LinearGroup& head = decoder->lm_head();
     const NormWeight& norm = decoder->norm();
-    const HeadInput input(hidden, batch.loss_source, norm);
+    const HeadInput input(hidden, batch.loss_source, *decoder);
     const Supervised rows = Supervised::Of(batch);
     const bool need_dx = need_dhidden || norm.trainable();
     *token_loss = at::empty({batch.supervised}, hidden.options().dtype(at::kFloat));
@@ -89,13 +104,13 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       ThrowIfCancelled(context->cancel);
       const int64_t count = std::min(step_rows, batch.supervised - begin);
-      Chunk chunk = MakeChunk(input.x, rows, begin, count, head, *context);
+      Chunk chunk = MakeChunk(input.x, rows, begin, count, *decoder, *context, /*gradient=*/true);
       const kernels::CrossEntropyGradient gradient{context->grad_scale, {}};
       token_loss->narrow(0, begin, count).copy_(kernels::CrossEntropy(chunk.logits, chunk.targets, &gradient).loss);
       const at::Tensor dchunk = ChunkBackward(chunk, rows, head, *context, need_dx);
       if (need_dx) dx.narrow(0, begin, count).copy_(dchunk);
     }
-    ctx->save_for_backward({need_dx ? ScatterBack(dx, input, batch.loss_source, norm, hidden.size(0), need_dhidden) : at::Tensor()});
+    ctx->save_for_backward({need_dx ? ScatterBack(dx, input, batch.loss_source, *decoder, hidden.size(0), need_dhidden) : at::Tensor()});
     return token_loss->sum() * context->grad_scale;
   }
 
@@ -116,14 +131,14 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
 
   static at::Tensor Values(const at::Tensor& hidden, Decoder& decoder, const ForwardContext& context) {
     const Batch& batch = *context.batch;
-    const HeadInput input(hidden, batch.loss_source, decoder.norm());
+    const HeadInput input(hidden, batch.loss_source, decoder);
     const Supervised rows = Supervised::Of(batch);
     at::Tensor values = at::empty({batch.supervised}, hidden.options().dtype(at::kFloat));
     const int64_t step_rows = ChunkRows(decoder.lm_head());
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       ThrowIfCancelled(context.cancel);
       const int64_t count = std::min(step_rows, batch.supervised - begin);
-      Chunk chunk = MakeChunk(input.x, rows, begin, count, decoder.lm_head(), context);
+      Chunk chunk = MakeChunk(input.x, rows, begin, count, decoder, context, /*gradient=*/false);
       values.narrow(0, begin, count).copy_(kernels::CrossEntropy(chunk.logits, chunk.targets, nullptr).loss.neg_());
     }
     return values;
@@ -134,20 +149,20 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
     const auto& context = *reinterpret_cast<const ForwardContext*>(ctx->saved_data["context"].toInt());
     const at::Tensor hidden = ctx->get_saved_variables()[0];
     const Batch& batch = *context.batch;
-    const HeadInput input(hidden, batch.loss_source, decoder.norm());
+    const HeadInput input(hidden, batch.loss_source, decoder);
     const Supervised rows = Supervised::Of(batch);
     const bool need_dhidden = ctx->needs_input_grad(0), need_dx = need_dhidden || decoder.norm().trainable();
     at::Tensor dx = need_dx ? at::empty_like(input.x) : at::Tensor();
     const int64_t step_rows = ChunkRows(decoder.lm_head());
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       const int64_t count = std::min(step_rows, batch.supervised - begin);
-      Chunk chunk = MakeChunk(input.x, rows, begin, count, decoder.lm_head(), context);
+      Chunk chunk = MakeChunk(input.x, rows, begin, count, decoder, context, /*gradient=*/true);
       const kernels::CrossEntropyGradient gradient{-1.0, grads[0].narrow(0, begin, count)};  // d log p = onehot − softmax
       kernels::CrossEntropy(chunk.logits, chunk.targets, &gradient);
       const at::Tensor dchunk = ChunkBackward(chunk, rows, decoder.lm_head(), context, need_dx);
       if (need_dx) dx.narrow(0, begin, count).copy_(dchunk);
     }
-    const at::Tensor dhidden = need_dx ? ScatterBack(dx, input, batch.loss_source, decoder.norm(), hidden.size(0), need_dhidden) : at::Tensor();
+    const at::Tensor dhidden = need_dx ? ScatterBack(dx, input, batch.loss_source, decoder, hidden.size(0), need_dhidden) : at::Tensor();
     return {dhidden, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -176,9 +191,10 @@ at::Tensor LinearLogProbs(const at::Tensor& hidden, Decoder& decoder, const Forw
 }
 
 at::Tensor Logits(const at::Tensor& hidden, Decoder& decoder, const ForwardContext& context) {
-  at::Tensor rstd;
-  const at::Tensor x = decoder.norm().Apply(hidden, rstd);
-  return decoder.lm_head().Product(x, {}, {context.batch->row_keys, context.batch->positions}, context, nullptr).to(at::kFloat);
+  at::Tensor aux;
+  const at::Tensor x = Scaled(decoder.norm().Apply(hidden, aux), decoder);
+  const TokenKeys keys{context.batch->row_keys, context.batch->positions};
+  return Capped(decoder.lm_head().Product(x, {}, keys, context, nullptr), decoder.spec().logit_softcap).to(at::kFloat);
 }
 
 }  // namespace ft

@@ -150,11 +150,11 @@ describe('model names', () => {
 
 describe('config.json of a saved model', () => {
   it('says the dtype of the weights and keeps the rest', () => {
-    const facts = { dtype: 'bf16', modelType: 'qwen3', tieWordEmbeddings: true } as const
+    const facts = { dtype: 'bf16', architecture: 'Qwen3ForCausalLM', tieWordEmbeddings: true } as const
     expect(configFor({ model_type: 'qwen3', torch_dtype: 'float32', tie_word_embeddings: true, x: 1, _name_or_path: '/home/me' }, facts)).to.deep.equal({
       model_type: 'qwen3', torch_dtype: 'bfloat16', tie_word_embeddings: true, x: 1, architectures: ['Qwen3ForCausalLM'],
     })
     expect(configFor({ architectures: ['A'], dtype: 'float16' }, { ...facts, tieWordEmbeddings: false })).to.deep.equal({ architectures: ['A'], dtype: 'bfloat16' })
-    expect(configFor({ architectures: ['A'], tie_word_embeddings: true }, { modelType: 'llama', tieWordEmbeddings: false })).to.deep.equal({ architectures: ['A'], tie_word_embeddings: false })
+    expect(configFor({ architectures: ['A'], tie_word_embeddings: true }, { architecture: 'LlamaForCausalLM', tieWordEmbeddings: false })).to.deep.equal({ architectures: ['A'], tie_word_embeddings: false })
   })
 })

@@ -2,39 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include "core/kernels/activation.h"
+
 namespace ft::kernels::composite {
-namespace {
-
-at::Tensor Activate(const at::Tensor& x, Activation activation) {
-  switch (activation) {
-    case Activation::kSilu:
-      return at::silu(x);
-    case Activation::kGelu:
-      return at::gelu(x, "none");
-    case Activation::kGeluTanh:
-      return at::gelu(x, "tanh");
-    case Activation::kRelu:
-      return at::relu(x);
-  }
-  return {};
-}
-
-at::Tensor ActivateBackward(const at::Tensor& dy, const at::Tensor& x, Activation activation) {
-  switch (activation) {
-    case Activation::kSilu:
-      return at::silu_backward(dy, x);
-    case Activation::kGelu:
-      return at::gelu_backward(dy, x, "none");
-    case Activation::kGeluTanh:
-      return at::gelu_backward(dy, x, "tanh");
-    case Activation::kRelu:
-      return dy * (x > 0);
-  }
-  return {};
-}
-
-}  // namespace
-
 at::Tensor Gate(const at::Tensor& gate_up, Activation activation) {
   const int64_t n = gate_up.size(1) / 2;
   const at::Tensor gate = gate_up.narrow(1, 0, n).to(at::kFloat);

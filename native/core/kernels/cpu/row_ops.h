@@ -50,7 +50,7 @@ struct RowOps {
   /// Dimensions from 2·half to head_dim are copied.
   void (*rotate)(HeadView<const T> x, HeadView<T> y, const float* cos, const float* sin, float sign, int64_t begin, int64_t end, int64_t heads,
                  int64_t half, int64_t head_dim);
-  GateOps<T> gates[4];  // in the order of Activation
+  GateOps<T> gates[6];  // in the order of Activation
   /// log Σ e^x over n > 0 values; not finite where an x is NaN or +∞.
   float (*log_sum_exp)(const T* x, int64_t n);
   /// Returns lse − x[target]. With `scale`, x becomes (e^(x − lse) − onehot) · scale.

@@ -71,6 +71,12 @@ inline Activated Activate(float x) {
   } else if constexpr (kActivation == Activation::kSilu) {
     const float sigmoid = Sigmoid(x);
     return {x * sigmoid, sigmoid * (1.0f + x * (1.0f - sigmoid))};
+  } else if constexpr (kActivation == Activation::kQuickGelu) {
+    const float sigmoid = Sigmoid(1.702f * x);
+    return {x * sigmoid, sigmoid * (1.0f + 1.702f * x * (1.0f - sigmoid))};
+  } else if constexpr (kActivation == Activation::kRelu2) {
+    const float positive = x <= 0.0f ? 0.0f : x;
+    return {positive * positive, 2.0f * positive};
   } else {
     // Beyond ±30 both are 0 or x to the last bit; the bound keeps powers of x finite in the derivative.
     const float near = x < -30.0f ? -30.0f : x > 30.0f ? 30.0f : x;

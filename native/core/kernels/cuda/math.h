@@ -52,6 +52,12 @@ FT_HOST_DEVICE inline float Activate(Activation activation, float x) {
       return 0.5f * x * (1.0f + tanhf(kSqrtTwoOverPi * (x + kGeluCubic * x * x * x)));
     case Activation::kRelu:
       return x <= 0.0f ? 0.0f : x;  // NaN stays
+    case Activation::kQuickGelu:
+      return x / (1.0f + expf(-1.702f * x));
+    case Activation::kRelu2: {
+      const float positive = x <= 0.0f ? 0.0f : x;
+      return positive * positive;
+    }
   }
   return 0.0f;
 }
@@ -72,6 +78,12 @@ FT_HOST_DEVICE inline float ActivationSlope(Activation activation, float x) {
     }
     case Activation::kRelu:
       return x > 0.0f ? 1.0f : 0.0f;
+    case Activation::kQuickGelu: {
+      const float sigmoid = Sigmoid(1.702f * x);
+      return sigmoid * (1.0f + 1.702f * x * (1.0f - sigmoid));
+    }
+    case Activation::kRelu2:
+      return x <= 0.0f ? 0.0f : 2.0f * x;
   }
   return 0.0f;
 }

@@ -1,0 +1,76 @@
+#include "core/nn/decoder_layer.h"
+
+#include <ATen/ATen.h>
+
+#include "core/nn/attention.h"
+#include "core/nn/mlp.h"
+
+namespace ft {
+namespace {
+
+using Modules = std::vector<ModuleLayout>;
+
+// The one place that knows which kinds of blocks there are.
+std::unique_ptr<AttentionBlock> MakeAttention(const DecoderSpec& spec, int64_t layer, const Modules& modules, const at::TensorOptions& options) {
+  return std::make_unique<SelfAttention>(spec, layer, modules, options);
+}
+
+std::unique_ptr<Block> MakeMlp(const DecoderSpec& spec, int64_t /*layer*/, const Modules& modules, const at::TensorOptions& options) {
+  return std::make_unique<DenseMlp>(spec, modules, options);
+}
+
+std::optional<NormWeight> MakeNorm(const Modules& modules, Slot slot, const at::TensorOptions& options) {
+  const ModuleLayout* layout = FindSlot(modules, slot);
+  return layout == nullptr ? std::nullopt : std::optional<NormWeight>(std::in_place, *layout, options);
+}
+
+const NormWeight* Pointer(const std::optional<NormWeight>& norm) { return norm ? &*norm : nullptr; }
+
+}  // namespace
+
+DecoderLayer::DecoderLayer(const DecoderSpec& spec, int64_t layer, const at::TensorOptions& options)
+    : rope_(spec.layers.at(static_cast<size_t>(layer)).rope), parallel_(spec.parallel_residual), multiplier_(spec.residual_multiplier) {
+  const Modules modules = LayerLayout(spec, layer);
+  attention_norm_ = MakeNorm(modules, Slot::kAttentionNorm, options);
+  attention_ = MakeAttention(spec, layer, modules, options);
+  attention_post_norm_ = MakeNorm(modules, Slot::kAttentionPostNorm, options);
+  mlp_norm_ = MakeNorm(modules, Slot::kMlpNorm, options);
+  mlp_ = MakeMlp(spec, layer, modules, options);
+  mlp_post_norm_ = MakeNorm(modules, Slot::kMlpPostNorm, options);
+}
+
+at::Tensor DecoderLayer::Add(const Branch& branch, const at::Tensor& x, const at::Tensor& residual, const RopeTables* rope,
+                             const ForwardContext& context, bool value_wanted) const {
+  BlockInput input{x, branch.norm, residual, rope, value_wanted};
+  if (branch.post_norm == nullptr && multiplier_ == 1.0) return branch.block->Forward(input, context);
+  input.residual = at::Tensor();
+  input.value_wanted = value_wanted || branch.post_norm != nullptr;  // the norm's backward reads what it normed
+  const at::Tensor added = branch.block->Forward(input, context);
+  return branch.post_norm != nullptr ? branch.post_norm->AddTo(residual, added, context) : residual.add(added, multiplier_);
+}
+
+at::Tensor DecoderLayer::Forward(const at::Tensor& x, const std::vector<RopeTables>& ropes, const ForwardContext& context, bool value_wanted) {
+  const RopeTables* rope = rope_ >= 0 ? &ropes.at(static_cast<size_t>(rope_)) : nullptr;
+  const Branch attention{attention_.get(), Pointer(attention_norm_), Pointer(attention_post_norm_)};
+  const bool shared = parallel_ && !mlp_norm_;
+  const Branch mlp{mlp_.get(), shared ? attention.norm : Pointer(mlp_norm_), Pointer(mlp_post_norm_)};
+  const at::Tensor middle = Add(attention, x, x, rope, context, /*value_wanted=*/true);
+  return Add(mlp, parallel_ ? x : middle, middle, nullptr, context, value_wanted);
+}
+
+std::vector<LinearGroup*> DecoderLayer::Groups() {
+  std::vector<LinearGroup*> groups = attention_->Groups();
+  for (LinearGroup* group : mlp_->Groups()) groups.push_back(group);
+  return groups;
+}
+
+void DecoderLayer::AppendWeights(std::vector<WeightRef>* refs) {
+  if (attention_norm_) attention_norm_->AppendWeights(refs);
+  attention_->AppendWeights(refs);
+  if (attention_post_norm_) attention_post_norm_->AppendWeights(refs);
+  if (mlp_norm_) mlp_norm_->AppendWeights(refs);
+  mlp_->AppendWeights(refs);
+  if (mlp_post_norm_) mlp_post_norm_->AppendWeights(refs);
+}
+
+}  // namespace ft

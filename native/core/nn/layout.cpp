@@ -1,0 +1,132 @@
+#include "core/nn/layout.h"
+
+#include "core/base/error.h"
+
+namespace ft {
+namespace {
+
+using Modules = std::vector<ModuleLayout>;
+using Parts = std::vector<ModuleLayout::Part>;
+
+// `pattern` empty: there is no such norm.
+void AddNorm(Modules& modules, Slot slot, const std::string& pattern, int64_t layer, int64_t width, const NormSpec& norm) {
+  if (pattern.empty()) return;
+  modules.push_back({slot, ModuleKind::kNorm, {{LayerName(pattern, layer), width}}, 0, norm.bias, false, norm});
+}
+
+void AddHeadNorm(const DecoderSpec& spec, Modules& modules, Slot slot, const std::string& pattern, int64_t layer, int64_t heads) {
+  const std::string name = LayerName(pattern, layer);
+  const NormSpec& norm = spec.qk_norm_spec;
+  Parts parts;
+  int64_t own = 0;  // heads with a weight each
+  switch (spec.qk_norm) {
+    case QkNorm::kNone:
+      return;
+    case QkNorm::kHead:
+      parts = {{name, spec.head_dim}};
+      break;
+    case QkNorm::kHeads:
+      own = heads;
+      [[fallthrough]];
+    case QkNorm::kWidth:
+      parts = {{name, heads * spec.head_dim}};
+      break;
+    case QkNorm::kHeadList:
+      for (int64_t head = 0; head < heads; ++head) parts.push_back({LayerName(name, head), spec.head_dim});
+      break;
+  }
+  modules.push_back({slot, ModuleKind::kNorm, std::move(parts), 0, norm.bias, false, norm, own});
+}
+
+void AddLinear(const DecoderSpec& spec, Modules& modules, Slot slot, Parts parts, int64_t in, bool bias) {
+  modules.push_back({slot, ModuleKind::kLinear, std::move(parts), in, bias, spec.transposed, {}});
+}
+
+void AddAttention(const DecoderSpec& spec, int64_t layer, Modules& modules) {
+  const DecoderSpec::Names& names = spec.names;
+  const int64_t q_rows = spec.num_attention_heads * spec.head_dim, kv_rows = spec.num_key_value_heads * spec.head_dim;
+  const auto name = [layer](const std::string& pattern) { return LayerName(pattern, layer); };
+  Parts qkv = {{name(names.q_proj), q_rows}, {name(names.k_proj), kv_rows}, {name(names.v_proj), kv_rows}};
+  if (!names.qkv_proj.empty()) qkv = {{name(names.qkv_proj), q_rows + 2 * kv_rows}};
+  AddLinear(spec, modules, Slot::kQkv, std::move(qkv), spec.hidden_size, spec.qkv_bias);
+  AddHeadNorm(spec, modules, Slot::kQNorm, names.q_norm, layer, spec.num_attention_heads);
+  AddHeadNorm(spec, modules, Slot::kKNorm, names.k_norm, layer, spec.num_key_value_heads);
+  AddLinear(spec, modules, Slot::kAttentionOut, {{name(names.o_proj), spec.hidden_size}}, q_rows, spec.o_bias);
+}
+
+void AddMlp(const DecoderSpec& spec, int64_t layer, Modules& modules) {
+  const DecoderSpec::Names& names = spec.names;
+  const int64_t width = spec.intermediate_size;
+  const auto name = [layer](const std::string& pattern) { return LayerName(pattern, layer); };
+  Parts in = {{name(names.up_proj), width}};
+  if (spec.gated_mlp) {
+    in = names.gate_up_proj.empty() ? Parts{{name(names.gate_proj), width}, {name(names.up_proj), width}} : Parts{{name(names.gate_up_proj), 2 * width}};
+  }
+  AddLinear(spec, modules, Slot::kMlpIn, std::move(in), spec.hidden_size, spec.mlp_bias);
+  AddLinear(spec, modules, Slot::kMlpDown, {{name(names.down_proj), spec.hidden_size}}, width, spec.mlp_bias);
+}
+
+}  // namespace
+
+int64_t ModuleLayout::rows() const {
+  int64_t rows = 0;
+  for (const Part& part : parts) rows += part.rows;
+  return rows;
+}
+
+std::vector<int64_t> ModuleLayout::WeightShape(const Part& part) const {
+  if (kind == ModuleKind::kNorm) return heads > 0 ? std::vector<int64_t>{heads, part.rows / heads} : std::vector<int64_t>{part.rows};
+  return transposed ? std::vector<int64_t>{width, part.rows} : std::vector<int64_t>{part.rows, width};
+}
+
+std::vector<ModuleLayout> LayerLayout(const DecoderSpec& spec, int64_t layer) {
+  const DecoderSpec::Names& names = spec.names;
+  Modules modules;
+  AddNorm(modules, Slot::kAttentionNorm, names.attention_norm, layer, spec.hidden_size, spec.norm);
+  AddAttention(spec, layer, modules);
+  AddNorm(modules, Slot::kAttentionPostNorm, names.attention_post_norm, layer, spec.hidden_size, spec.norm);
+  AddNorm(modules, Slot::kMlpNorm, names.mlp_norm, layer, spec.hidden_size, spec.norm);
+  AddMlp(spec, layer, modules);
+  AddNorm(modules, Slot::kMlpPostNorm, names.mlp_post_norm, layer, spec.hidden_size, spec.norm);
+  return modules;
+}
+
+std::vector<ModuleLayout> StemLayout(const DecoderSpec& spec) {
+  return {{Slot::kEmbedding, ModuleKind::kEmbedding, {{spec.names.embed_tokens, spec.vocab_size}}, spec.hidden_size, false, false, {}}};
+}
+
+std::vector<ModuleLayout> TopLayout(const DecoderSpec& spec) {
+  Modules modules;
+  AddNorm(modules, Slot::kFinalNorm, spec.names.norm, 0, spec.hidden_size, spec.norm);
+  modules.push_back({Slot::kHead, ModuleKind::kLinear, {{spec.names.lm_head, spec.vocab_size}}, spec.hidden_size, spec.head_bias, false, {}});
+  return modules;
+}
+
+std::vector<ModuleLayout> DecoderLayout(const DecoderSpec& spec) {
+  Modules modules = StemLayout(spec);
+  const auto append = [&modules](const Modules& more) { modules.insert(modules.end(), more.begin(), more.end()); };
+  for (int64_t layer = 0; layer < spec.num_hidden_layers; ++layer) append(LayerLayout(spec, layer));
+  append(TopLayout(spec));
+  return modules;
+}
+
+const ModuleLayout* FindSlot(const std::vector<ModuleLayout>& modules, Slot slot) {
+  for (const ModuleLayout& module : modules) {
+    if (module.slot == slot) return &module;
+  }
+  return nullptr;
+}
+
+const ModuleLayout& LayoutOf(const std::vector<ModuleLayout>& modules, Slot slot) {
+  const ModuleLayout* found = FindSlot(modules, slot);
+  FT_CHECK(found != nullptr, kInternal, "the layer has no module in slot {}", static_cast<int>(slot));
+  return *found;
+}
+
+std::string LayerName(const std::string& pattern, int64_t number) {
+  const size_t at = pattern.find("{}");
+  if (at == std::string::npos) return pattern;
+  return pattern.substr(0, at) + std::to_string(number) + pattern.substr(at + 2);
+}
+
+}  // namespace ft

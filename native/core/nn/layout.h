@@ -1,0 +1,76 @@
+// The modules a DecoderSpec calls for, in module order, with the names and shapes of their weights. Everything that
+// has to know a model's parameters (construction, loading, targets of adapters, counts) reads this one list. Free of LibTorch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/nn/decoder_spec.h"
+
+namespace ft {
+
+/// What a module is to the block that it belongs to.
+enum class Slot {
+  kEmbedding,
+  kAttentionNorm,
+  kQkv,
+  kQNorm,
+  kKNorm,
+  kAttentionOut,
+  kAttentionPostNorm,
+  kMlpNorm,
+  kMlpIn,  // gate and up, or up alone
+  kMlpDown,
+  kMlpPostNorm,
+  kFinalNorm,
+  kHead,
+};
+
+enum class ModuleKind {
+  kEmbedding,  // weight [rows, width]
+  kLinear,     // weight [rows, width] or, transposed, [width, rows]; bias [rows]
+  kNorm,       // weight [rows] where there is one, bias likewise; with heads, [heads, rows / heads]
+};
+
+/// One module, or several that share an input and are one product (q, k and v), or one norm (of several heads).
+struct ModuleLayout {
+  struct Part {
+    std::string name;  // "model.layers.0.self_attn.q_proj"
+    int64_t rows;      // out_features, width of the norm, size of the vocabulary
+  };
+  Slot slot;
+  ModuleKind kind;
+  std::vector<Part> parts;
+  int64_t width = 0;  // in_features, width of an embedding; not of norms
+  bool bias = false;
+  bool transposed = false;
+  NormSpec norm;      // kNorm
+  int64_t heads = 0;  // kNorm: heads with a weight each in one tensor; 0: the weight has one dimension
+
+  int64_t rows() const;
+  /// The shape of a part's weight, as it is stored.
+  std::vector<int64_t> WeightShape(const Part& part) const;
+};
+
+/// The modules of one layer. Which blocks there are, a LayerSpec says.
+std::vector<ModuleLayout> LayerLayout(const DecoderSpec& spec, int64_t layer);
+
+/// What stands before the layers, and behind them: final norm and head. A tied head is listed: it is a module there, without
+/// a weight of its own.
+std::vector<ModuleLayout> StemLayout(const DecoderSpec& spec);
+std::vector<ModuleLayout> TopLayout(const DecoderSpec& spec);
+
+/// All of them.
+std::vector<ModuleLayout> DecoderLayout(const DecoderSpec& spec);
+
+/// The module of a slot, or nullptr.
+const ModuleLayout* FindSlot(const std::vector<ModuleLayout>& modules, Slot slot);
+
+/// The same, where the layout must have it.
+const ModuleLayout& LayoutOf(const std::vector<ModuleLayout>& modules, Slot slot);
+
+/// `pattern` with its first "{}" replaced by a number (the layer's, then a head's).
+std::string LayerName(const std::string& pattern, int64_t number);
+
+}  // namespace ft
