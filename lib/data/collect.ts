@@ -66,6 +66,7 @@ export async function collectRows({ files, reader, encoder, badRows, signal, max
       }
       progress.rows += oldest.batch.length
       onProgress?.({ ...progress })
+      if (signal?.aborted) fail('FT_CANCELLED', 'preparing the data was cancelled')
     }
   }
   const onBytes = (bytes: number): void => {
@@ -84,7 +85,7 @@ export async function collectRows({ files, reader, encoder, badRows, signal, max
       if (taken >= maxSamples) break
       if (batch.length < batchRows && characters < batchCharacters) continue
       start()
-      await settle(batchesInFlight - 1)
+      await settle((encoder.inFlight ?? batchesInFlight) - 1)
     }
   } catch (error) {
     // A fault in an earlier row is the one to report.

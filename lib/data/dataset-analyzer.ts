@@ -32,7 +32,7 @@ export interface AnalyzeOptions extends Partial<Omit<PrepareDatasetOptions, 'pat
 
 const optionNames: OptionNames<AnalyzeOptions> = {
   paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true,
-  overflow: true, stride: true, allowTruncation: true, columns: true, columnSeparator: true, template: true, rowSchema: true, maxSamples: true, cache: true, memoryBudget: true, onBadRow: true, chatTemplate: true, vocabSize: true,
+  overflow: true, stride: true, allowTruncation: true, columns: true, columnSeparator: true, template: true, rowSchema: true, maxSamples: true, threads: true, cache: true, memoryBudget: true, onBadRow: true, chatTemplate: true, vocabSize: true,
   signal: true, onProgress: true, preview: true, wholePreview: true, lint: true,
 }
 

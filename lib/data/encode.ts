@@ -45,6 +45,8 @@ interface Planned {
 
 /** Encodes batches of rows; their order is the caller's. */
 export interface RowsEncoder {
+  /** Batches that it works on at once. Default 2. */
+  readonly inFlight?: number
   encode(rows: readonly SourceRow[]): Promise<EncodeResult[]>
 }
 

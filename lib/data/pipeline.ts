@@ -17,7 +17,8 @@ import { defaultMemoryBudget, RowStore, type StoredRow } from './row-store.js'
 import { BadRows, type SourceRow } from './rows.js'
 import { Splitter, type SplitOptions } from './splits.js'
 import { chooseTemplate, openRenderer, usesClock, type ChosenTemplate } from './templates/choose.js'
-import type { TextTokenizer } from './tokenizer/index.js'
+import { canOpenAgain, type TextTokenizer } from './tokenizer/index.js'
+import { EncodePool, poolThreads } from './tokenizing/pool.js'
 import { placeText, type DatasetReport, type EncodedRow, type OnBadRow, type RowPlace } from './types.js'
 
 export interface PrepareDatasetOptions extends RowShapeOptions {
@@ -47,6 +48,8 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
   /** With overflow 'split': tokens that parts share. Default 0. */
   stride?: number
   allowTruncation?: boolean
+  /** Threads that tokenize. Default: this one alone for little data, else one for each core. */
+  threads?: number
   /** Prepared rows are kept, and come from there the next time. Default: no. */
   cache?: CacheOptions | false
   /** Bytes of tokens and labels that are held in memory; more go to a file. Default 512 MiB. */
@@ -66,7 +69,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
 
 const optionNames: OptionNames<PrepareDatasetOptions> = {
   paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, overflow: true, stride: true, allowTruncation: true,
-  columns: true, columnSeparator: true, template: true, rowSchema: true, cache: true, memoryBudget: true, maxSamples: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
+  columns: true, columnSeparator: true, template: true, rowSchema: true, threads: true, cache: true, memoryBudget: true, maxSamples: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
 export interface PreparedDataset {
@@ -98,7 +101,8 @@ export async function prepareRows(options: PrepareDatasetOptions): Promise<Prepa
   const renderer = chosen === null ? null : openRenderer(options.tokenizer, chosen, now)
   const context = { ...contextOf(options), renderer }
   const journal = (await cache?.journal()) ?? null
-  const encoder = new RowEncoder(context)
+  const pool = openPool(options, [...files, ...validationFiles], chosen, now)
+  const encoder = pool ?? new RowEncoder(context)
   const collected = new Collected(options, context, reader, { encoder: journal?.around(encoder) ?? encoder })
   let done = false
   try {
@@ -122,15 +126,28 @@ export async function prepareRows(options: PrepareDatasetOptions): Promise<Prepa
     done = true
     return prepared
   } finally {
+    await pool?.dispose()
     await journal?.close({ done })
     await renderer?.dispose()
   }
 }
 
+/** Smaller data is tokenized before threads have started. */
+const poolBytes = 32e6
+
+/** null: this thread does it. */
+function openPool(options: PrepareDatasetOptions, files: readonly DataFile[], template: ChosenTemplate | null, now: Date): EncodePool | null {
+  const { tokenizer } = options
+  const threads = options.threads ?? (files.reduce((sum, { bytes }) => sum + bytes, 0) < poolBytes ? 1 : poolThreads())
+  if (threads < 2 || !canOpenAgain(tokenizer)) return null
+  const { trainOn, vocabSize } = contextOf(options)
+  return new EncodePool({ folder: tokenizer.folder, template, now: now.getTime(), trainOn, vocabSize }, threads)
+}
+
 /** Where these rows may be from an earlier run; null: they are not kept. */
 async function openCache(options: PrepareDatasetOptions, files: DataFiles, template: ChosenTemplate | null): Promise<DatasetCache | null> {
   if (options.cache === undefined || options.cache === false) return null
-  const { paths: _paths, validationPath: _validation, tokenizer, now, signal: _signal, onProgress: _progress, memoryBudget: _budget, cache, chatTemplate: _template, ...rest } = options
+  const { paths: _paths, validationPath: _validation, tokenizer, now, signal: _signal, onProgress: _progress, memoryBudget: _budget, threads: _threads, cache, chatTemplate: _template, ...rest } = options
   // A template that writes the date writes another one tomorrow.
   const clock = template !== null && usesClock(template) ? (now?.toISOString() ?? new Date().toISOString().slice(0, 10)) : null
   const optionFiles = typeof rest.rowSchema === 'string' ? [rest.rowSchema] : []

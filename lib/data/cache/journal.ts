@@ -45,6 +45,7 @@ export class Journal {
   /** The same results as the encoder's, in the same order. Batches must come in the same order in every run. */
   around(encoder: RowsEncoder): RowsEncoder {
     return {
+      inFlight: encoder.inFlight,
       encode: (batch) => {
         const known = this.#reading ? this.#read(batch) : null
         if (known !== null) return Promise.resolve(known)

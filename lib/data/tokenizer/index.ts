@@ -66,7 +66,16 @@ export async function loadTokenizer(folder: string, options: { optional?: boolea
   checkOptions('loadTokenizer', options, { optional: true })
   const files = await readTokenizerFiles(folder)
   if (files.missing !== undefined && !options.optional) throw missingTokenizer(folder, files.missing)
-  return createTextTokenizer(await loadEngine(files), files)
+  const tokenizer = createTextTokenizer(await loadEngine(files), files)
+  if (tokenizer.kind === 'tokenizer.json') openAgain.add(tokenizer)
+  return tokenizer
+}
+
+const openAgain = new WeakSet<TextTokenizer>()
+
+/** Another thread that loads its folder has the same tokenizer. */
+export function canOpenAgain(tokenizer: TextTokenizer): boolean {
+  return openAgain.has(tokenizer)
 }
 
 async function loadEngine(files: TokenizerFiles): Promise<TokenizerEngine> {
