@@ -2,9 +2,10 @@
 import type { Question } from '../question.js'
 import { generation } from './generation.js'
 import { growth } from './growth.js'
+import { memory } from './memory.js'
 import { shortRows } from './short-rows.js'
 import { steady } from './steady.js'
 import { tokenizing } from './tokenizing.js'
 import { training } from './training.js'
 
-export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, tokenizing, steady]
+export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, tokenizing, memory, steady]

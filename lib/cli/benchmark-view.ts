@@ -10,7 +10,7 @@ export function benchmarkText(report: BenchmarkReport): string {
   const machine = Object.entries(environment).map(([name, value]) => `${name} ${String(value)}`)
   return facts([
     ['model', `${report.model}, ${report.model_type}, ${formatCount(report.parameters)} parameters`],
-    ['method', `${report.method}, ${formatCount(report.trainable_parameters)} trainable, ${report.dtype}, gradient checkpointing ${report.gradient_checkpointing ? 'on' : 'off'}`],
+    ['method', `${report.method}, ${formatCount(report.trainable_parameters)} trainable, ${report.dtype}, gradient checkpointing ${report.gradient_checkpointing ? `of ${report.checkpointed_layers} layers` : 'off'}`],
     ['machine', machine.join(', ')],
     ['batch', `${report.batch_size}${accumulation} ${unit}, ${formatCount(Math.round(report.tokens_per_step.median))} tokens a step; ${rows.source === 'random' ? `random rows of ${rows.longest_tokens} tokens` : `${formatCount(rows.count)} rows of up to ${rows.longest_tokens} tokens`}`],
     ['tokens/s', `${spread(report.tokens_per_second, rate)}, median and range of ${report.steps} steps after ${report.warmup_steps}`],
@@ -18,7 +18,7 @@ export function benchmarkText(report: BenchmarkReport): string {
     ...phaseFacts(report),
     ['  data', `${seconds(report.data_seconds)}, while the engine works on the step before`],
     ['first step', `${seconds(report.first_step_seconds)} after the process began`],
-    ['memory', `peak ${formatBytes(memory.peak_rss_bytes)}; ${formatBytes(memory.loaded_rss_bytes)} before the first step`],
+    ['memory', `peak ${formatBytes(memory.peak_rss_bytes)}, estimated ${formatBytes(memory.estimated_rss_bytes)}; ${formatBytes(memory.loaded_rss_bytes)} before the first step`],
     ['largest batch', largest.batch_size === null ? largest.how : `${largest.exact ? 'about' : 'at least'} ${formatCount(largest.batch_size)} ${unit} of ${largest.tokens_each} tokens: ${largest.how}`],
     ...(report.skipped_steps > 0 ? [['warning', `${report.skipped_steps} steps had a loss or gradient that is not finite`] as const] : []),
   ])

@@ -1,9 +1,10 @@
-// `inspect` of a model folder: config.json and the headers of its weights, and what an adapter on it would train.
+// `inspect` of a model folder: config.json and the headers of its weights, what an adapter on it would train, and the memory
+// that training takes.
 import path from 'node:path'
 import { readConfigEntries } from './config-input.js'
 import { contextLengthOf, ropeOf } from './context-length.js'
 import type { CliContext } from './context.js'
-import { inspectModel, type ModelInspection } from '../models/index.js'
+import { estimateMemory, inspectModel, type EstimateOptions, type MemoryEstimate, type ModelInspection } from '../models/index.js'
 import { readJsonFile } from '../models/json-file.js'
 import { formatBytes, formatCount } from '../utils/terminal.js'
 import type { ParsedFlags } from './parsed-flags.js'
@@ -13,8 +14,59 @@ export async function showModel(name: string, flags: ParsedFlags, context: CliCo
   const valueOf = (dotted: string): unknown => entries.find((entry) => entry.key.dotted === dotted)?.value
   const model = await inspectModel(name, { r: valueOf('lora.r') as number, targetModules: valueOf('lora.target_modules') as string | string[] })
   const config = await readJsonFile(path.join(model.folder, 'config.json'), 'FT_MODEL_CONFIG')
-  context.document(documentOf(model, config))
-  context.print(textOf(model, config))
+  const asked = trainingOf(valueOf)
+  const memory = await estimateMemory({ ...asked, name })
+  context.document({ ...documentOf(model, config), memory: memoryDocument(asked, memory) })
+  context.print([textOf(model, config), '', memoryText(asked, memory)].join('\n'))
+}
+
+type Training = Required<Pick<EstimateOptions, 'method' | 'batchSize' | 'maxSeqLength' | 'optimizer'>> & Omit<EstimateOptions, 'name'>
+
+/** The training that memory is estimated for. auto checkpoints nothing here: how much is free is asked when a run begins. */
+function trainingOf(valueOf: (dotted: string) => unknown): Training {
+  const checkpointing = valueOf('training.gradient_checkpointing') as boolean | number | 'auto'
+  return {
+    method: valueOf('training.method') === 'full' ? 'full' : 'lora',
+    batchSize: valueOf('training.batch_size') as number,
+    maxSeqLength: valueOf('tokenization.max_seq_length') as number,
+    dtype: valueOf('model.dtype') as EstimateOptions['dtype'],
+    device: valueOf('model.device') as string,
+    optimizer: valueOf('training.optimizer') as string,
+    gradientCheckpointing: checkpointing === 'auto' ? false : checkpointing,
+    lora: { r: valueOf('lora.r') as number, targetModules: valueOf('lora.target_modules') as string | string[] },
+  }
+}
+
+function memoryDocument({ method, batchSize, maxSeqLength, optimizer }: Training, memory: MemoryEstimate): object {
+  return {
+    method, batch_size: batchSize, max_seq_length: maxSeqLength, optimizer, dtype: memory.dtype, device: memory.device, checkpointed_layers: memory.checkpointedLayers,
+    weight_bytes: memory.weightBytes,
+    master_bytes: memory.masterBytes,
+    gradient_bytes: memory.gradientBytes,
+    optimizer_bytes: memory.optimizerBytes,
+    activation_bytes: memory.activationBytes,
+    loss_bytes: memory.lossBytes,
+    workspace_bytes: memory.workspaceBytes,
+    runtime_bytes: memory.runtimeBytes,
+    total_bytes: memory.totalBytes,
+  }
+}
+
+function memoryText({ method, batchSize, maxSeqLength, optimizer }: Training, memory: MemoryEstimate): string {
+  const layers = memory.checkpointedLayers === 0 ? '' : `, ${memory.checkpointedLayers} of ${memory.layers} layers computed again`
+  const moment: [string, string] = memory.lossBytes > memory.workspaceBytes ? ['logits', formatBytes(memory.lossBytes)] : ['workspace', formatBytes(memory.workspaceBytes)]
+  return [
+    `Training takes about ${formatBytes(memory.totalBytes)}: ${method}, ${memory.dtype} on ${memory.device}, ${batchSize} rows of ${maxSeqLength} tokens, ${optimizer}${layers}`,
+    facts([
+      ['  weights', formatBytes(memory.weightBytes)],
+      ['  masters', `${formatBytes(memory.masterBytes)} in fp32, and copies`],
+      ['  gradients', formatBytes(memory.gradientBytes)],
+      ['  optimizer', formatBytes(memory.optimizerBytes)],
+      ['  activations', formatBytes(memory.activationBytes)],
+      [`  ${moment[0]}`, moment[1]],
+      ['  runtime', formatBytes(memory.runtimeBytes)],
+    ]),
+  ].join('\n')
 }
 
 function documentOf(model: ModelInspection, config: Readonly<Record<string, unknown>>): object {

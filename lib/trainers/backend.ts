@@ -2,7 +2,7 @@
 import type { ResolvedConfig } from '../core/config/index.js'
 import { loadTokenizer, planEpoch, prepareDataset, runDataOptions, toBatch } from '../data/index.js'
 import {
-  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, readAdapterConfig, resolveDevice, resolveDtype, resolveModelFolder, TargetModuleDetector,
+  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, memoryOf, memoryRequest, readAdapterConfig, resolveDevice, resolveDtype, resolveModelFolder, TargetModuleDetector, warmUpBytes,
   type Model, type OptimizerOptions,
 } from '../models/index.js'
 import type { EngineModel, TrainingBackend } from './engine.js'
@@ -30,6 +30,16 @@ export const nativeBackend: TrainingBackend = {
     const name = device === 'cuda' ? 'cuda:0' : device
     return devices.find((entry) => entry.name === name || entry.name === device)?.totalBytes ?? memory.availableBytes
   },
+
+  async memoryEstimator(source, config, adapter) {
+    const request = await memoryRequest({ name: source.name, init: config.model.init, dtype: source.dtype, device: source.device, attention: config.model.attention, lora: adapter, threads: config.training.threads })
+    return ({ trained, ...shape }) => {
+      const estimate = memoryOf({ ...request, ...shape, trained: trained === 'weights' ? trained : request.trained })
+      return { ...estimate, neededBytes: estimate.totalBytes - estimate.runtimeBytes + warmUpBytes }
+    }
+  },
+
+  bf16Native: ({ device }) => resolveDtype('auto', device) === 'bf16',
 
   async resolveModel(config: ResolvedConfig) {
     const { name } = config.model

@@ -27,13 +27,28 @@ export class StepBatches {
   readonly #rows: readonly EncodedRow[]
   readonly #options: Omit<EpochOptions, 'epoch'>
   readonly #epochs = new Map<number, number[][][]>()
+  readonly #window: SharedWindow | undefined
+  /** Rows, or windows, of a micro-batch: less than planned where memory is short. */
+  #limit: number
 
   constructor(backend: DataBackend, rows: readonly EncodedRow[], { window, groupByLength, ...options }: BatchOptions) {
     this.#backend = backend
     this.#rows = window?.wrapped ? wrapRows(rows, { windowLength: window.length, shuffle: options.shuffle, seed: options.seed }) : rows
     const lengths = groupByLength ? { groupByLength: rows.map(rowLength) } : {}
     this.#options = { ...options, ...lengths, rows: this.#rows.length, packing: packingOf(rows, window) }
+    this.#window = window?.wrapped ? undefined : window
+    this.#limit = options.batchSize
     this.stepsPerEpoch = this.#epoch(0).length
+  }
+
+  /** Rows, or windows, of a micro-batch. */
+  get batchSize(): number {
+    return this.#limit
+  }
+
+  /** From now on micro-batches are divided into some of at most so many rows or windows; a step keeps its rows. */
+  limitTo(batchSize: number): void {
+    this.#limit = batchSize
   }
 
   /** Micro-batches of the step that follows `globalStep` done ones. */
@@ -43,26 +58,46 @@ export class StepBatches {
     // A row's key is its place in the step whatever the split into micro-batches: dropout must not depend on it.
     const order = microBatches.flat().sort((a, b) => a - b)
     const place = new Map(order.map((row, index) => [row, index]))
-    return microBatches.map((rows) => this.#backend.toBatch(rows.map((row) => rowAt(this.#rows, row)), rows.map((row) => place.get(row) ?? 0)))
+    return microBatches.flatMap((rows) => this.#divided(rows)).map((rows) => this.#backend.toBatch(rows.map((row) => rowAt(this.#rows, row)), rows.map((row) => place.get(row) ?? 0)))
   }
 
   /** The heaviest micro-batch that any shuffle can make: the longest rows, or the fullest windows, together. */
   longest(): Batch {
-    const rows = this.#longest().map((row) => rowAt(this.#rows, row))
+    const rows = this.#longest(this.#limit).map((row) => rowAt(this.#rows, row))
     return this.#backend.toBatch(rows, rows.map((_row, index) => index))
   }
 
   longestTokens(): number {
-    return this.#longest().reduce((sum, row) => sum + rowLength(rowAt(this.#rows, row)), 0)
+    return this.heaviestRows(this.#limit).reduce((sum, length) => sum + length, 0)
   }
 
-  #longest(): number[] {
+  /** Tokens of each row of the heaviest micro-batch of so many rows or windows. */
+  heaviestRows(batchSize: number): number[] {
+    return this.#longest(batchSize).map((row) => rowLength(rowAt(this.#rows, row)))
+  }
+
+  #divided(rows: number[]): number[][] {
+    if (this.#limit >= this.#options.batchSize) return [rows]
+    const parts: number[][] = []
+    let tokens = 0
+    for (const row of rows) {
+      const length = rowLength(rowAt(this.#rows, row))
+      const part = parts.at(-1)
+      const fits = part !== undefined && (this.#window === undefined ? part.length < this.#limit : tokens + length <= this.#limit * this.#window.length)
+      if (fits) part.push(row)
+      else parts.push([row])
+      tokens = fits ? tokens + length : length
+    }
+    return parts
+  }
+
+  #longest(batchSize: number): number[] {
     // Steps of one unit each are the rows, or the windows.
     const units = this.#backend.planEpoch({ ...this.#options, batchSize: 1, accumulation: 1, epoch: 0 }).map((step) => {
       const rows = step.flat()
       return { rows, tokens: rows.reduce((sum, row) => sum + rowLength(rowAt(this.#rows, row)), 0) }
     })
-    return units.sort((a, b) => b.tokens - a.tokens).slice(0, this.#options.batchSize).flatMap((unit) => unit.rows)
+    return units.sort((a, b) => b.tokens - a.tokens).slice(0, batchSize).flatMap((unit) => unit.rows)
   }
 
   #epoch(epoch: number): number[][][] {

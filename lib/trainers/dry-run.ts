@@ -64,7 +64,7 @@ async function rehearseStep(run: PreparedRun, options: DryRunOptions, clock: Ste
   const { learningRate, maxGradNorm, seed } = run.config.training
   const { progress } = run
   const batch = run.batches.longest()
-  const settings = { learningRate, maxGradNorm, seed, step: progress.globalStep, gradientCheckpointing: run.gradientCheckpointing }
+  const settings = { learningRate, maxGradNorm, seed, step: progress.globalStep, gradientCheckpointing: run.memory.checkpointedLayers > 0 }
   const outcome: StepOutcome = await run.recipe.objective.step(run.model, run.optimizer, [batch], settings)
   const seconds = clock.step()
   progress.globalStep += 1
@@ -104,7 +104,7 @@ async function rehearseSave(run: PreparedRun, temporary: string): Promise<number
 async function report(run: PreparedRun, end: EndEvent, facts: { bytes: number; estimate: number }): Promise<void> {
   const log = getLogger()
   log.info(`dry run: the longest batch trains (${end.tokens / 2} tokens), a checkpoint saves and resumes byte for byte`)
-  log.info(`dry run: peak memory ${formatBytes(end.peak_rss_bytes)}; the whole run of ${run.plan.maxSteps} steps takes at most about ${formatSeconds(facts.estimate)}`)
+  log.info(`dry run: peak memory ${formatBytes(end.peak_rss_bytes)}, estimated before ${formatBytes(run.memory.estimate.totalBytes)}; the whole run of ${run.plan.maxSteps} steps takes at most about ${formatSeconds(facts.estimate)}`)
   const needed = facts.bytes * (run.config.training.saveTotalLimit + 2)
   const free = await freeBytes(run.output)
   const text = `dry run: a checkpoint takes ${formatBytes(facts.bytes)}, the run up to ${formatBytes(needed)}${free === null ? '' : `; ${formatBytes(free)} are free there`}`

@@ -2,7 +2,7 @@
 // TypeScript, and a program may bring its own. backend.ts is the real one.
 import type { EncodedRow, EpochOptions, PreparedDataset, TextTokenizer } from '../data/index.js'
 import type { ResolvedConfig } from '../core/config/index.js'
-import type { EngineStepOptions, ModelInfo, PackedBatch, StepResult } from '../models/index.js'
+import type { EngineStepOptions, MemoryEstimate, ModelInfo, PackedBatch, StepResult } from '../models/index.js'
 import type { RunInputs } from './checkpoints/inputs.js'
 
 /** Rows of tokens laid end to end, without padding. */
@@ -36,7 +36,7 @@ export interface EngineModel {
   readonly info: EngineModelInfo
   evaluate(batch: Batch): Promise<{ lossSum: number; supervisedTokens: number; tokens: number }>
   /** Gradients of its backward add up in the trainable parameters. One is live a model. */
-  forwardPass(batch: Batch, settings: { seed: number; step: number; gradientCheckpointing: boolean }): Promise<EnginePass>
+  forwardPass(batch: Batch, settings: Pick<StepSettings, 'seed' | 'step' | 'gradientCheckpointing'>): Promise<EnginePass>
   dispose(): Promise<void> | void
 }
 
@@ -80,6 +80,26 @@ export interface AdapterSettings {
   useRslora: boolean
 }
 
+/** A run as an estimate of its memory sees it. */
+export interface MemoryShape {
+  trained: 'adapter' | 'weights'
+  dtype: ModelSource['dtype']
+  optimizer: string
+  /** Tokens of each row of the heaviest micro-batch. */
+  rows: readonly number[]
+  /** So many of the first layers are computed again in backward. */
+  checkpointedLayers: number
+}
+
+/** The most at a time. */
+export interface TrainingMemory extends Omit<MemoryEstimate, 'device' | 'dtype'> {
+  /** Beyond what the process has before anything is loaded. */
+  neededBytes: number
+}
+
+/** Arithmetic on sizes: cheap. */
+export type MemoryEstimator = (shape: MemoryShape) => TrainingMemory
+
 export interface DataOptions {
   config: ResolvedConfig
   tokenizer: TextTokenizer
@@ -95,6 +115,10 @@ export interface TrainingBackend {
   /** What the last bits of the numbers may depend on: library versions, device, threads. */
   environment(source: ModelSource, config: ResolvedConfig): RunInputs
   memoryAvailable(device: string): number
+  /** From headers alone (init random: from config.json). `adapter`: options of the adapter that the run would train. */
+  memoryEstimator(source: ModelSource, config: ResolvedConfig, adapter: AdapterSettings): Promise<MemoryEstimator>
+  /** Whether bf16 is a dtype that the device computes in. */
+  bf16Native(source: ModelSource): boolean
   /** Errors: FT_MODEL_NOT_FOUND, FT_DEVICE_UNAVAILABLE … */
   resolveModel(config: ResolvedConfig): Promise<ModelSource>
   /** From headers alone; init random: from config.json alone. */

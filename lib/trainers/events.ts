@@ -19,6 +19,10 @@ export interface StartEvent {
   batch_size: number
   gradient_accumulation_steps: number
   gradient_checkpointing: boolean
+  /** So many of the first layers are computed again in backward. */
+  checkpointed_layers: number
+  /** Peak resident size of the process, estimated before anything was loaded. */
+  estimated_bytes: number
   seed: number
   /** Steps that a resumed run has behind it; else 0. */
   step: number
@@ -66,6 +70,18 @@ export interface EvalEvent {
   best: boolean
 }
 
+/** Memory was short: micro-batches are smaller from this step on, and a step has as many more. Its rows stay the same. */
+export interface AutoBatchEvent {
+  event: 'auto_batch'
+  /** The step that is taken, or taken again. */
+  step: number
+  reason: 'estimate' | 'out_of_memory'
+  batch_size: number
+  gradient_accumulation_steps: number
+  need_bytes: number
+  available_bytes: number
+}
+
 export interface CheckpointEvent {
   event: 'checkpoint'
   path: string
@@ -102,7 +118,7 @@ export interface EndEvent {
   estimated_seconds?: number
 }
 
-export type TrainingEvent = StartEvent | StepEvent | EvalEvent | CheckpointEvent | EndEvent
+export type TrainingEvent = StartEvent | AutoBatchEvent | StepEvent | EvalEvent | CheckpointEvent | EndEvent
 
 export interface TrainingObserver {
   onEvent?: (event: TrainingEvent) => void

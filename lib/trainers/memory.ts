@@ -1,69 +1,99 @@
-// Bytes a training step needs, from sizes alone: what decides `gradient_checkpointing: auto` and what refuses a run
-// that cannot fit before its weights are read.
+// Whether a run fits in memory, decided before its weights are read: how many layers are computed again, how many rows a
+// micro-batch has, and, where nothing that was asked for fits, the cheapest change that does.
 import { FineTuneError, makeError } from '../core/errors/index.js'
 import { formatBytes } from '../utils/terminal.js'
-import type { Batch, EngineModelInfo } from './engine.js'
+import type { Batch, MemoryEstimator, MemoryShape, TrainingMemory } from './engine.js'
+import { cheapestChange, type ChangeOptions } from './memory-changes.js'
 import type { PreparedRun } from './prepare.js'
 
-export interface StepShape {
-  /** Tokens of the longest micro-batch. */
-  tokens: number
-  /** Bytes of one value in the compute dtype. */
-  valueBytes: number
-}
+/** Of what is free: the rest is left to the data feed, to saving and to everybody else. */
+const usableShare = 0.9
 
-type Sizes = Pick<
-  EngineModelInfo,
-  'hiddenSize' | 'intermediateSize' | 'numHiddenLayers' | 'numAttentionHeads' | 'numKeyValueHeads' | 'headDim' | 'vocabSize'
->
-
-/** Rows of logits that exist at a time in the fused cross-entropy. */
-const logitRows = 1024
-
-/** Saved for backward when only norms and the SwiGLU product are computed again. */
-function layerBytes(model: Sizes, { tokens, valueBytes }: StepShape): number {
-  const width = 2 * model.hiddenSize + (2 * model.numAttentionHeads + 2 * model.numKeyValueHeads) * model.headDim + 2 * model.intermediateSize
-  return tokens * (valueBytes * width + 4 * model.numAttentionHeads + 8)
-}
-
-function logitBytes(model: Sizes, { tokens, valueBytes }: StepShape): number {
-  return Math.min(tokens, logitRows) * model.vocabSize * (valueBytes + 4) + 2 * tokens * valueBytes * model.hiddenSize
-}
-
-/** Activations of one micro-batch. */
-export function activationBytes(model: Sizes, shape: StepShape, checkpointing: boolean): number {
-  const layer = layerBytes(model, shape)
-  // With checkpointing each layer keeps its input and one layer at a time has its workspace.
-  const layers = checkpointing ? model.numHiddenLayers * shape.tokens * shape.valueBytes * model.hiddenSize + layer : model.numHiddenLayers * layer
-  return layers + logitBytes(model, shape)
-}
-
-/** Masters, gradients, moments and the compute copy, beside the weights themselves. */
-export function trainableBytes(parameters: number, method: 'adapter' | 'weights'): number {
-  return parameters * (method === 'adapter' ? 18 : 14)
-}
-
-export interface CheckpointingChoice {
-  on: boolean
-  /** Activations without checkpointing. */
-  bytes: number
+export interface MemoryPlanOptions {
+  estimate: MemoryEstimator
+  shape: Omit<MemoryShape, 'rows' | 'checkpointedLayers'>
+  /** Tokens of each row of the heaviest micro-batch of so many rows or windows. */
+  heaviest: (batchSize: number) => readonly number[]
+  batchSize: number
+  accumulation: number
   availableBytes: number
+  /** auto: every layer, where it is needed. */
+  gradientCheckpointing: boolean | 'auto'
+  autoBatch: boolean
+  /** Nothing is refused. */
+  force: boolean
+  change: Pick<ChangeOptions, 'bf16Native' | 'maxSeqLength'>
 }
 
-/** Half of what is free is left to the allocator, the batches and everybody else. */
-export function chooseCheckpointing(model: Sizes, shape: StepShape, availableBytes: number): CheckpointingChoice {
-  const bytes = activationBytes(model, shape, false)
-  return { on: bytes > availableBytes / 2, bytes, availableBytes }
+export interface MemoryPlan {
+  checkpointedLayers: number
+  /** Smaller than the configured one where auto_batch made it so. */
+  batchSize: number
+  estimate: TrainingMemory
+  /** What layers would keep if none were computed again. */
+  activationBytes: number
+  availableBytes: number
+  /** Of other micro-batches, with the same layers computed again. */
+  estimateRows: (rows: readonly number[]) => TrainingMemory
 }
 
-/** The engine's error with what to do about it here. */
+/** Errors: FT_OUT_OF_MEMORY when what was asked for cannot fit: need, what is available, and the cheapest change that fits. */
+export function planMemory(options: MemoryPlanOptions): MemoryPlan {
+  const { availableBytes, force, autoBatch } = options
+  let batchSize = options.batchSize
+  let plan = planBatch(options, batchSize)
+  while (plan.estimate.neededBytes > availableBytes && autoBatch && batchSize > 1) {
+    batchSize = Math.floor(batchSize / 2)
+    plan = planBatch(options, batchSize)
+  }
+  if (plan.estimate.neededBytes > availableBytes && !force) throw tooLarge(plan, options)
+  return plan
+}
+
+function planBatch({ estimate, shape, heaviest, availableBytes, gradientCheckpointing: asked }: MemoryPlanOptions, batchSize: number): MemoryPlan {
+  const rows = heaviest(batchSize)
+  const of = (checkpointedLayers: number): TrainingMemory => estimate({ ...shape, rows, checkpointedLayers })
+  const none = of(0)
+  const layers = (asked === 'auto' ? none.neededBytes > usableShare * availableBytes : asked) ? none.layers : 0
+  const checkpointedLayers = Math.min(layers, none.layers)
+  const estimateRows = (other: readonly number[]): TrainingMemory => estimate({ ...shape, rows: other, checkpointedLayers })
+  return { checkpointedLayers, batchSize, estimate: of(checkpointedLayers), activationBytes: none.activationBytes, availableBytes, estimateRows }
+}
+
+function tooLarge(plan: MemoryPlan, options: MemoryPlanOptions): FineTuneError {
+  const { estimate, availableBytes } = plan
+  const change = cheapestChange({ ...options.change, estimate: options.estimate, shape: options.shape, heaviest: options.heaviest, batchSize: options.batchSize, accumulation: options.accumulation, checkpointedLayers: plan.checkpointedLayers, availableBytes })
+  const fits = change === null ? 'no change of settings makes it fit: use a smaller model or more memory' : `${change.flags} fits (about ${formatBytes(change.neededBytes)})`
+  return makeError('FT_OUT_OF_MEMORY', `this run needs about ${formatBytes(estimate.neededBytes)} of memory, ${formatBytes(availableBytes)} are available: ${partsText(estimate)}`, {
+    remedy: `${fits}; --force tries all the same`,
+    details: { needBytes: estimate.neededBytes, availableBytes, parts: partsOf(estimate), ...(change === null ? {} : { change: change.flags, changedNeedBytes: change.neededBytes }) },
+  })
+}
+
+/** By what it is for; the larger of the two moments that do not meet. */
+export function partsOf(memory: TrainingMemory): Record<string, number> {
+  const { weightBytes, masterBytes, gradientBytes, optimizerBytes, activationBytes, lossBytes, workspaceBytes } = memory
+  const moment: Record<string, number> = lossBytes > workspaceBytes ? { loss: lossBytes } : { workspace: workspaceBytes }
+  return { weights: weightBytes, masters: masterBytes, gradients: gradientBytes, optimizer: optimizerBytes, activations: activationBytes, ...moment }
+}
+
+function partsText(memory: TrainingMemory): string {
+  return Object.entries(partsOf(memory)).filter(([, bytes]) => bytes > 0).map(([name, bytes]) => `${name} ${formatBytes(bytes)}`).join(', ')
+}
+
+/** The engine's error with what it needed and what to do about it here. */
 export function explainOutOfMemory(error: unknown, run: PreparedRun, batches: readonly Batch[]): unknown {
-  if (!(error instanceof FineTuneError) || error.code !== 'FT_OUT_OF_MEMORY') return error
+  if (!isOutOfMemory(error)) return error
   const tokens = Math.max(...batches.map((batch) => batch.inputIds.length))
   const available = run.backend.memoryAvailable(run.source.device)
-  return makeError('FT_OUT_OF_MEMORY', `step ${run.progress.globalStep + 1} (micro-batches of up to ${tokens} tokens): ${error.message}; ${formatBytes(available)} are available`, {
-    remedy: 'lower --batch-size and raise --gradient-accumulation-steps to match, use --gradient-checkpointing, or lower --max-seq-length',
-    details: { ...error.details, tokens, availableBytes: available, gradientCheckpointing: run.gradientCheckpointing },
+  const need = run.memory.estimate.neededBytes
+  return makeError('FT_OUT_OF_MEMORY', `step ${run.progress.globalStep + 1} (micro-batches of up to ${tokens} tokens): ${error.message}; the run needs about ${formatBytes(need)} in all, ${formatBytes(available)} are available now`, {
+    remedy: 'use --auto-batch, or lower --batch-size and raise --gradient-accumulation-steps to match; use --gradient-checkpointing; lower --max-seq-length',
+    details: { ...error.details, tokens, needBytes: need, availableBytes: available, checkpointedLayers: run.memory.checkpointedLayers },
     cause: error,
   })
+}
+
+export function isOutOfMemory(error: unknown): error is FineTuneError {
+  return error instanceof FineTuneError && error.code === 'FT_OUT_OF_MEMORY'
 }

@@ -1,7 +1,7 @@
 // Everything before the first step, cheap checks first: folder, configuration, data, and only then the weights.
 import path from 'node:path'
 import { isExplicit, type ResolvedConfig } from '../core/config/index.js'
-import { fail, makeError } from '../core/errors/index.js'
+import { fail } from '../core/errors/index.js'
 import type { PreparedDataset, TextTokenizer } from '../data/index.js'
 import { addLogFile, getLogger, logDatasetInfo, logModelInfo, LogProgress } from '../utils/logging.js'
 import { formatBytes } from '../utils/terminal.js'
@@ -9,8 +9,9 @@ import { StepBatches, type SharedWindow } from './batches.js'
 import { refuseWithoutValidation, secureBest } from './best.js'
 import { fingerprintModel } from './checkpoints/fingerprint.js'
 import type { RunInputs } from './checkpoints/inputs.js'
-import type { EngineModel, EngineModelInfo, EngineOptimizer, ModelSource, TrainedWeights, TrainingBackend } from './engine.js'
-import { activationBytes, chooseCheckpointing, trainableBytes, type StepShape } from './memory.js'
+import type { EngineModel, EngineOptimizer, ModelSource, TrainedWeights, TrainingBackend } from './engine.js'
+import { planMemory, type MemoryPlan } from './memory.js'
+import { ownSettings } from './methods/lora.js'
 import type { PlannedMethod, TrainingMethod } from './methods/index.js'
 import type { Objective } from './objectives/index.js'
 import { openFolder, refuseHeldRun, refuseInputFolders, removeRun, type OpenFolder } from './output/folder.js'
@@ -63,7 +64,8 @@ export interface PreparedRun {
   model: EngineModel
   weights: TrainedWeights
   optimizer: EngineOptimizer
-  gradientCheckpointing: boolean
+  /** How it fits. */
+  memory: MemoryPlan
   inputs: RunInputs
   environment: RunInputs
   resumed: ResumePoint | null
@@ -88,7 +90,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   const environment = backend.environment(source, config)
   if (resumed !== null) checkResume({ point: resumed, inputs, environment, plan, force: config.training.force })
   if (resumed !== null && folder !== null && config.training.loadBestModelAtEnd) await secureBest(resumed, folder.store)
-  await refuseTooLarge(options, source, batches)
+  const memory = await memoryFor({ ...options, config }, { source, method, batches, resumed })
   stopIfAborted(signal)
 
   const model = await LogProgress.run(`loading ${source.name}`, () => backend.loadModel(source, config, signal))
@@ -98,7 +100,6 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   cleanup.push(() => optimizer.dispose())
   logModelInfo({ ...model.info, trainableParameters: optimizer.numTrainableParameters })
   if (resumed !== null) await restore(resumed, weights, optimizer)
-  const gradientCheckpointing = decideCheckpointing(options, source, batches, model, resumed)
   // Only now, when nothing but the training itself can fail any more, does an earlier run go.
   if (folder !== null && config.training.overwrite) await removeRun(output)
   if (folder !== null) for (const checkpoint of later) await folder.store.delete(checkpoint)
@@ -106,7 +107,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   const { saveSteps, evalSteps, loggingSteps } = config.training
   return {
     config, recipe, backend, signal, source, output, folder, tokenizer, data, batches, plan, method, model, weights, optimizer,
-    gradientCheckpointing, inputs, environment, resumed,
+    memory, inputs, environment, resumed,
     cadence: { saveSteps, evalSteps, loggingSteps },
     learningRate: rateOf(config, plan, resumed),
     progress: resumed === null ? newProgress() : structuredClone(resumed.state.progress),
@@ -162,39 +163,33 @@ function withValidation(config: ResolvedConfig, data: PreparedDataset): Resolved
   return { ...config, dataset: { ...config.dataset, validationRatio: 0 } }
 }
 
-/** Errors: FT_OUT_OF_MEMORY when the run cannot fit whatever is recomputed. From headers; random weights have none. */
-async function refuseTooLarge({ config, backend, recipe }: PrepareOptions, source: ModelSource, batches: StepBatches): Promise<void> {
-  const { force, gradientCheckpointing } = config.training
-  if (config.model.init === 'random' || force) return
-  const info = await backend.inspectModel(source)
-  const available = backend.memoryAvailable(source.device)
-  const shape = shapeOf(source, batches)
-  const state = recipe.method.produces === 'model' ? trainableBytes(info.numParameters, 'weights') : 0
-  const least = info.numParameters * shape.valueBytes + state + activationBytes(info, shape, gradientCheckpointing !== false)
-  if (least > available) throw tooLarge(info, least, available)
+interface MemoryParts {
+  source: ModelSource
+  method: PlannedMethod
+  batches: StepBatches
+  resumed: ResumePoint | null
 }
 
-function shapeOf(source: ModelSource, batches: StepBatches): StepShape {
-  return { tokens: batches.longestTokens(), valueBytes: source.dtype === 'fp32' ? 4 : 2 }
-}
-
-/** gradient_checkpointing, decided: a resumed run keeps what it began with unless it is told otherwise. */
-function decideCheckpointing({ config, backend }: PrepareOptions, source: ModelSource, batches: StepBatches, model: EngineModel, resumed: ResumePoint | null): boolean {
-  const asked = config.training.gradientCheckpointing
-  if (asked !== 'auto') return asked
-  if (resumed !== null) return resumed.state.gradientCheckpointing
-  const choice = chooseCheckpointing(model.info, shapeOf(source, batches), backend.memoryAvailable(source.device))
-  getLogger().info(
-    `gradient checkpointing ${choice.on ? 'on' : 'off'} (auto): activations of the longest batch would take ${formatBytes(choice.bytes)}, ${formatBytes(choice.availableBytes)} are free`,
-  )
-  return choice.on
-}
-
-function tooLarge(info: Pick<EngineModelInfo, 'numParameters'>, need: number, available: number): Error {
-  return makeError('FT_OUT_OF_MEMORY', `this run needs at least ${formatBytes(need)} of memory, ${formatBytes(available)} are available`, {
-    remedy: 'lower --batch-size (raise --gradient-accumulation-steps to match) or --max-seq-length, use --gradient-checkpointing, --dtype bf16 or --method lora; --force tries all the same',
-    details: { needBytes: need, availableBytes: available, parameters: info.numParameters },
+/** Decides what memory decides, before the weights are read. Errors: FT_OUT_OF_MEMORY when the run cannot fit. */
+async function memoryFor({ config, backend, recipe }: PrepareOptions, { source, method, batches, resumed }: MemoryParts): Promise<MemoryPlan> {
+  const { batchSize, gradientAccumulationSteps: accumulation, gradientCheckpointing, autoBatch, optimizer, force } = config.training
+  // A resumed run divides its steps as it did: the last bits depend on it.
+  const before = resumed?.state.microBatchRows
+  const plan = planMemory({
+    estimate: await backend.memoryEstimator(source, config, method.adapter ?? ownSettings(config)),
+    shape: { trained: recipe.method.produces === 'model' ? 'weights' : 'adapter', dtype: source.dtype, optimizer },
+    heaviest: (size) => batches.heaviestRows(size), batchSize: before ?? batchSize, accumulation, gradientCheckpointing, autoBatch, force,
+    availableBytes: backend.memoryAvailable(source.device),
+    change: { bf16Native: backend.bf16Native(source), maxSeqLength: config.tokenization.maxSeqLength },
   })
+  batches.limitTo(plan.batchSize)
+  const { checkpointedLayers, estimate, activationBytes, availableBytes } = plan
+  if (gradientCheckpointing === 'auto') {
+    const layers = checkpointedLayers === 0 ? 'off' : checkpointedLayers === estimate.layers ? 'on' : `on for ${checkpointedLayers} of ${estimate.layers} layers`
+    getLogger().info(`gradient checkpointing ${layers} (auto): activations of the longest batch would take ${formatBytes(activationBytes)}, the run about ${formatBytes(estimate.neededBytes)}, ${formatBytes(availableBytes)} are free`)
+  }
+  if (estimate.neededBytes > availableBytes) getLogger().warn(`the run needs about ${formatBytes(estimate.neededBytes)} and ${formatBytes(availableBytes)} are free: it goes on because of force`)
+  return plan
 }
 
 function rateOf(config: ResolvedConfig, plan: RunPlan, resumed: ResumePoint | null): (step: number) => number {

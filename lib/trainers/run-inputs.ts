@@ -15,6 +15,7 @@ const freeTrainingKeys = new Set([
   'training.load_best_model_at_end',
   'training.logging_steps',
   'training.gradient_checkpointing',
+  'training.auto_batch',
   'training.adapter',
   'training.resume',
   'training.overwrite',

@@ -7,15 +7,15 @@ import { getLogger } from '../utils/logging.js'
 import { formatBytes, formatSeconds } from '../utils/terminal.js'
 import type { Batch, StepOutcome } from './engine.js'
 import { evaluateRows } from './evaluate.js'
-import { finiteOrNull, type EndEvent, type TrainingEvent, type TrainingObserver } from './events.js'
-import { explainOutOfMemory } from './memory.js'
+import { finiteOrNull, type AutoBatchEvent, type EndEvent, type TrainingEvent, type TrainingObserver } from './events.js'
+import { explainOutOfMemory, isOutOfMemory } from './memory.js'
 import { prepareRun, sharedWindowOf, type Cleanup, type PreparedRun, type PrepareOptions } from './prepare.js'
 import { StepClock, stepEvent } from './reporter.js'
 import { dueAfter, epochAt } from './run-plan.js'
 import { saveCheckpoint, writeConfig, writeFinal } from './saving.js'
 import { isFinal, next, type TrainingMove, type TrainingState } from './state.js'
 import { judgeStep, parseOnNan, type NonFinitePolicy } from './step-policy.js'
-import { endEvent, startEvent, withSummary } from './summary.js'
+import { endEvent, microBatches, startEvent, withSummary } from './summary.js'
 
 export interface RunOptions extends Omit<PrepareOptions, 'cleanup' | 'dryRun'>, TrainingObserver {
   /** Evaluate before the first step too. */
@@ -50,6 +50,7 @@ class TrainingRun {
       if (run.resumed !== null) [this.#savedStep, this.#savedPath] = [run.resumed.checkpoint.step, run.resumed.checkpoint.path]
       await writeConfig(run)
       this.#emit(startEvent(run))
+      if (run.memory.batchSize < run.config.training.batchSize && run.resumed === null) this.#tellDivision(run, 'estimate')
       this.#move('train')
       return await this.#train(run)
     } catch (error) {
@@ -96,7 +97,9 @@ class TrainingRun {
       // The next batch is made while the engine works; a failure here must not leave that work unobserved.
       working.catch(() => undefined)
       batches = step + 1 < plan.maxSteps ? run.batches.at(step + 1) : null
+      const size = run.batches.batchSize
       const outcome = await working
+      if (batches !== null && run.batches.batchSize !== size) batches = run.batches.at(step + 1)
       const seconds = clock.step()
       progress.trainSeconds += seconds
       await this.#account(run, outcome, { learningRate, seconds, clock })
@@ -110,12 +113,25 @@ class TrainingRun {
 
   async #step(run: PreparedRun, batches: Batch[], learningRate: number): Promise<StepOutcome> {
     const { maxGradNorm, seed } = run.config.training
-    const settings = { learningRate, maxGradNorm, seed, step: run.progress.globalStep, gradientCheckpointing: run.gradientCheckpointing }
-    try {
-      return await run.recipe.objective.step(run.model, run.optimizer, batches, settings)
-    } catch (error) {
-      throw explainOutOfMemory(error, run, batches)
+    const settings = { learningRate, maxGradNorm, seed, step: run.progress.globalStep, gradientCheckpointing: run.memory.checkpointedLayers > 0 }
+    for (let parts = batches; ; parts = run.batches.at(settings.step)) {
+      try {
+        return await run.recipe.objective.step(run.model, run.optimizer, parts, settings)
+      } catch (error) {
+        if (!isOutOfMemory(error) || !run.config.training.autoBatch || run.batches.batchSize === 1) throw explainOutOfMemory(error, run, parts)
+        // Half a step must not leak into the one that is taken again.
+        await run.optimizer.zeroGradients()
+        run.batches.limitTo(Math.floor(run.batches.batchSize / 2))
+        this.#tellDivision(run, 'out_of_memory')
+      }
     }
+  }
+
+  #tellDivision(run: PreparedRun, reason: AutoBatchEvent['reason']): void {
+    const sizes = microBatches(run)
+    const [need_bytes, available_bytes] = [run.memory.estimate.neededBytes, run.backend.memoryAvailable(run.source.device)]
+    getLogger().warn(`memory is short (${reason === 'estimate' ? 'by the estimate' : 'the step ran out of it'}): micro-batches have ${sizes.batch_size} rows from here on, and a step ${sizes.gradient_accumulation_steps} of them`)
+    this.#emit({ event: 'auto_batch', step: run.progress.globalStep + 1, reason, ...sizes, need_bytes, available_bytes })
   }
 
   /** Counts the step and tells of it; a step that ends the run is not counted, the state before it is kept. */
@@ -172,7 +188,7 @@ class TrainingRun {
   async #evaluate(run: PreparedRun): Promise<{ best: boolean } | null> {
     const { config, data, progress, plan, signal } = run
     if (data.validation.length === 0) return null
-    const batchSize = config.evaluation.batchSize ?? config.training.batchSize
+    const batchSize = config.evaluation.batchSize ?? run.batches.batchSize
     const result = await this.#during('evaluate', 'evaluated', () => evaluateRows(run.backend, run.model, data.validation, { batchSize, window: sharedWindowOf(config), signal }))
     if (result === null) return null
     const { loss, seconds } = result

@@ -40,8 +40,10 @@ export async function saveCheckpoint(run: PreparedRun, store: CheckpointStore): 
 }
 
 function stateParts(run: PreparedRun, bestModelCheckpoint: string | null) {
-  const { plan, cadence, progress, gradientCheckpointing } = run
-  return { plan, cadence, progress, gradientCheckpointing, bestModelCheckpoint, batchSize: run.config.training.batchSize }
+  const { plan, cadence, progress, memory, batches } = run
+  const { batchSize } = run.config.training
+  const divided = batches.batchSize < batchSize ? { microBatchRows: batches.batchSize } : {}
+  return { plan, cadence, progress, gradientCheckpointing: memory.checkpointedLayers, ...divided, bestModelCheckpoint, batchSize }
 }
 
 /** Model card, configuration and tokenizer files. */

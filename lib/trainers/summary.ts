@@ -23,13 +23,20 @@ export function startEvent(run: PreparedRun): StartEvent {
     steps_per_epoch: run.plan.stepsPerEpoch,
     max_steps: run.plan.maxSteps,
     num_train_epochs: run.plan.numEpochs,
-    batch_size: training.batchSize,
-    gradient_accumulation_steps: training.gradientAccumulationSteps,
-    gradient_checkpointing: run.gradientCheckpointing,
+    ...microBatches(run),
+    gradient_checkpointing: run.memory.checkpointedLayers > 0,
+    checkpointed_layers: run.memory.checkpointedLayers,
+    estimated_bytes: run.memory.estimate.totalBytes,
     seed: training.seed,
     step: run.progress.globalStep,
     resumed_from: run.resumed?.checkpoint.path ?? null,
   }
+}
+
+/** As they are: auto_batch may have divided them. */
+export function microBatches({ batches, config: { training } }: Pick<PreparedRun, 'batches' | 'config'>): { batch_size: number; gradient_accumulation_steps: number } {
+  const { batchSize, gradientAccumulationSteps } = training
+  return { batch_size: batches.batchSize, gradient_accumulation_steps: gradientAccumulationSteps * Math.ceil(batchSize / batches.batchSize) }
 }
 
 export async function endEvent(run: PreparedRun, clock: StepClock, status: EndEvent['status'], checkpoint: string | null): Promise<EndEvent> {

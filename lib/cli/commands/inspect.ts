@@ -1,5 +1,5 @@
 // ft-native inspect: what a model folder, an adapter folder or a data file holds, without loading weights or training.
-import { pickConfigFlags } from '../../core/config/flags.js'
+import { inGroup, pickConfigFlags } from '../../core/config/flags.js'
 import { fail } from '../../core/errors/index.js'
 import type { Command } from '../command.js'
 
@@ -17,6 +17,7 @@ export const inspect = {
     { name: 'path', describe: 'the folder or file, after that word', optional: true },
   ],
   flags: () => ({
+    ...inGroup('Memory of training', pickConfigFlags('method', 'batch-size', 'dtype', 'device', 'optimizer', 'gradient-checkpointing')),
     ...pickConfigFlags('lora-r', 'target-modules'),
     model: { kind: 'string', group: 'Data', valueName: '<folder>', describe: 'Count tokens with the tokenizer of this model, and show what is learned.' },
     ...pickConfigFlags(...dataFlags),
@@ -28,6 +29,7 @@ export const inspect = {
   examples: [
     'ft-native inspect ./model',
     'ft-native inspect model ./model --lora-r 8 --target-modules q_proj,v_proj',
+    'ft-native inspect model ./model --method full --batch-size 2 --max-seq-length 2048',
     'ft-native inspect data ./data.jsonl --model ./model --max-seq-length 512',
     'ft-native inspect data ./data.jsonl --model ./model --preview 3 --html rows.html',
     'ft-native inspect data ./data.jsonl --model ./model --lint',

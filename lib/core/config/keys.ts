@@ -340,7 +340,12 @@ const training = {
   gradient_checkpointing: key({
     kind: 'toggle', flag: 'gradient-checkpointing', default: 'auto', aka: ['grad_checkpoint', 'use_gradient_checkpointing'],
     schema: (z) => z.union([z.boolean(), z.literal('auto')]), expects: 'true, false or auto',
-    describe: 'Recompute layers in backward to save memory. auto: where it is needed.',
+    describe: 'Recompute layers in backward to save memory. auto: where the estimate of memory needs it. The numbers stay the same.',
+  }),
+  auto_batch: key({
+    kind: 'boolean', flag: 'auto-batch', default: false, aka: ['auto_find_batch_size', 'auto_batch_size'],
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Where memory is short, halve the micro-batches and take as many more of them, instead of failing.',
   }),
   seed: key({
     kind: 'integer', flag: 'seed', default: 42, aka: ['random_seed', 'data_seed'],

@@ -6,10 +6,10 @@ import type { ResolvedConfig } from '../../core/config/index.js'
 import { rowLength } from '../../data/index.js'
 import { randomStream } from '../../data/random.js'
 import { getLogger } from '../../utils/logging.js'
-import type { Batch, StepOutcome, TrainingBackend } from '../engine.js'
-import { activationBytes } from '../memory.js'
+import type { Batch, StepOutcome, TrainingBackend, TrainingMemory } from '../engine.js'
 import { prepareRun, sharedWindowOf, type Cleanup, type PreparedRun, type Recipe } from '../prepare.js'
 import { peakRssBytes } from '../reporter.js'
+import { microBatches } from '../summary.js'
 import { BatchSearch } from './largest-batch.js'
 import { randomRow, withRandomRows } from './random-rows.js'
 import { spreadOf, type BenchmarkReport } from './report.js'
@@ -71,13 +71,12 @@ class Benchmark {
     this.#longestRow = run.data.train.reduce((longest, row) => Math.max(longest, rowLength(row)), 0)
     this.#tokensEach = sharedWindowOf(run.config)?.length ?? this.#longestRow
     const available = run.backend.memoryAvailable(run.source.device)
-    const valueBytes = run.source.dtype === 'fp32' ? 4 : 2
     this.#search = new BatchSearch({
       tokensEach: this.#tokensEach,
       capacityBytes: this.#loadedBytes + available,
       // Node's free memory is what the whole machine has; a container's or the process's own limit is lower.
       limit: available < 0.98 * os.freemem() ? 'container' : 'free memory',
-      estimateBytes: (rows) => activationBytes(run.model.info, { tokens: rows * this.#tokensEach, valueBytes }, run.gradientCheckpointing),
+      estimateBytes: (rows) => stepBytes(run.memory.estimateRows(Array.from({ length: rows }, () => this.#tokensEach))),
     })
   }
 
@@ -122,9 +121,9 @@ class Benchmark {
   }
 
   async #take(batches: Batch[]): Promise<StepOutcome> {
-    const { recipe, model, optimizer, config, gradientCheckpointing } = this.#run
+    const { recipe, model, optimizer, config, memory } = this.#run
     const { learningRate, maxGradNorm, seed } = config.training
-    const outcome = await recipe.objective.step(model, optimizer, batches, { learningRate, maxGradNorm, seed, step: this.#step, gradientCheckpointing })
+    const outcome = await recipe.objective.step(model, optimizer, batches, { learningRate, maxGradNorm, seed, step: this.#step, gradientCheckpointing: memory.checkpointedLayers > 0 })
     if (this.#step === 0) this.#firstStepSeconds = process.uptime()
     this.#step += 1
     return outcome
@@ -147,8 +146,7 @@ class Benchmark {
   }
 
   #report(steps: readonly TimedStep[], peak: number): BenchmarkReport {
-    const { config, source, model, optimizer, data, recipe, environment, gradientCheckpointing } = this.#run
-    const { batchSize, gradientAccumulationSteps } = config.training
+    const { config, source, model, optimizer, data, recipe, environment, memory } = this.#run
     const spread = (of: (step: TimedStep) => number) => spreadOf(steps.map(of))
     return {
       kind: 'benchmark',
@@ -159,11 +157,11 @@ class Benchmark {
       trainable_parameters: optimizer.numTrainableParameters,
       device: source.device,
       dtype: source.dtype,
-      gradient_checkpointing: gradientCheckpointing,
+      gradient_checkpointing: memory.checkpointedLayers > 0,
+      checkpointed_layers: memory.checkpointedLayers,
       environment,
       rows: { source: this.#options.randomRows ? 'random' : 'data', count: data.train.length, longest_tokens: this.#longestRow },
-      batch_size: batchSize,
-      gradient_accumulation_steps: gradientAccumulationSteps,
+      ...microBatches(this.#run),
       max_seq_length: config.tokenization.maxSeqLength,
       packing: config.tokenization.packing,
       warmup_steps: this.#options.warmupSteps,
@@ -176,12 +174,17 @@ class Benchmark {
       phases: phasesOf(steps),
       data_seconds: spread(({ dataSeconds }) => dataSeconds).median,
       first_step_seconds: this.#firstStepSeconds,
-      memory: { loaded_rss_bytes: this.#loadedBytes, peak_rss_bytes: peak },
+      memory: { loaded_rss_bytes: this.#loadedBytes, peak_rss_bytes: peak, estimated_rss_bytes: memory.estimate.totalBytes },
       largest_batch: source.device.startsWith('cuda')
         ? { ...this.#search.result(), limit: 'device', how: 'not measured: the memory of a GPU is not seen from here' }
         : this.#search.result(),
     }
   }
+}
+
+/** What a micro-batch adds to weights and state. */
+function stepBytes({ activationBytes, lossBytes, workspaceBytes }: TrainingMemory): number {
+  return activationBytes + Math.max(lossBytes, workspaceBytes)
 }
 
 function phasesOf(steps: readonly TimedStep[]): BenchmarkReport['phases'] {

@@ -16,6 +16,7 @@ export interface BenchmarkReport {
   device: string
   dtype: string
   gradient_checkpointing: boolean
+  checkpointed_layers: number
   /** CPU, threads, LibTorch. */
   environment: Record<string, string | number | boolean | null>
   rows: { source: 'random' | 'data'; count: number; longest_tokens: number }
@@ -37,7 +38,8 @@ export interface BenchmarkReport {
   data_seconds: number
   /** From the start of the process to the end of the first step. */
   first_step_seconds: number
-  memory: { loaded_rss_bytes: number; peak_rss_bytes: number }
+  /** `estimated`: what the peak was expected to be before anything was loaded. */
+  memory: { loaded_rss_bytes: number; peak_rss_bytes: number; estimated_rss_bytes: number }
   largest_batch: LargestBatch
 }
 

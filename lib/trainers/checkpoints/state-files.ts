@@ -25,7 +25,10 @@ const resumeStateSchema = lazily((z) => {
     plan: z.strictObject({ stepsPerEpoch: count.min(1), maxSteps: count, numEpochs: count }),
     /** All randomness is a function of these (Philox, counter-based): there is no other generator state. */
     random: z.strictObject({ generator: z.literal('philox'), seed: count, step: count }),
-    gradientCheckpointing: z.boolean(),
+    /** true: every layer; a number: so many of the first. */
+    gradientCheckpointing: z.union([z.boolean(), count]),
+    /** Rows of a micro-batch, where memory made it smaller than configured. */
+    microBatchRows: count.min(1).optional(),
     /** ISO date that the chat template wrote into the rows; null: none. */
     templateDate: z.string().nullable(),
     /** What the run's numbers depend on. */
@@ -62,7 +65,8 @@ export interface StateParts {
   plan: RunPlan
   cadence: Cadence
   batchSize: number
-  gradientCheckpointing: boolean
+  gradientCheckpointing: number
+  microBatchRows?: number
   templateDate: string | null
   inputs: RunInputs
   environment: RunInputs
@@ -79,6 +83,7 @@ export async function writeStateFiles(folder: string, parts: StateParts): Promis
     plan: parts.plan,
     random: { generator: 'philox', seed: parts.seed, step: parts.progress.globalStep },
     gradientCheckpointing: parts.gradientCheckpointing,
+    ...(parts.microBatchRows === undefined ? {} : { microBatchRows: parts.microBatchRows }),
     templateDate: parts.templateDate,
     inputs: parts.inputs,
     environment: parts.environment,

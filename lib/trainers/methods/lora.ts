@@ -27,12 +27,14 @@ export const lora: TrainingMethod = {
         ...(settings.useRslora ? { use_rslora: true } : {}),
         ...(from === undefined ? {} : { started_from: from }),
       },
+      adapter: settings,
       attach: (model) => backend.attachAdapter(model, source, settings, { seed: config.training.seed, from }),
     }
   },
 }
 
-function ownSettings({ lora: section }: ResolvedConfig): AdapterSettings {
+/** The section lora of a configuration. */
+export function ownSettings({ lora: section }: ResolvedConfig): AdapterSettings {
   const { r, loraAlpha, loraDropout, targetModules, rankPattern, alphaPattern, useRslora } = section
   return { r, loraAlpha, loraDropout, targetModules, rankPattern, alphaPattern, useRslora }
 }

@@ -2,7 +2,7 @@
 // so that mistakes show early, and with the loaded model.
 import type { ResolvedConfig } from '../../core/config/index.js'
 import type { RunInputs } from '../checkpoints/inputs.js'
-import type { EngineModel, ModelSource, TrainedWeights, TrainingBackend } from '../engine.js'
+import type { AdapterSettings, EngineModel, ModelSource, TrainedWeights, TrainingBackend } from '../engine.js'
 
 export interface MethodContext {
   config: ResolvedConfig
@@ -13,6 +13,8 @@ export interface MethodContext {
 export interface PlannedMethod {
   /** What the numbers depend on beyond the sections that every method shares. */
   inputs: RunInputs
+  /** Of the adapter that is trained, for the estimate of memory. Default: the section lora of the configuration. */
+  adapter?: AdapterSettings
   /** For the model card. */
   summary: Record<string, string | number | boolean>
   attach(model: EngineModel): Promise<TrainedWeights>

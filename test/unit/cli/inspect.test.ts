@@ -48,6 +48,15 @@ describe('inspect model', function () {
     expect(text).to.match(/^family +mistral$/m).and.match(/^context .*window \d+/m).and.match(/^all-linear +q_proj, k_proj/m)
   })
 
+  it('estimates the memory of training by part, before anything is loaded', async () => {
+    const { memory, parameters } = await inspect('model', demoModel, '--method', 'full', '--batch-size', '2', '--max-seq-length', '256', '--dtype', 'bf16', '--gradient-checkpointing') as { memory: Record<string, number>; parameters: number }
+    expect(memory).to.include({ method: 'full', batch_size: 2, max_seq_length: 256, optimizer: 'adamw', dtype: 'bf16', weight_bytes: 2 * parameters, optimizer_bytes: 8 * parameters })
+    const lora = (await inspect('model', demoModel, '--batch-size', '2', '--max-seq-length', '256', '--dtype', 'bf16')) as { memory: Record<string, number> }
+    expect(lora.memory.total_bytes).to.be.lessThan(memory.total_bytes as number)
+    const text = (await runModelCli(['inspect', 'model', demoModel, '--batch-size', '2'])).stdout
+    expect(text).to.match(/^Training takes about .* lora, .*2 rows of 1024 tokens, adamw$/m).and.match(/^ +activations +\d/m)
+  })
+
   it('ends with 3 or 2 and says why', async () => {
     expect(await runModelCli(['inspect', path.join(folder, 'none')])).to.include({ code: 3 })
     expect((await runModelCli(['inspect', folder])).stderr).to.include('config.json')

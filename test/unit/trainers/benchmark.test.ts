@@ -122,7 +122,7 @@ describe('benchmark', () => {
     const bad = tinyBackend({ step: () => ({ applied: false, skipped: 'loss_not_finite' }) })
     expect(await benchmark(space.config('out'), { backend: bad, steps: 2, randomRows: false, peakBytes: growing() })).to.include({ skipped_steps: 2 })
     const error = await failsWith('FT_OUT_OF_MEMORY', 8, benchmark(space.config('out'), { backend: tinyBackend({ memory: 10 }), steps: 2, randomRows: true }))
-    expect(error.remedy).to.include('--batch-size')
+    expect(error.details).to.include({ availableBytes: 10 })
   })
 
   it('refuses a trainer that has no parts to measure', async () => {

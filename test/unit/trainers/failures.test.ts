@@ -4,6 +4,8 @@ import { expect } from 'chai'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { makeError } from '../../../lib/core/errors/index.js'
+import type { TrainingInput } from '../../../lib/core/config/index.js'
+import type { Batch } from '../../../lib/trainers/engine.js'
 import { train, type StepOutcome } from '../../../lib/trainers/index.js'
 import { parseOnNan } from '../../../lib/trainers/step-policy.js'
 import { tinyBackend, type TinyOptions } from './tiny-engine.js'
@@ -177,31 +179,82 @@ describe('memory', () => {
   beforeEach(async () => (space = await Workspace.create()))
   afterEach(() => space.remove())
 
-  it('a run that cannot fit is refused before its weights are read', async () => {
+  it('a run that cannot fit is refused before its weights are read, with the cheapest change that fits', async () => {
     let loads = 0
-    const options = { memory: 3000, loadModel: () => void (loads += 1) }
-    const error = await failsWith('FT_OUT_OF_MEMORY', 8, train(space.config('out'), { backend: tinyBackend(options) }))
-    expect(error.remedy).to.include('--batch-size').and.include('--gradient-checkpointing').and.include('--max-seq-length')
+    const refused = async (memory: number, training: TrainingInput = {}) => {
+      const options = { memory, loadModel: () => void (loads += 1) }
+      return await failsWith('FT_OUT_OF_MEMORY', 8, train(space.config('out', training), { backend: tinyBackend(options) }))
+    }
+    // The longest two rows have 15 tokens and take 5396 bytes, one of 8 takes 3856; with both layers computed again 2396 and 2256.
+    const error = await refused(4000, { gradientCheckpointing: false })
+    expect(error.message).to.include('this run needs about').and.include('weights').and.include('activations')
+    expect(error.details).to.include({ needBytes: 5396, availableBytes: 4000, change: '--batch-size 1 --gradient-accumulation-steps 2' })
+    expect(error.remedy).to.include('--batch-size 1 --gradient-accumulation-steps 2 fits')
+    expect((await refused(2500, { gradientCheckpointing: false })).details['change']).to.equal('--gradient-checkpointing')
+    expect((await refused(2300, { gradientCheckpointing: false })).details['change']).to.equal('--batch-size 1 --gradient-accumulation-steps 2 --gradient-checkpointing')
+    expect((await refused(2300, { batchSize: 1, method: 'full' })).details['change']).to.equal('--method lora')
+    expect((await refused(2000)).remedy).to.include('no change of settings makes it fit')
     expect(loads).to.equal(0)
-    await train(space.config('out', { force: true }), { backend: tinyBackend(options) })
+    await train(space.config('out', { force: true }), { backend: tinyBackend({ memory: 2000 }) })
   })
 
-  it('auto turns checkpointing on where activations would not fit', async () => {
+  it('auto computes layers again where memory needs it', async () => {
     const chosen = async (output: string, memory: number): Promise<unknown> => {
       const seen = new Recorder()
       await train(space.config(output), { ...seen, backend: tinyBackend({ memory }) })
-      return seen.of('start')[0]?.gradient_checkpointing
+      return seen.of('start')[0]?.checkpointed_layers
     }
-    expect(await chosen('much', 1e9)).to.equal(false)
-    expect(await chosen('little', 9000)).to.equal(true)
+    expect(await chosen('much', 1e9)).to.equal(0)
+    expect(await chosen('little', 3000)).to.equal(2)
     expect(await fs.readFile(space.path('little', 'training.log'), 'utf8')).to.include('gradient checkpointing on (auto)')
+    const seen = new Recorder()
+    await train(space.config('asked', { gradientCheckpointing: true }), { ...seen, backend: tinyBackend() })
+    expect(seen.of('start')[0]).to.include({ gradient_checkpointing: true, checkpointed_layers: 2 })
+  })
+
+  describe('auto_batch', () => {
+    const limit = (rows: number) => (batches: Batch[]) => {
+      if (batches.some((batch) => batch.cuSeqlens.length - 1 > rows)) throw makeError('FT_OUT_OF_MEMORY', 'cannot allocate 3 GiB')
+    }
+    const settings = { batchSize: 5, gradientAccumulationSteps: 1, autoBatch: true, numEpochs: 2, saveSteps: 1 }
+
+    it('a step that runs out of memory is taken again in smaller pieces; no step and no row is lost', async () => {
+      const [whole, seen] = [new Recorder(), new Recorder()]
+      await train(space.config('whole', settings), { ...whole, backend: tinyBackend() })
+      await train(space.config('out', settings), { ...seen, backend: tinyBackend({ batches: limit(2) }) })
+      expect(seen.of('auto_batch').map(({ step, batch_size, gradient_accumulation_steps, reason }) => ({ step, batch_size, gradient_accumulation_steps, reason }))).to.deep.equal([
+        { step: 1, batch_size: 2, gradient_accumulation_steps: 3, reason: 'out_of_memory' },
+      ])
+      expect(seen.steps.map(({ step, loss, grad_norm, tokens }) => ({ step, loss, grad_norm, tokens }))).to.deep.equal(whole.steps.map(({ step, loss, grad_norm, tokens }) => ({ step, loss, grad_norm, tokens })))
+      expect(await digests(space.path('out'), stateFiles)).to.deep.equal(await digests(space.path('whole'), stateFiles))
+    })
+
+    it('a resumed run divides its steps as it did before', async () => {
+      await train(space.config('out', { ...settings, maxSteps: 2 }), { backend: tinyBackend({ batches: limit(1) }) })
+      const seen = new Recorder()
+      const sizes: number[] = []
+      await train(space.config('out', { ...settings, maxSteps: 4, resume: true }), { ...seen, backend: tinyBackend({ batches: (batches) => void sizes.push(...batches.map((batch) => batch.cuSeqlens.length - 1)) }) })
+      expect(seen.of('start')[0]).to.include({ batch_size: 1, gradient_accumulation_steps: 5, step: 2 })
+      expect(new Set(sizes)).to.deep.equal(new Set([1]))
+      expect(seen.of('auto_batch')).to.deep.equal([])
+    })
+
+    it('begins with what the estimate says fits, and ends where a single row does not', async () => {
+      const seen = new Recorder()
+      await train(space.config('out', { ...settings, gradientCheckpointing: false }), { ...seen, backend: tinyBackend({ memory: 5700 }) })
+      expect(seen.of('start')[0]).to.include({ batch_size: 2, gradient_accumulation_steps: 3 })
+      expect(seen.of('auto_batch')[0]).to.include({ step: 1, reason: 'estimate', need_bytes: 5396, available_bytes: 5700 })
+      const error = await failsWith('FT_OUT_OF_MEMORY', 8, train(space.config('never', settings), { backend: tinyBackend({ batches: limit(0) }) }))
+      expect(error.message).to.include('step 1').and.include('cannot allocate 3 GiB')
+    })
   })
 
   it('the engine running out of memory is explained, and the last checkpoint stays', async () => {
     const backend = tinyBackend({ step: ({ step }) => { if (step === 4) throw makeError('FT_OUT_OF_MEMORY', 'cannot allocate 3 GiB'); return {} } })
     const error = await failsWith('FT_OUT_OF_MEMORY', 8, train(space.config('out', { saveSteps: 2 }), { backend }))
     expect(error.message).to.include('step 5').and.include('cannot allocate 3 GiB')
-    expect(error.details).to.include({ availableBytes: 1e9 })
+    expect(error.details).to.include({ availableBytes: 1e9, needBytes: 5396 })
+    for (const way of ['--auto-batch', '--gradient-checkpointing', '--max-seq-length']) expect(error.remedy).to.include(way)
     expect(await fs.readdir(path.join(space.path('out')))).to.include('checkpoint-4')
   })
 })

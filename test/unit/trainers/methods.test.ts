@@ -5,7 +5,6 @@ import os from 'node:os'
 import { ConfigBuilder } from '../../../lib/core/config/index.js'
 import { defineTrainer, fromLogprobs, LoRATrainer, train, TrainerFactory, type LogprobLoss } from '../../../lib/trainers/index.js'
 import { StepBatches } from '../../../lib/trainers/batches.js'
-import { activationBytes, chooseCheckpointing } from '../../../lib/trainers/memory.js'
 import { countSupervised } from '../../../lib/trainers/objectives/index.js'
 import { cursorAt, dueAfter, epochAt, planRun } from '../../../lib/trainers/run-plan.js'
 import { tinyBackend, tinyBatch, tinyPlan, tinyRows } from './tiny-engine.js'
@@ -211,15 +210,5 @@ describe('the plan of a run', () => {
     const batch = { inputIds: new Int32Array(5), labels: Int32Array.from([1, 2, -100, 4, 5]), cuSeqlens: Int32Array.from([0, 3, 5]) }
     expect(countSupervised(batch)).to.equal(2)
     expect(countSupervised({ inputIds: new Int32Array(5), cuSeqlens: Int32Array.from([0, 5]) })).to.equal(0)
-  })
-
-  it('estimates less memory with checkpointing, and more for longer batches', () => {
-    const sizes = { hiddenSize: 576, intermediateSize: 1536, numHiddenLayers: 30, numAttentionHeads: 9, numKeyValueHeads: 3, headDim: 64, vocabSize: 49152 }
-    const shape = { tokens: 2048, valueBytes: 2 }
-    // 30 layers × 2048 tokens × (2·[2·576 + (18 + 6)·64 + 2·1536] + 4·9 + 8) + logits 1024 × 49152 × 6 + 2·2048·2·576
-    expect(activationBytes(sizes, shape, false)).to.equal(30 * 2048 * (2 * 5760 + 44) + 1024 * 49152 * 6 + 2 * 2048 * 2 * 576)
-    expect(activationBytes(sizes, shape, true)).to.be.lessThan(activationBytes(sizes, shape, false) / 2)
-    expect(chooseCheckpointing(sizes, shape, 24e9).on).to.equal(false)
-    expect(chooseCheckpointing(sizes, shape, 1e9).on).to.equal(true)
   })
 })

@@ -13,6 +13,8 @@ export const vocab = 12
 export interface TinyHooks {
   /** Called before a step's update; returns fields to override. `step`: steps done before. */
   step?: (settings: StepSettings, outcome: StepOutcome) => Partial<StepOutcome> | Promise<Partial<StepOutcome>>
+  /** Called with the micro-batches of a step, before anything is computed. */
+  batches?: (batches: Batch[]) => void
   evaluate?: () => void
   save?: (file: string) => void | Promise<void>
   loadModel?: () => void
@@ -103,6 +105,7 @@ class TinyOptimizer implements EngineOptimizer {
     this.#hooks = hooks
   }
   async step(batches: Batch[], settings: StepSettings): Promise<StepOutcome> {
+    this.#hooks.batches?.(batches)
     const labels = batches.flatMap(supervised)
     const noise = 1 + 0.1 * hashed('noise', settings.seed, settings.step, ...batches.flatMap((batch) => [...(batch.rowIds ?? [])]))
     for (const { label } of labels) this.#model.addGradient(label, -noise / labels.length)
@@ -224,6 +227,18 @@ export function tinyBackend(options: TinyOptions = {}): TinyBackend {
     },
     environment: () => ({ engine: 'tiny', ...options.environment }),
     memoryAvailable: () => options.memory ?? 1e9,
+    // 2000 bytes of weights; 100 a token and layer that is not computed again, 10 a token of the loss.
+    memoryEstimator: () => Promise.resolve(({ rows, checkpointedLayers, optimizer, trained }) => {
+      const tokens = rows.reduce((sum, length) => sum + length, 0)
+      const activationBytes = tokens * (100 * (2 - Math.min(2, checkpointedLayers)) + 10)
+      const optimizerBytes = (trained === 'weights' ? 1000 : 12) * (optimizer === 'adamw' ? 8 : 2)
+      const neededBytes = 2000 + optimizerBytes + activationBytes + 10 * tokens
+      return {
+        weightBytes: 2000, masterBytes: 0, gradientBytes: 0, optimizerBytes, activationBytes, lossBytes: 10 * tokens, workspaceBytes: 0, runtimeBytes: 1000,
+        totalBytes: neededBytes + 1000, neededBytes, tokens, layers: 2, checkpointedLayers,
+      }
+    }),
+    bf16Native: () => true,
     resolveModel: (config) => Promise.resolve({ name: config.model.name, folder: config.model.name, dtype: config.model.dtype === 'auto' ? 'fp32' : config.model.dtype, device: 'cpu' }),
     inspectModel: () => Promise.resolve(sizes),
     resolveTargets: (_source, targets) => Promise.resolve(targets === 'all-linear' ? ['q_proj', 'v_proj'] : [...targets].sort()),

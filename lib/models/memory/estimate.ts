@@ -1,0 +1,157 @@
+// What training a model takes in memory, from config.json and the headers of its weights alone: nothing is loaded.
+import fs from 'node:fs/promises'
+import path from 'node:path'
+import { makeError } from '../../core/errors/index.js'
+import { checkOptions, type OptionNames } from '../../core/options.js'
+import { native, type NativeBuildInfo, type NativeDtype, type NativeLoraTarget } from '../../native/binding.js'
+import { resolveDevice, resolveDtype, type DtypeOption } from '../devices.js'
+import { inspectModel } from '../inspect.js'
+import { loraShapes, loraTargets, withLoraDefaults, type LoraOptions } from '../lora.js'
+import { layerWidths, sum, type MemoryModel } from './layers.js'
+import { stateBytes, type TrainedShape } from './state.js'
+import { stepBytes, type StepShape } from './step.js'
+
+export interface MemoryEstimate {
+  /** Frozen or trained, in the compute dtype. */
+  weightBytes: number
+  /** fp32 masters beside the weights or copies that are computed with; and an adapter itself. */
+  masterBytes: number
+  gradientBytes: number
+  optimizerBytes: number
+  /** What layers keep until their backward. */
+  activationBytes: number
+  /** A chunk of logits and what belongs to the loss; a layer's backward. They do not meet: the larger counts. */
+  lossBytes: number
+  workspaceBytes: number
+  /** Node.js, LibTorch and the tokenizer. */
+  runtimeBytes: number
+  /** The most at a time: the peak resident size of the process. */
+  totalBytes: number
+  /** Of the heaviest micro-batch. */
+  tokens: number
+  layers: number
+  checkpointedLayers: number
+  dtype: NativeDtype
+  device: string
+}
+
+/** Everything that is decided, and sizes. */
+export interface MemoryRequest {
+  model: MemoryModel
+  dtype: NativeDtype
+  device: string
+  attention: 'auto' | 'flash' | 'eager'
+  /** What an adapter attaches to; 'weights': every weight learns. */
+  trained: readonly NativeLoraTarget[] | 'weights'
+  optimizer: string
+  /** Tokens of each row of the heaviest micro-batch. */
+  rows: readonly number[]
+  checkpointedLayers: number
+  threads: number
+  bf16Native: boolean
+  /** Of the tokenizer's files. */
+  tokenizerFileBytes: number
+}
+
+export const valueBytesOf = (dtype: NativeDtype): number => (dtype === 'fp32' ? 4 : 2)
+
+export function memoryOf(request: MemoryRequest): MemoryEstimate {
+  const { model, dtype, device, trained } = request
+  const targets = trained === 'weights' ? [] : trained
+  const valueBytes = valueBytesOf(dtype)
+  const state = stateBytes(trainedShapeOf(model, trained), { valueBytes, optimizer: request.optimizer })
+  const step = stepBytes(model, layerWidths(model, targets), {
+    rows: request.rows, valueBytes, checkpointedLayers: request.checkpointedLayers, kernels: kernelsOf(request), threads: request.threads, full: trained === 'weights',
+  })
+  const weightBytes = model.numParameters * valueBytes
+  const runtimeBytes = runtimeBytesOf(request.tokenizerFileBytes)
+  return {
+    weightBytes, ...state, activationBytes: step.saved, lossBytes: step.logits, workspaceBytes: step.workspace, runtimeBytes,
+    totalBytes: weightBytes + state.masterBytes + state.gradientBytes + state.optimizerBytes + step.peak + runtimeBytes,
+    tokens: sum(request.rows), layers: model.numHiddenLayers, checkpointedLayers: Math.min(request.checkpointedLayers, model.numHiddenLayers), dtype, device,
+  }
+}
+
+function kernelsOf({ attention, device, dtype, bf16Native }: MemoryRequest): StepShape['kernels'] {
+  if (attention === 'eager') return 'eager'
+  return device === 'cpu' && dtype === 'bf16' && bf16Native ? 'tiles' : 'flash'
+}
+
+function trainedShapeOf(model: MemoryModel, trained: MemoryRequest['trained']): TrainedShape {
+  if (trained !== 'weights') return { kind: 'adapter', tensors: loraShapes(model, trained).map(({ shape }) => shape.reduce((product, size) => product * size, 1)) }
+  const linear = model.linearModules.map(({ inFeatures, outFeatures }) => inFeatures * outFeatures)
+  const tensors = [model.vocabSize * model.hiddenSize, ...linear]
+  return { kind: 'weights', tensors: [...tensors, Math.max(0, model.numParameters - sum(tensors))] }
+}
+
+/**
+ * Resident before the first tensor and by the code that a step runs: measured with Node.js 20 and LibTorch 2.13 on Linux, by
+ * `npm run bench -- --question memory`. The tokenizer's vocabulary becomes objects of several times the size of its file.
+ */
+const processBytes = 205e6
+const tokenizerGrowth = 8
+
+function runtimeBytesOf(tokenizerFileBytes: number): number {
+  return processBytes + tokenizerGrowth * tokenizerFileBytes
+}
+
+/** What code and libraries take once a step has run, beyond what they take when a model is about to be loaded. */
+export const warmUpBytes = 45e6
+
+export interface EstimateOptions {
+  /** As for loadModel. */
+  name: string
+  init?: 'pretrained' | 'random'
+  /** Default lora. */
+  method?: 'lora' | 'full'
+  dtype?: DtypeOption
+  device?: string
+  attention?: 'auto' | 'flash' | 'eager'
+  /** Of the adapter. */
+  lora?: LoraOptions
+  /** Default adamw. */
+  optimizer?: string
+  /** Default 4 rows of 1024 tokens. */
+  batchSize?: number
+  maxSeqLength?: number
+  /** Tokens of each row of the micro-batch, instead of batchSize and maxSeqLength. */
+  rows?: readonly number[]
+  /** Every layer, none, or so many of the first. Default false. */
+  gradientCheckpointing?: boolean | number
+  /** CPU threads of the engine. Default: as many as it would use. */
+  threads?: number
+}
+
+const optionNames: OptionNames<EstimateOptions> = {
+  name: true, init: true, method: true, dtype: true, device: true, attention: true, lora: true, optimizer: true, batchSize: true, maxSeqLength: true, rows: true,
+  gradientCheckpointing: true, threads: true,
+}
+
+/** Errors: those of inspectModel; FT_UNKNOWN_TARGET_MODULE; FT_INVALID_ARGUMENT. */
+export async function estimateMemory(options: EstimateOptions): Promise<MemoryEstimate> {
+  checkOptions('estimateMemory', options, optionNames)
+  return memoryOf(await memoryRequest(options))
+}
+
+/** The request of an estimate, with everything that is decided by the model and this machine. */
+export async function memoryRequest(options: EstimateOptions, build: Pick<NativeBuildInfo, 'bf16Native' | 'threads' | 'devices'> = native().buildInfo()): Promise<MemoryRequest> {
+  const { method = 'lora', batchSize = 4, maxSeqLength = 1024, gradientCheckpointing = false } = options
+  const rows = options.rows ?? (Number.isInteger(batchSize) ? Array<number>(Math.max(0, batchSize)).fill(maxSeqLength) : [])
+  if (rows.length === 0 || !rows.every((length) => Number.isInteger(length) && length > 0)) {
+    throw makeError('FT_INVALID_ARGUMENT', 'a micro-batch needs rows of at least one token', { remedy: 'pass batchSize and maxSeqLength as whole numbers, or rows: [512, 512]' })
+  }
+  const model = await inspectModel(options.name, {}, { init: options.init ?? 'pretrained' })
+  const device = resolveDevice(options.device, build)
+  const all = gradientCheckpointing === true ? model.numHiddenLayers : 0
+  return {
+    model, device, dtype: resolveDtype(options.dtype, device, build), attention: options.attention ?? 'auto',
+    trained: method === 'full' ? 'weights' : loraTargets(model, withLoraDefaults(options.lora ?? {})),
+    optimizer: options.optimizer ?? 'adamw', rows, checkpointedLayers: typeof gradientCheckpointing === 'number' ? gradientCheckpointing : all,
+    threads: options.threads ?? build.threads, bf16Native: build.bf16Native, tokenizerFileBytes: await tokenizerFileBytes(model.folder),
+  }
+}
+
+/** Of tokenizer.json: what becomes objects of the process. */
+export async function tokenizerFileBytes(folder: string): Promise<number> {
+  return await fs.stat(path.join(folder, 'tokenizer.json')).then((stats) => stats.size, () => 0)
+}
