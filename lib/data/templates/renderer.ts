@@ -70,6 +70,7 @@ export class ChatRenderer {
   readonly #settings: WorkerSettings
   readonly #limits: RenderLimits
   #worker: Promise<ChildProcess> | null = null
+  #disposed = false
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: RendererOptions) {
@@ -91,7 +92,9 @@ export class ChatRenderer {
     return work
   }
 
+  /** What waits to be rendered fails. */
   async dispose(): Promise<void> {
+    this.#disposed = true
     const worker = this.#worker
     this.#worker = null
     const started = await worker?.catch(() => null)
@@ -100,6 +103,7 @@ export class ChatRenderer {
 
   async #render(jobs: readonly ChatJob[]): Promise<ChatResult[]> {
     if (jobs.length === 0) return []
+    if (this.#disposed) fail('FT_HANDLE_DISPOSED', 'the template renderer was disposed', { remedy: 'make another one' })
     this.#worker ??= this.#start()
     const worker = await this.#worker.catch((error: unknown) => {
       this.#worker = null
