@@ -12,6 +12,8 @@ import type { HubSettings } from './settings.js'
 
 export interface RemoteFile {
   size: number
+  /** Hash of its content. */
+  oid: string
   /** Path of the whole file where it is in the cache: now, or because the server knew no ranges. */
   local(): Promise<string | null>
   /** Bytes [start, end). Errors: FT_HUB, FT_HUB_AUTH, FT_HUB_NOT_FOUND. */
@@ -53,6 +55,7 @@ export function remoteFile(settings: HubSettings, repository: Repository, file: 
   }
   return {
     size: file.size,
+    oid: file.oid,
     download,
     async local() {
       return (local ??= await cachedFile(settings, repository, file))

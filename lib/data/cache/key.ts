@@ -37,11 +37,13 @@ export async function cacheKey(parts: KeyParts, folder: string): Promise<string 
       files.push('validation')
       continue
     }
-    if (file.rows !== undefined || file.read?.source !== undefined) return null
-    const content = await contentOf(file.path, folder)
+    const { source, ...read } = file.read ?? {}
+    if (file.rows !== undefined) return null
+    // A file of the hub has its hash; standard input has none.
+    const content = source === undefined ? await contentOf(file.path, folder) : (source.content ?? null)
     if (content === null) return null
     // Reports name files: another path is another report.
-    files.push([path.resolve(file.path), content, plainJson(file.read ?? {}), plainJson(file.mix ?? {})])
+    files.push([source === undefined ? path.resolve(file.path) : file.path, content, plainJson(read), plainJson(file.mix ?? {})])
   }
   const own = await Promise.all([...parts.tokenizer.files, ...parts.optionFiles].map((file) => contentOf(file, folder)))
   if (own.includes(null)) return null

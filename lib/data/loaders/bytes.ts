@@ -18,6 +18,10 @@ export interface ByteSource {
   stream(options?: { start?: number; signal?: AbortSignal }): AsyncIterable<Buffer>
   /** Up to headBytes from the beginning, without taking them from the stream. */
   head(signal?: AbortSignal): Promise<Buffer>
+  /** SHA-256 or git hash of the content, where it is known without reading it. */
+  readonly content?: string
+  /** Path of a local file with these bytes, made if need be. Absent where there can be none. */
+  file?(signal?: AbortSignal): Promise<string>
   /** The bytes [start, end). Absent where only a stream is to be had. */
   read?(start: number, end: number, signal?: AbortSignal): Promise<Buffer>
 }

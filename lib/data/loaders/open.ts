@@ -1,4 +1,5 @@
 // A data file as rows, whatever it is and wherever it comes from.
+import { fail } from '../../core/errors/index.js'
 import type { DataFile } from '../sources/find.js'
 import type { LoadedRow } from '../types.js'
 import { DatasetLoaderRegistry } from './index.js'
@@ -11,7 +12,11 @@ export async function* readFileBatches(file: DataFile, options: LoadOptions = {}
   if (rows !== undefined) return yield* openBatches({ load: () => programRows(file.path, rows) }, file.path, options)
   const read = { ...file.read, ...options }
   const loader = await DatasetLoaderRegistry.forFile(file.path, read)
-  yield* openBatches(loader, file.path, read)
+  if (loader.batches !== undefined || read.source === undefined) return yield* openBatches(loader, file.path, read)
+  // A loader from outside knows files of this machine only.
+  const { source, ...rest } = read
+  if (source.file === undefined) fail('FT_DATASET', `the loader ${loader.name} reads files, and not ${source.name}`, { remedy: 'save it to a file and name that' })
+  yield* openBatches(loader, await source.file(options.signal), rest)
 }
 
 /** One by one. */

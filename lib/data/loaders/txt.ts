@@ -24,13 +24,21 @@ async function* byLines(file: string, text: TextStream, enter: RowStart['block']
   for await (const block of readBlocks(text, enter?.line)) {
     const rows: LoadedRow[] = []
     if (block.tooLong === true) rows.push(tooLong(file, block.line))
+    const clean = isUtf8(block.bytes) && !block.bytes.includes(0)
     for (const [line, number] of splitLines(textOf(block.bytes))) {
-      if (line.trim() !== '') rows.push(rowOf(line, file, block.line + number))
+      if (isBlank(line)) continue
+      const at = block.line + number
+      rows.push(clean ? { place: { file, line: at }, value: { text: line } } : rowOf(line, file, at))
     }
     if (rows.length === 0) continue
     yield { rows, start: startOf(row, block) }
     row += rows.length
   }
+}
+
+/** Most lines say so with their first character. */
+function isBlank(line: string): boolean {
+  return !(line.charCodeAt(0) > 32 && line.charCodeAt(0) < 127) && line.trim() === ''
 }
 
 /** A line that is not UTF-8 becomes half a surrogate pair, which rowOf then finds: one row is lost and not the block. */

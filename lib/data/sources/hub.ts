@@ -99,10 +99,13 @@ function datasetOf(settings: HubSettings, repository: Repository, readme: string
 function hubSource(name: string, remote: RemoteFile): ByteSource {
   /** The end of the file: a Parquet file is entered from there. */
   let tail: { start: number; bytes: Buffer } | null = null
-  const download = async (signal?: AbortSignal): Promise<ByteSource> => localSource((await remote.local()) ?? (await remote.download(hubSignal(signal))))
+  const file = async (signal?: AbortSignal): Promise<string> => (await remote.local()) ?? (await remote.download(hubSignal(signal)))
+  const download = async (signal?: AbortSignal): Promise<ByteSource> => localSource(await file(signal))
   return {
     name,
     size: remote.size,
+    content: remote.oid,
+    file,
     head: async (signal) => (await download(signal)).head(signal),
     async *stream(options) {
       yield* (await download(options?.signal)).stream(options)

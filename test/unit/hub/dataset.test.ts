@@ -1,9 +1,13 @@
 // Data sets of the hub, from a server on this machine: which files are read, how much of them, and what is said of faults.
 import { expect } from 'chai'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { Readable } from 'node:stream'
 import zlib from 'node:zlib'
 import { exitCodeOf } from '../../../lib/core/errors/index.js'
 import { setHubHost } from '../../../lib/hub/index.js'
+import { registerLoader } from '../../../lib/data/loaders/index.js'
+import { streamSource } from '../../../lib/data/loaders/bytes.js'
+import { readFileRows } from '../../../lib/data/loaders/open.js'
 import { streamRows, type StreamRowsOptions } from '../../../lib/data/sources/stream.js'
 import { failure, fixture, temporaryFolder } from '../data/helpers.js'
 import { startHub, type HubServer } from '../support/hub-server.js'
@@ -75,6 +79,25 @@ describe('a data set of the hub', () => {
     expect(await texts('org/scripted')).to.deep.equal(parquetRows.map((row) => row.text))
     expect(await texts('org/scripted', { settings: { config: 'other' } })).to.have.length(parquetRows.length)
     expect(hub.downloads('scripted.py')).to.have.length(0)
+  })
+})
+
+describe('a loader from outside', () => {
+  it('gets a file of the hub as a file of this machine, and no streams', async () => {
+    registerLoader({
+      name: 'shout',
+      extensions: ['.shout'],
+      async *load(file) {
+        yield await Promise.resolve({ place: { file, line: 1 }, value: { text: readFileSync(file, 'utf8').toUpperCase() } })
+      },
+    })
+    hub.add('datasets', 'org/shouted', { 'a.shout': 'hello' })
+    expect(await texts('org/shouted')).to.deep.equal(['HELLO'])
+    const source = streamSource('(standard input)', Readable.from([Buffer.from('x')]))
+    const read = async (): Promise<void> => {
+      for await (const row of readFileRows({ path: '-', bytes: 0, read: { source, format: 'shout' } })) throw new Error(String(row))
+    }
+    await failure(read, 'FT_DATASET')
   })
 })
 
