@@ -39,13 +39,17 @@ ${preview.length === 0 ? '' : previewSection(preview)}
 `
 }
 
+/** One block a rule, the serious ones open. */
 function lintSection({ errors, warnings, rules, notRun }: LintReport): string {
-  const rows = rules.flatMap(({ findings }) => findings).map(({ rule, severity, file, line, message, remedy }) =>
-    `<tr class="${severity}"><td>${severity}</td><td>${escape(rule)}</td><td><code>${file === null ? 'all rows' : escape(`${file}:${line}`)}</code></td><td>${escape(message)}</td><td>${escape(remedy)}</td></tr>`)
-  const table = rows.length === 0 ? '' : `<div class="wide"><table class="lint"><thead><tr><th>severity</th><th>rule</th><th>where</th><th>what</th><th>remedy</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`
-  const left = errors + warnings - rows.length
-  const notes = [...(left > 0 ? [`${formatCount(left)} more are not listed.`] : []), ...(notRun.length > 0 ? [`Not looked for without a model: ${notRun.join(', ')}.`] : [])]
-  return `<section><h2>Lint: ${formatCount(errors)} errors, ${formatCount(warnings)} warnings</h2>${table}${notes.map((note) => `<p>${escape(note)}</p>`).join('')}</section>`
+  const blocks = rules.filter((rule) => rule.errors + rule.warnings > 0).map(({ rule, describe, errors: serious, warnings: others, findings }) => {
+    const severity = serious > 0 ? 'error' : 'warning'
+    const items = findings.map(({ file, line, message }) => `<li>${file === null ? 'all rows' : `<code>${escape(`${file}:${line}`)}</code>`} ${escape(message)}</li>`)
+    const left = serious + others - findings.length
+    return `<details${serious > 0 ? ' open' : ''}><summary><strong class="${severity}">${severity}</strong> ${escape(rule)}: ${escape(describe)} (${formatCount(serious + others)})</summary>
+<ul>${items.join('')}${left > 0 ? `<li>and ${formatCount(left)} more</li>` : ''}</ul><p>${escape(findings[0]?.remedy ?? '')}</p></details>`
+  })
+  const note = notRun.length === 0 ? '' : `<p>Not looked for without a model: ${escape(notRun.join(', '))}.</p>`
+  return `<section><h2>Lint: ${formatCount(errors)} errors, ${formatCount(warnings)} warnings</h2>${blocks.join('\n')}${note}</section>`
 }
 
 const barLength = 400

@@ -12,8 +12,8 @@ main{max-width:70rem;padding:1rem 1.5rem 4rem;margin:auto}
 button,input[type=search]{font:inherit;color:inherit;background:transparent;border:1px solid var(--line);border-radius:6px;padding:.25rem .6rem}
 table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:.2rem .9rem .2rem 0;overflow-wrap:anywhere}
 .facts th{color:var(--dim);font-weight:500;white-space:nowrap}.facts .warning td{color:var(--warning)}
-.lint{width:100%;font-size:.9rem}.lint td,.lint th{border-bottom:1px solid var(--line)}.wide{overflow-x:auto}
-tr.error td:first-child{color:var(--error);font-weight:600}tr.warning td:first-child{color:var(--warning)}
+details{border-bottom:1px solid var(--line);padding:.4rem 0}summary{cursor:pointer}details ul{margin:.4rem 0;padding-left:1.4rem}details p{margin:.2rem 0 .4rem;color:var(--dim)}
+strong.error{color:var(--error)}strong.warning{color:var(--warning)}
 svg{max-width:100%;height:auto}svg text{fill:var(--fg);font:12px system-ui,sans-serif}rect{fill:var(--bar)}rect.cut{fill:var(--cut)}
 code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
 article{border:1px solid var(--line);border-radius:8px;padding:.7rem .9rem;margin:.7rem 0}

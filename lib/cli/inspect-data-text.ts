@@ -46,7 +46,7 @@ export function factsOf({ files, rows, statistics, detection, skippedBadRows, ba
     ...filtered.map(({ filter, removed, examples }): [string, string] => ['filter', `${filter}: ${formatCount(removed)} left out${examples[0] === undefined ? '' : `, the first ${examples[0]}`}`]),
     ...(tokens === null || statistics.tokens === null ? [] : tokenFacts(tokens, statistics.tokens, maxSeqLength)),
     ['characters', `${formatCount(characters.total)}, mean ${characters.mean.toFixed(1)}, median ${characters.p50}, longest ${formatCount(characters.max)}`],
-    ['duplicates', `${about(duplicates.exact)}${formatCount(duplicates.rows)} rows (${percent(duplicates.share)}) say what an earlier one said`],
+    ['duplicates', `${about(duplicates.exact)}${rowsText(duplicates.rows)} (${percent(duplicates.share)}) saying what an earlier one said`],
     ['texts', `${about(quality.exact)}${percent(quality.letterShare)} letters, ${percent(quality.digitShare)} digits; ${quality.emptyRows} empty, ${quality.rowsWithControls} with control characters, ${quality.repetitiveRows} repetitive`],
     ...(tokens?.report.warnings ?? []).map((warning): [string, string] => ['warning', warning]),
   ]
@@ -59,7 +59,7 @@ function tokenFacts({ report, truncatedShare, lostShare, packing }: NonNullable<
     ['lengths', `mean ${lengths.mean.toFixed(1)}, median ${lengths.p50}, 90 % ${lengths.p90}, 95 % ${lengths.p95}, 99 % ${lengths.p99}, longest ${lengths.max}`],
     ['truncated', `${(100 * truncatedShare).toFixed(2)} % of the rows at ${maxSeqLength} tokens, ${(100 * lostShare).toFixed(2)} % of the tokens with loss`],
     ['packed', `${about(packing.exact)}${formatCount(packing.windows)} windows of ${maxSeqLength} tokens with --packing, ${percent(packing.fill)} full, ${packing.rowsPerWindow.toFixed(1)} rows each`],
-    ...(report.rowsWithoutLabels > 0 ? ([['no loss', `${report.rowsWithoutLabels} rows`]] satisfies Facts) : []),
+    ...(report.rowsWithoutLabels > 0 ? ([['no loss', rowsText(report.rowsWithoutLabels)]] satisfies Facts) : []),
   ]
 }
 
@@ -145,6 +145,10 @@ function lintText({ errors, warnings, rules, notRun }: LintReport, color: boolea
 
 function paint(text: string, code: number, color: boolean): string {
   return color ? `\u001b[${code}m${text}\u001b[39m` : text
+}
+
+function rowsText(count: number): string {
+  return `${formatCount(count)} row${count === 1 ? '' : 's'}`
 }
 
 function about(exact: boolean): string {

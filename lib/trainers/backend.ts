@@ -57,8 +57,8 @@ export const nativeBackend: TrainingBackend = {
   // Rows that are tokens already need none: text fails then, with the folder named.
   loadTokenizer: (folder) => loadTokenizer(folder, { optional: true }),
 
-  async prepareData({ config, tokenizer, now, signal }) {
-    return await prepareDataset({ ...runDataOptions(config), tokenizer, now, signal })
+  async prepareData({ config, tokenizer, now, signal, onProgress }) {
+    return await prepareDataset({ ...runDataOptions(config), tokenizer, now, signal, onProgress })
   },
 
   async loadModel(source, config, signal) {

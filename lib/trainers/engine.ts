@@ -106,6 +106,14 @@ export interface DataOptions {
   /** What the clock says to chat templates that ask; a resumed run passes the date of the first one. */
   now?: Date
   signal?: AbortSignal
+  /** How far reading is. */
+  onProgress?(progress: DataProgress): void
+}
+
+export interface DataProgress {
+  rows: number
+  bytes: number
+  totalBytes: number
 }
 
 /** The floors below, as the run calls them. */

@@ -5,7 +5,7 @@ import { checkOptions, type OptionNames } from '../core/options.js'
 import { names, Registry } from '../core/registry.js'
 import { benchmarkTraining, type BenchmarkOptions, type BenchmarkReport } from './benchmark/index.js'
 import { rehearse } from './dry-run.js'
-import type { TrainingBackend } from './engine.js'
+import type { DataProgress, TrainingBackend } from './engine.js'
 import type { EndEvent, TrainingObserver } from './events.js'
 import { full, lora, type TrainingMethod } from './methods/index.js'
 import { objectives, type Objective } from './objectives/index.js'
@@ -18,11 +18,13 @@ export interface TrainOptions extends TrainingObserver {
   evaluateFirst?: boolean
   /** Rehearse with the longest batch; nothing is left in the output folder. */
   dryRun?: boolean
+  /** Told now and then how far reading the data is. */
+  onDataProgress?: (progress: DataProgress) => void
   /** The floors below; for tests and for programs with an engine of their own. */
   backend?: TrainingBackend
 }
 
-const trainNames: OptionNames<TrainOptions> = { onEvent: true, onState: true, signal: true, evaluateFirst: true, dryRun: true, backend: true }
+const trainNames: OptionNames<TrainOptions> = { onEvent: true, onState: true, signal: true, evaluateFirst: true, dryRun: true, onDataProgress: true, backend: true }
 
 /** How a run ended: the `end` event, in camelCase. */
 export interface TrainingResult {

@@ -9,7 +9,7 @@ import { StepBatches, type SharedWindow } from './batches.js'
 import { refuseWithoutValidation, secureBest } from './best.js'
 import { fingerprintModel } from './checkpoints/fingerprint.js'
 import type { RunInputs } from './checkpoints/inputs.js'
-import type { EngineModel, EngineOptimizer, ModelSource, TrainedWeights, TrainingBackend } from './engine.js'
+import type { DataProgress, EngineModel, EngineOptimizer, ModelSource, TrainedWeights, TrainingBackend } from './engine.js'
 import { planMemory, type MemoryPlan } from './memory.js'
 import { ownSettings } from './methods/lora.js'
 import type { PlannedMethod, TrainingMethod } from './methods/index.js'
@@ -37,6 +37,8 @@ export interface PrepareOptions {
   dryRun: boolean
   /** Told where the run's log is, once it is open. */
   onLogFile?: (file: string) => void
+  /** Told now and then how far reading the data is. */
+  onDataProgress?: (progress: DataProgress) => void
   /** Undone in reverse order when the run is over, however it ends. */
   cleanup: Cleanup
 }
@@ -134,12 +136,12 @@ async function prepareFolder({ config, backend, dryRun, cleanup, onLogFile }: Pr
   return { folder, resumed, later }
 }
 
-async function prepareData({ config, backend, signal, cleanup }: PrepareOptions, source: ModelSource, resumed: ResumePoint | null) {
+async function prepareData({ config, backend, signal, cleanup, onDataProgress: onProgress }: PrepareOptions, source: ModelSource, resumed: ResumePoint | null) {
   stopIfAborted(signal)
   const tokenizer = await backend.loadTokenizer(source.folder)
   cleanup.push(() => tokenizer.dispose())
   const date = resumed?.state.templateDate ?? null
-  const data = await LogProgress.run('preparing data', () => backend.prepareData({ config, tokenizer, signal, ...(date === null ? {} : { now: new Date(date) }) }))
+  const data = await LogProgress.run('preparing data', () => backend.prepareData({ config, tokenizer, signal, onProgress, ...(date === null ? {} : { now: new Date(date) }) }))
   stopIfAborted(signal)
   if (data.train.length === 0) fail('FT_EMPTY_DATASET', 'no rows are left to train on', { remedy: 'add rows, or lower --validation-ratio' })
   logDatasetInfo(data.report)

@@ -7,6 +7,7 @@ import type { Command } from '../command.js'
 import { configPositional, readConfig } from '../config-input.js'
 import type { CliContext } from '../context.js'
 import { withSavedConfig } from '../saved-config.js'
+import { dataProgress } from '../data-progress.js'
 import { trainingBar, trainingSummary } from '../training-view.js'
 
 export const train = {
@@ -46,17 +47,21 @@ export async function runTraining(config: ResolvedConfig, context: CliContext, {
   const { train: runTrainer } = await import('../../trainers/index.js')
   surviveFileSizeLimits()
   const bar = trainingBar(context, alwaysProgress)
+  const reading = dataProgress(context, 'preparing data')
   try {
     return await runTrainer(config, {
       ...options,
       signal: context.signal,
+      onDataProgress: (state) => reading.update(state),
       onEvent(event) {
+        reading.stop()
         context.emit({ ...event })
         bar.show(event)
         onEvent?.(event)
       },
     })
   } finally {
+    reading.stop()
     bar.stop()
   }
 }
