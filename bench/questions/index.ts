@@ -3,9 +3,10 @@ import type { Question } from '../question.js'
 import { generation } from './generation.js'
 import { growth } from './growth.js'
 import { memory } from './memory.js'
+import { inspecting } from './inspecting.js'
 import { shortRows } from './short-rows.js'
 import { steady } from './steady.js'
 import { tokenizing } from './tokenizing.js'
 import { training } from './training.js'
 
-export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, tokenizing, memory, steady]
+export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, tokenizing, inspecting, memory, steady]

@@ -36,8 +36,8 @@ export interface StatisticsReport {
   /** Rows that say, byte for byte, what an earlier one said. */
   duplicates: { rows: number; share: number; exact: boolean }
   /**
-   * Whatever the language. Rows are judged by their first 20000 characters; after the first 100000 rows one in eight is, chosen by
-   * its hash, and counts for eight: `exact` is then false for all but emptyRows.
+   * Whatever the language. Rows are judged by their first 20000 characters; after the first 20000 rows one in sixteen is, chosen by
+   * its hash, and counts for sixteen: `exact` is then false for all but emptyRows.
    */
   quality: { emptyRows: number; rowsWithControls: number; repetitiveRows: number; letterShare: number; digitShare: number; spaceShare: number; exact: boolean }
   /** By tokens, or characters where there are none; the longest first. */
@@ -45,8 +45,8 @@ export interface StatisticsReport {
 }
 
 const keptLongest = 10
-const allJudged = 100_000
-const oneIn = 8
+const allJudged = 20_000
+const oneIn = 16
 
 export class DatasetStatistics {
   readonly #characters = new LengthSketch()

@@ -1,10 +1,10 @@
 // A set of 64-bit keys in typed arrays (open addressing, half full at most): 16 bytes a key and no object for each, so
 // that millions of rows can be told apart.
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** 64 bits of SHA-256 as two numbers: two different texts among n are taken for one with probability n² / 2⁶⁵. */
 export function keyOfText(text: string): readonly [high: number, low: number] {
-  const bytes = createHash('sha256').update(text).digest()
+  const bytes = hash('sha256', text, 'buffer')
   return [bytes.readUInt32LE(0), bytes.readUInt32LE(4)]
 }
 
