@@ -64,7 +64,7 @@ export function memoryOf(request: MemoryRequest): MemoryEstimate {
     rows: request.rows, valueBytes, checkpointedLayers: request.checkpointedLayers, kernels: kernelsOf(request), threads: request.threads, full: trained === 'weights',
   })
   const weightBytes = model.numParameters * valueBytes
-  const runtimeBytes = runtimeBytesOf(request.tokenizerFileBytes)
+  const runtimeBytes = runtimeBytesOf(request)
   return {
     weightBytes, ...state, activationBytes: step.saved, lossBytes: step.logits, workspaceBytes: step.workspace, runtimeBytes,
     totalBytes: weightBytes + state.masterBytes + state.gradientBytes + state.optimizerBytes + step.peak + runtimeBytes,
@@ -86,13 +86,15 @@ function trainedShapeOf(model: MemoryModel, trained: MemoryRequest['trained']): 
 
 /**
  * Resident before the first tensor and by the code that a step runs: measured with Node.js 20 and LibTorch 2.13 on Linux, by
- * `npm run bench -- --question memory`. The tokenizer's vocabulary becomes objects of several times the size of its file.
+ * `npm run bench -- --question memory`. The vocabulary of a tokenizer becomes objects of so many times its file.
  */
-const processBytes = 205e6
-const tokenizerGrowth = 8
+const processBytes = 250e6
+const tokenizerGrowth = 21
+/** Code and buffers of the library that multiplies where the engine's own kernels do not. */
+const libraryBytes = 33e6
 
-function runtimeBytesOf(tokenizerFileBytes: number): number {
-  return processBytes + tokenizerGrowth * tokenizerFileBytes
+function runtimeBytesOf(request: MemoryRequest): number {
+  return processBytes + tokenizerGrowth * request.tokenizerFileBytes + (kernelsOf(request) === 'tiles' ? 0 : libraryBytes)
 }
 
 /** What code and libraries take once a step has run, beyond what they take when a model is about to be loaded. */
