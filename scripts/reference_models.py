@@ -47,7 +47,8 @@ def randomize(model, generator):
             if p.dim() == 1:
                 p.add_(0.3 * noise)
             elif p is model.get_input_embeddings().weight:
-                p.copy_(noise * (1.3 / math.sqrt(p.shape[1]) if tied else 0.7))
+                # A model that scales its embeddings would otherwise hear little but its last token.
+                p.copy_(noise * (1.3 / math.sqrt(p.shape[1]) if tied else 0.7) / getattr(model.get_input_embeddings(), "scalar_embed_scale", 1.0))
             elif isinstance(module, torch.nn.Embedding):
                 p.copy_(noise * 0.3)
             elif head is not None and p is head.weight:
