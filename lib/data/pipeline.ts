@@ -80,6 +80,8 @@ export interface PreparedDataset {
   fingerprint: string
   /** ISO date that the chat template wrote into the rows, or null: it writes none. */
   templateDate: string | null
+  /** The validation rows are files of their own, and no share of the others. */
+  ownValidation?: true
 }
 
 const keptExamples = 5
@@ -362,5 +364,6 @@ function finish(collected: Collected, validation: ReadonlySet<number>, validatio
     report: collected.report(),
     fingerprint: data.digest('hex'),
     templateDate,
+    ...(validationFileRows > 0 ? { ownValidation: true as const } : {}),
   }
 }

@@ -161,6 +161,9 @@ export function sharedWindowOf({ tokenization }: ResolvedConfig): SharedWindow |
 
 /** The default share of validation rows depends on the rows: what it came to is what the run says and remembers. */
 function withValidation(config: ResolvedConfig, data: PreparedDataset): ResolvedConfig {
+  const { validationRatio: _ratio, ...withoutRatio } = config.dataset
+  // A validation split that comes with the data is taken because nobody names a share: a resumed run must not find one either.
+  if (data.ownValidation && config.dataset.validationPath === undefined) return { ...config, dataset: withoutRatio as ResolvedConfig['dataset'] }
   if (isExplicit(config, 'dataset.validation_ratio') || (data.validation.length > 0 && config.dataset.validationPath === undefined)) return config
   return { ...config, dataset: { ...config.dataset, validationRatio: 0 } }
 }

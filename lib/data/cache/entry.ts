@@ -16,9 +16,10 @@ export interface CachedData {
   report: DatasetReport
   fingerprint: string
   templateDate: string | null
+  ownValidation?: true
 }
 
-interface Manifest extends Pick<CachedData, 'report' | 'fingerprint' | 'templateDate'> {
+interface Manifest extends Pick<CachedData, 'report' | 'fingerprint' | 'templateDate' | 'ownValidation'> {
   train: number
   validation: number
   words: number
@@ -44,8 +45,8 @@ export async function writeEntry(folder: string, data: CachedData): Promise<void
     }
     tokens.flush()
     const index = new Uint8Array(tokens.index().buffer)
-    const { report, fingerprint, templateDate } = data
-    const manifest: Manifest = { train: data.train.length, validation: data.validation.length, words: tokens.words, index: sha256(index), report, fingerprint, templateDate }
+    const { report, fingerprint, templateDate, ownValidation } = data
+    const manifest: Manifest = { train: data.train.length, validation: data.validation.length, words: tokens.words, index: sha256(index), report, fingerprint, templateDate, ownValidation }
     await writeFileSynced(path.join(draft, 'index.bin'), index)
     await writeFileSynced(path.join(draft, 'manifest.json'), JSON.stringify(manifest))
     await fs.rename(draft, folder).catch(async (error: unknown) => {
@@ -77,8 +78,8 @@ export async function readEntry(folder: string, memoryBudget: number): Promise<C
     if (rows === null) return await damaged(folder)
     const now = new Date()
     await fs.utimes(path.join(folder, 'manifest.json'), now, now).catch(() => undefined)
-    const { report, fingerprint, templateDate } = manifest
-    return { train: rows.slice(0, train), validation: rows.slice(train), report, fingerprint, templateDate }
+    const { report, fingerprint, templateDate, ownValidation } = manifest
+    return { train: rows.slice(0, train), validation: rows.slice(train), report, fingerprint, templateDate, ...(ownValidation ? { ownValidation } : {}) }
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return await damaged(folder)
     throw error

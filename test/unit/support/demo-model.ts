@@ -14,12 +14,13 @@ export interface ModelCliOptions {
   input?: string
   /** Default: the repository. */
   cwd?: string
+  env?: NodeJS.ProcessEnv
   onStart?: (child: ChildProcess) => void
 }
 
 export function runModelCli(args: readonly string[], options: ModelCliOptions = {}): Promise<CliResult> {
   const addon = process.env.FT_NATIVE_ADDON ?? path.join(root, 'build', 'Release', 'ft_native.node')
-  const env = { PATH: process.env.PATH, HOME: process.env.HOME, FT_NATIVE_ADDON: addon }
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, FT_NATIVE_ADDON: addon, ...options.env }
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [cliMain(), ...args], { cwd: options.cwd ?? root, env, stdio: ['pipe', 'pipe', 'pipe'] })
     const result: CliResult = { code: null, signal: null, stdout: '', stderr: '' }
