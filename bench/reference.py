@@ -8,6 +8,7 @@
     reference.py bandwidth
     reference.py generate --model F --prompts [[5,6,7]] --new-tokens N --runs 3 --dtype bf16
     reference.py tokenize --model F --data text.jsonl
+    reference.py prepare --model F --data text.jsonl --cache F --window 1024
     reference.py versions
 """
 import array
@@ -191,6 +192,33 @@ def tokenize(args):
     emit(event="end", seconds=time.perf_counter() - t, tokens=len(kept), rows=rows, peak_rss_bytes=peak_rss(), rss_before_bytes=before)
 
 
+def prepare(args):
+    """datasets + tokenizers + TRL's packing: a JSONL file to packed windows and the first batch of them, with two processes."""
+    os.environ["HF_DATASETS_CACHE"] = args.cache
+    import datasets
+    from transformers import PreTrainedTokenizerFast
+    from trl.data_utils import pack_dataset
+    datasets.disable_progress_bars()
+    # Without the imports, as on the other side.
+    t = time.perf_counter()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=os.path.join(args.model, "tokenizer.json"))
+    config = json.load(open(os.path.join(args.model, "tokenizer_config.json")))
+    end = tokenizer.convert_tokens_to_ids(config["eos_token"])
+    rows = datasets.load_dataset("json", data_files=args.data, split="train")
+
+    def encode(batch):
+        return {"input_ids": [ids[:args.window - 1] + [end] for ids in tokenizer(batch["text"], add_special_tokens=False)["input_ids"]]}
+
+    encoded = rows.map(encode, batched=True, num_proc=2, remove_columns=rows.column_names)
+    packed = pack_dataset(encoded, args.window, strategy="bfd")
+    first = packed[:4]["input_ids"]
+    seconds = time.perf_counter() - t
+    tokens = sum(sum(map(len, batch["input_ids"])) for batch in packed.with_format(None).iter(1000)) if args.count else None
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    emit(event="end", seconds=seconds, tokens=tokens, rows=len(rows), windows=len(packed), first_batch_tokens=sum(map(len, first)),
+         peak_rss_bytes=peak_rss() + 2 * children)
+
+
 def versions(_):
     import peft
     import torch
@@ -231,6 +259,13 @@ def main():
     p.set_defaults(run=tokenize)
     p.add_argument("--model", required=True)
     p.add_argument("--data", required=True)
+    p = commands.add_parser("prepare")
+    p.set_defaults(run=prepare)
+    p.add_argument("--model", required=True)
+    p.add_argument("--data", required=True)
+    p.add_argument("--cache", required=True)
+    p.add_argument("--window", type=int, default=1024)
+    p.add_argument("--count", action="store_true")
     commands.add_parser("versions").set_defaults(run=versions)
     args = parser.parse_args()
     args.run(args)

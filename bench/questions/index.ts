@@ -1,5 +1,6 @@
 // The questions, in the order in which they are asked.
 import type { Question } from '../question.js'
+import { data } from './data.js'
 import { generation } from './generation.js'
 import { growth } from './growth.js'
 import { memory } from './memory.js'
@@ -9,4 +10,4 @@ import { steady } from './steady.js'
 import { tokenizing } from './tokenizing.js'
 import { training } from './training.js'
 
-export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, tokenizing, inspecting, memory, steady]
+export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, tokenizing, inspecting, data, memory, steady]

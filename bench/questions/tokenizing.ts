@@ -2,10 +2,10 @@
 // long the event loop was kept waiting, memory.
 import fs from 'node:fs'
 import path from 'node:path'
-import { generator } from '../inputs.js'
 import { childCommand, jsonLines, referenceCommand, repository } from '../programs.js'
 import type { Question } from '../question.js'
 import { gigabytes, markdownTable } from '../table.js'
+import { textFile } from '../text-file.js'
 
 const MODEL = path.join(repository, 'examples', 'demo', 'model')
 const MEGABYTES = { quick: 20, all: 60, full: 200 } as const
@@ -42,27 +42,4 @@ function side(events: Record<string, unknown>[]): Side {
   if (end === undefined) throw new Error('tokenizing: no end event')
   const shared = { seconds: Number(end.seconds), tokens: Number(end.tokens), rows: Number(end.rows), peakRssBytes: Number(end.peak_rss_bytes) }
   return end.event_loop_ms === undefined ? shared : { ...shared, eventLoopMs: end.event_loop_ms as { p99: number; max: number } }
-}
-
-/** Rows of some hundred words, drawn from the demo's rows. Made once. */
-function textFile(cache: string, megabytes: number): string {
-  const file = path.join(cache, `text-${megabytes}.jsonl`)
-  if (fs.existsSync(file)) return file
-  const pieces = fs.readFileSync(path.join(repository, 'examples', 'demo', 'data.jsonl'), 'utf8').trim().split('\n').map((line) => {
-    const row = JSON.parse(line) as Record<string, string>
-    return Object.values(row).join('')
-  })
-  const random = generator(13)
-  const fd = fs.openSync(`${file}.part`, 'w')
-  for (let written = 0; written < megabytes * 1e6; ) {
-    let block = ''
-    while (block.length < 1e6) {
-      const text = Array.from({ length: 2 + Math.floor(random() * 12) }, () => pieces[Math.floor(random() * pieces.length)]).join('\n')
-      block += `${JSON.stringify({ text })}\n`
-    }
-    written += fs.writeSync(fd, block)
-  }
-  fs.closeSync(fd)
-  fs.renameSync(`${file}.part`, file)
-  return file
 }
