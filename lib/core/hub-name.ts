@@ -13,6 +13,12 @@ export function isRepositoryName(text: string): boolean {
   return parts.length <= 2 && parts.every((one) => part.test(one)) && !text.includes('--') && !text.includes('..')
 }
 
+/** "org/name@v1" → the name and "v1". A path is no name, whatever is in it. */
+export function splitRevision(text: string): { name: string; revision: string | null } {
+  const [name = '', revision] = text.split(/@(.*)/s)
+  return revision === undefined || revision === '' || !isRepositoryName(name) ? { name: text, revision: null } : { name, revision }
+}
+
 export const hubScheme = 'hf://datasets/'
 
 /** True for what is no path: hf://datasets/…, or "org/name" ("org/name@revision") where neither that path nor a folder "org" is here. */

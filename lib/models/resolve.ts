@@ -2,7 +2,7 @@
 // (https://huggingface.co/docs/huggingface_hub/guides/manage-cache) or downloaded into it.
 import path from 'node:path'
 import { FineTuneError, makeError } from '../core/errors/index.js'
-import { isRepositoryName } from '../core/hub-name.js'
+import { isRepositoryName, splitRevision } from '../core/hub-name.js'
 import { hubSettings, hubSignal, modelFolder, repositoryFolder, repositoryId, type HubSettings, type RepositoryId } from '../hub/index.js'
 import { pathKind } from '../utils/fs.js'
 
@@ -27,7 +27,10 @@ export async function resolveModelFolder(name: string, env: NodeJS.ProcessEnv = 
       remedy: `use its folder: ${path.dirname(name)}`, details: { path: name },
     })
   }
-  if (!isRepositoryName(name.split('@')[0] as string)) throw notFound(name, [])
+  const { name: base, revision } = splitRevision(name)
+  // An adapter may name a base that lies here together with a revision.
+  if (revision !== null && (await pathKind(base)) === 'folder') return base
+  if (!isRepositoryName(base)) throw notFound(name, [])
   const settings = hubSettings(env)
   const id = repositoryId('model', name)
   const key = JSON.stringify([settings.cacheDir, settings.endpoint, settings.token, settings.offline, id, options.need])

@@ -3,6 +3,7 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { makeError } from '../../core/errors/index.js'
+import { isRepositoryName, splitRevision } from '../../core/hub-name.js'
 import { errnoOf, writeFileSynced } from '../../utils/fs.js'
 import { isRecord, readJsonFile } from '../json-file.js'
 import type { ResolvedLoraOptions } from '../lora.js'
@@ -79,10 +80,16 @@ export function parseAdapterConfig(raw: Record<string, unknown>, where: string):
     useRslora: raw.use_rslora === true,
     layersToTransform: read.layers('layers_to_transform'),
     layersPattern: read.targets('layers_pattern'),
-    baseModelNameOrPath: typeof raw.base_model_name_or_path === 'string' ? raw.base_model_name_or_path : '',
+    baseModelNameOrPath: baseName(raw),
     initLoraWeights: raw.init_lora_weights ?? true,
     raw,
   }
+}
+
+/** With the revision of a model of the hub, as this package names one. */
+function baseName({ base_model_name_or_path: name, revision }: Readonly<Record<string, unknown>>): string {
+  if (typeof name !== 'string') return ''
+  return typeof revision === 'string' && revision !== '' && isRepositoryName(name) ? `${name}@${revision}` : name
 }
 
 function asksForNothing(value: unknown): boolean {
@@ -145,9 +152,11 @@ export interface WrittenAdapter {
 
 /** The file's text: what PEFT's save_pretrained writes (json.dumps, indent 2, sorted keys). */
 export function adapterConfigText({ options, targetModules, baseModelNameOrPath, initLoraWeights }: WrittenAdapter): string {
+  const base = splitRevision(baseModelNameOrPath)
   const fields: Record<string, unknown> = {
     ...loraDefaults,
-    base_model_name_or_path: baseModelNameOrPath,
+    base_model_name_or_path: base.name,
+    revision: base.revision,
     exclude_modules: options.excludeModules,
     init_lora_weights: initLoraWeights,
     layers_pattern: options.layersPattern,

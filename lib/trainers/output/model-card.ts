@@ -1,5 +1,6 @@
 // README.md of a result: what it is made from, how, how well, and how to load it. YAML front matter as model hubs read it.
 import path from 'node:path'
+import { splitRevision } from '../../core/hub-name.js'
 import { redact } from '../../core/redact.js'
 import { dataPaths } from '../../data/index.js'
 import type { PreparedRun } from '../prepare.js'
@@ -24,7 +25,7 @@ export function modelCard(run: PreparedRun): string {
 
 function frontMatter(run: PreparedRun, adapter: boolean): string {
   const lines = [
-    `base_model: ${JSON.stringify(run.source.name)}`,
+    `base_model: ${JSON.stringify(splitRevision(run.source.name).name)}`,
     `library_name: ${adapter ? 'peft' : 'transformers'}`,
     'pipeline_tag: text-generation',
     'tags:',
@@ -82,6 +83,12 @@ function cell(value: unknown): string {
   return String(value).replaceAll('|', '\\|').replaceAll(/\s+/g, ' ')
 }
 
+/** A model of the hub at a revision has two arguments in Python. */
+function pretrained(name: string): string {
+  const { name: base, revision } = splitRevision(name)
+  return revision === null ? JSON.stringify(base) : `${JSON.stringify(base)}, revision=${JSON.stringify(revision)}`
+}
+
 function adapterUse(run: PreparedRun): string {
   return [
     'With transformers and PEFT:',
@@ -89,7 +96,7 @@ function adapterUse(run: PreparedRun): string {
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-base = AutoModelForCausalLM.from_pretrained(${JSON.stringify(run.source.name)})
+base = AutoModelForCausalLM.from_pretrained(${pretrained(run.source.name)})
 model = PeftModel.from_pretrained(base, "path/to/this/folder")
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 \`\`\``,

@@ -54,6 +54,17 @@ describe('adapter_config.json', () => {
     }
   })
 
+  it('names a base of the hub and its revision as PEFT does', () => {
+    const text = adapterConfigText({ options: withLoraDefaults({}), targetModules: ['q_proj'], baseModelNameOrPath: 'org/name@v1.0', initLoraWeights: true })
+    const raw = JSON.parse(text) as Record<string, unknown>
+    expect([raw.base_model_name_or_path, raw.revision]).to.deep.equal(['org/name', 'v1.0'])
+    expect(parseAdapterConfig(raw, 'adapter_config.json').baseModelNameOrPath).to.equal('org/name@v1.0')
+    for (const [name, revision] of [['/home/me/m@v1', null], ['./a@b', null], ['org/name', null]] as const) {
+      const written = JSON.parse(adapterConfigText({ options: withLoraDefaults({}), targetModules: ['q_proj'], baseModelNameOrPath: name, initLoraWeights: true })) as Record<string, unknown>
+      expect([written.base_model_name_or_path, written.revision]).to.deep.equal([name, revision])
+    }
+  })
+
   it('fields of other versions are ignored, missing ones have PEFT’s defaults', () => {
     const config = parseAdapterConfig({ ...minimal, something_new: { a: 1 }, enable_lora: null, inference_mode: false }, 'x')
     expect(config).to.include({ r: 4, loraAlpha: 8, loraDropout: 0, useRslora: false, baseModelNameOrPath: '' })
