@@ -9,7 +9,7 @@
  */
 export function packWindows(order: readonly number[], lengths: ArrayLike<number>, windowLength: number): number[][] {
   const windowOf = new Int32Array(order.length)
-  const rooms = new Rooms(windowLength)
+  const rooms = new Rooms(windowLength, order.length)
   let windows = 0
   for (const place of longestFirst(order, lengths, windowLength)) {
     const length = lengths[order[place] as number] as number
@@ -20,33 +20,36 @@ export function packWindows(order: readonly number[], lengths: ArrayLike<number>
   }
   const packed: number[][] = []
   const named = new Int32Array(windows).fill(-1)
-  order.forEach((row, place) => {
+  for (let place = 0; place < order.length; place++) {
     const window = windowOf[place] as number
-    if (named[window] === -1) named[window] = packed.push([]) - 1
-    packed[named[window] as number]?.push(row)
-  })
+    const at = named[window] as number
+    if (at === -1) named[window] = packed.push([order[place] as number]) - 1
+    else packed[at]?.push(order[place] as number)
+  }
   return packed
 }
 
 /** Places of `order` by falling length, equal ones in order. A counting sort. */
 function longestFirst(order: readonly number[], lengths: ArrayLike<number>, windowLength: number): Int32Array {
   const starts = new Int32Array(windowLength + 2)
-  for (const row of order) starts[windowLength - (lengths[row] as number) + 1]!++
+  for (let place = 0; place < order.length; place++) starts[windowLength - (lengths[order[place] as number] as number) + 1]!++
   for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1] as number
   const sorted = new Int32Array(order.length)
-  order.forEach((row, place) => {
-    sorted[starts[windowLength - (lengths[row] as number)]!++] = place
-  })
+  for (let place = 0; place < order.length; place++) sorted[starts[windowLength - (lengths[order[place] as number] as number)]!++] = place
   return sorted
 }
 
 /** Windows by the room they have left: a bit a size, and bits over the words of bits, so that the next size is a few steps away. */
 class Rooms {
-  readonly #windows = new Map<number, number[]>()
+  /** The window of each room that was put there last, and for each window the one put there before it; -1: none. */
+  readonly #heads: Int32Array
+  readonly #before: Int32Array
   /** Level 0 has a bit for each size; each bit of a level above stands for a word below. */
   readonly #levels: Uint32Array[] = []
 
-  constructor(most: number) {
+  constructor(most: number, windows: number) {
+    this.#heads = new Int32Array(most + 1).fill(-1)
+    this.#before = new Int32Array(windows)
     for (let bits = most + 1; ; ) {
       const words = Math.ceil(bits / 32)
       this.#levels.push(new Uint32Array(words))
@@ -78,13 +81,10 @@ class Rooms {
   put(room: number, window: number): void {
     // Full: nothing is looked for there.
     if (room === 0) return
-    const there = this.#windows.get(room)
-    if (there !== undefined && there.length > 0) {
-      there.push(window)
-      return
-    }
-    if (there === undefined) this.#windows.set(room, [window])
-    else there.push(window)
+    const head = this.#heads[room] as number
+    this.#before[window] = head
+    this.#heads[room] = window
+    if (head !== -1) return
     let at = room
     for (const words of this.#levels) {
       words[at >>> 5]! |= 1 << (at & 31)
@@ -93,9 +93,9 @@ class Rooms {
   }
 
   take(room: number): number {
-    const there = this.#windows.get(room) as number[]
-    const window = there.pop() as number
-    if (there.length > 0) return window
+    const window = this.#heads[room] as number
+    this.#heads[room] = this.#before[window] as number
+    if (this.#heads[room] !== -1) return window
     let at = room
     for (const words of this.#levels) {
       words[at >>> 5]! &= ~(1 << (at & 31))

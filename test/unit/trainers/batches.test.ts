@@ -42,7 +42,7 @@ describe('batches', () => {
     expect(wrapped.stepsPerEpoch).to.equal(Math.ceil(every.length / 24))
     for (let step = 0; step < wrapped.stepsPerEpoch; step++) expect(wrapped.at(step)[0]!.cuSeqlens).to.have.lengthOf(2)
     const whole = new StepBatches(backend, rows, { ...base, batchSize: 1, accumulation: 1, window: { length: 24, wrapped: false } })
-    const sequences = Array.from({ length: whole.stepsPerEpoch }, (_, step) => whole.at(step)[0]!.cuSeqlens!.length - 1)
+    const sequences = Array.from({ length: whole.stepsPerEpoch }, (_, step) => whole.at(step)[0]!.cuSeqlens.length - 1)
     expect(sequences.reduce((sum, count) => sum + count, 0)).to.equal(rows.length)
   })
 
