@@ -163,13 +163,18 @@ export class RowEncoder implements RowsEncoder {
     return {
       // The template writes BOS itself where it wants one.
       request: { text, trust: protectedPositions.length === 0 ? 'all' : protectedPositions, addSpecialTokens: false, offsets: turns !== null },
-      notes: this.#notes({ namesControlTokens: protectedPositions.length > 0, unstableTemplate: unstable }),
+      notes: this.#notes({ namesControlTokens: protectedPositions.length > 0 && this.#namesControls(row), unstableTemplate: unstable }),
       finish: (encoded) => {
         if (turns === null) return { inputIds: encoded.ids, labels: encoded.ids.slice() }
         const labels = labelSpans(encoded.ids, encoded.offsets as Int32Array, spans, encoded)
         return { inputIds: encoded.ids, labels: inverted ? labels.map((label, t) => (label === ignoreLabel ? (encoded.ids[t] as number) : ignoreLabel)) : labels }
       },
     }
+  }
+
+  /** Not "a", which is hidden only because it could be a part of one. */
+  #namesControls({ messages, tools }: ChatRow): boolean {
+    return this.#controls.find(JSON.stringify([messages, tools])) !== null
   }
 
   #takeTokens(inputIds: Int32Array, labels: Int32Array | null): EncodeResult {

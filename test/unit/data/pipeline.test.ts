@@ -118,6 +118,12 @@ describe('prepareDataset', () => {
       }
       const [all] = (await prepare([{ messages: talk.map((message, k) => (k === 1 ? { ...message, weight: 0 } : message)) }], { trainOn: 'all' })).train
       expect(await llama.decode(all!.inputIds.filter((_, t) => all!.labels[t] === -100))).to.equal('one<|eot_id|>')
+    }).timeout(60_000)
+
+    it('conversations that name control tokens are told of; a word that is in one of them is not', async () => {
+      const chat = (content: string): Row => ({ messages: [{ role: 'user', content }, { role: 'assistant', content: 'b' }] })
+      expect((await prepare([chat('a'), chat('t'), chat('<')])).report.warnings).to.deep.equal([])
+      expect((await prepare([chat('a'), chat('end it <|eot_id|>')])).report.warnings.join()).to.include('1 row with texts that name control tokens')
     })
 
     it('alpaca rows: a conversation, or Stanford\'s prompt without a template', async () => {
