@@ -5,7 +5,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { errnoOf, fsyncFolder, makeFolder, removePath, writeFileSynced } from '../../utils/fs.js'
+import { errnoOf, fsyncFile, fsyncFolder, makeFolder, removePath, writeFileSynced } from '../../utils/fs.js'
 import { FileRow, indexWords, TokenFile } from '../store/token-file.js'
 import { checksum, unpackIds, unpackLabels } from '../store/row-codec.js'
 import { countSupervised, type DatasetReport, type EncodedRow } from '../types.js'
@@ -36,14 +36,17 @@ export async function writeEntry(folder: string, data: CachedData): Promise<void
   await makeFolder(parent)
   const draft = path.join(parent, `.draft-${process.pid}-${randomBytes(6).toString('hex')}`)
   await makeFolder(draft)
+  let cleanup = (): void => undefined
   try {
     const tokens = TokenFile.create(path.join(draft, 'tokens.bin'))
+    cleanup = () => tokens.close()
     for (const row of [...data.train, ...data.validation]) {
       const { labels } = row
       tokens.append({ inputIds: row.inputIds, labels }, countSupervised(labels))
       if (tokens.rows % rowsBetweenTurns === 0) await nextTurn()
     }
     tokens.flush()
+    await fsyncFile(path.join(draft, 'tokens.bin'))
     const index = new Uint8Array(tokens.index().buffer)
     const { report, fingerprint, templateDate, ownValidation } = data
     const manifest: Manifest = { train: data.train.length, validation: data.validation.length, words: tokens.words, index: sha256(index), report, fingerprint, templateDate, ownValidation }
@@ -55,6 +58,7 @@ export async function writeEntry(folder: string, data: CachedData): Promise<void
     })
     await fsyncFolder(parent)
   } finally {
+    cleanup()
     await removePath(draft)
   }
 }

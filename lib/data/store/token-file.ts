@@ -33,7 +33,7 @@ export class TokenFile {
     this.#index = index
     this.#rows = index.length / indexWords
     this.#written = written
-    open.register(this, descriptor)
+    open.register(this, descriptor, this)
   }
 
   /** `temporary`: the file has no name, and is gone with this process. Errors: FT_STORAGE. */
@@ -88,6 +88,13 @@ export class TokenFile {
       this.#buffered += words.length
     }
     return this.#rows++
+  }
+
+  /** Its rows cannot be read any more. */
+  close(): void {
+    this.flush()
+    open.unregister(this)
+    fs.closeSync(this.#descriptor)
   }
 
   flush(): void {

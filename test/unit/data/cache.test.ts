@@ -10,7 +10,8 @@ import { failure, fixture, temporaryFolder } from './helpers.js'
 const plain = (rows: readonly EncodedRow[]): number[][][] => rows.map((row) => [[...row.inputIds], [...row.labels]])
 const whole = ({ train, validation, ...rest }: PreparedDataset): unknown => ({ train: plain(train), validation: plain(validation), ...rest })
 
-describe('the cache of prepared rows', () => {
+describe('the cache of prepared rows', function () {
+  this.timeout(60_000)
   const folder = temporaryFolder()
   let real: TextTokenizer
   /** Rows that were tokenized. */

@@ -79,7 +79,8 @@ describe('templates as transformers renders them', () => {
   })
 })
 
-describe('templates by name', () => {
+describe('templates by name', function () {
+  this.timeout(60_000)
   const folder = temporaryFolder()
   const rows = [{ role: 'user', content: 'a' }, { role: 'assistant', content: 'b' }, { role: 'user', content: 'c' }, { role: 'assistant', content: 'd' }]
 
