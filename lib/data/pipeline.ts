@@ -94,7 +94,7 @@ const toleratedLoss = 0.01
 export async function prepareRows(options: PrepareDatasetOptions): Promise<PreparedDataset> {
   checkOptions(options)
   const now = options.now ?? new Date()
-  const { train: files, validation: validationFiles } = await findFiles(options)
+  const { train: files, validation: validationFiles } = await findFiles({ ...options, read: readOnly(options) })
   const reader = await RowReader.open(options)
   const chosen = await chooseTemplate(options.tokenizer, options.chatTemplate)
   const cache = await openCache(options, { train: files, validation: validationFiles }, chosen)
@@ -322,6 +322,13 @@ export async function findFiles({ paths, validationPath, validationRatio, read: 
   if (validationPath === undefined) return validationRatio === undefined ? found : { train: found.train, validation: [] }
   const own = await findDataSets(validationPath, { settings: { ...settings, split: undefined }, signal })
   return { train: found.train, validation: own.validation.length > 0 ? own.validation : own.train }
+}
+
+/** Columns that are named are all that is read, where nothing else looks at the rows: formats that can leave others unread do. */
+export function readOnly({ read, columns, rowSchema, filters, split }: Pick<PrepareDatasetOptions, 'read' | 'columns' | 'rowSchema' | 'filters' | 'split'>): SourceSettings | undefined {
+  const others = rowSchema !== undefined || [filters ?? []].flat().length > 0 || split?.by !== undefined || split?.stratify !== undefined
+  if (columns === undefined || others || read?.columns !== undefined) return read
+  return { ...read, columns: Object.values(columns).flatMap((names) => names ?? []) }
 }
 
 /** Indices of the validation rows. @param supervised whether row i has loss; rows of validation files follow those to train on */

@@ -63,13 +63,13 @@ export async function openParquet(source: Seekable, size: number, options: LoadO
   return { source, metadata, groups, columns }
 }
 
-/** Top-level columns that are wanted. */
+/** Top-level columns that are wanted; all where one of those is missing, so that whoever wants it can say what is there. */
 function checkNames(file: string, { schema }: FileMetaData, wanted: readonly string[] | undefined): string[] {
   if (schema.some(({ name }) => name === '__proto__')) fail('FT_DATASET', `${file}: a column cannot be named __proto__`, { remedy: 'rename the column', details: { path: file } })
   const names = topLevel(schema)
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined) fail('FT_DATASET', `${file}: two columns are named ${JSON.stringify(twice.slice(0, 40))}`, { remedy: 'rename one', details: { path: file } })
-  return wanted === undefined ? names : names.filter((name) => wanted.includes(name))
+  return wanted === undefined || !wanted.every((name) => names.includes(name)) ? names : names.filter((name) => wanted.includes(name))
 }
 
 function topLevel(schema: readonly SchemaElement[]): string[] {

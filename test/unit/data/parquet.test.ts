@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { DatasetLoaderRegistry, type LoadOptions } from '../../../lib/data/loaders/index.js'
 import { openBatches } from '../../../lib/data/loaders/loader.js'
 import { readClaims } from '../../../lib/data/loaders/parquet-pages.js'
+import { readOnly } from '../../../lib/data/pipeline.js'
 import { placeText, type LoadedRow } from '../../../lib/data/types.js'
 import { failure, fixture, temporaryFolder } from './helpers.js'
 
@@ -41,7 +42,7 @@ describe('loading Parquet', () => {
   }
 
   it('starts at any row, and reads only the columns that are wanted', async () => {
-    for (const [name, options] of [['flat-snappy', { columns: ['text', 'big', 'nothing'] }], ['nested', { columns: ['meta'] }]] as const) {
+    for (const [name, options] of [['flat-snappy', { columns: ['text', 'big'] }], ['nested', { columns: ['meta'] }]] as const) {
       const rows = expected(name === 'nested' ? 'nested' : 'flat') as Record<string, unknown>[]
       for (const from of [0, 1, 6, 15, 16, 19, rows.length - 1, rows.length]) {
         const loaded: LoadedRow[] = []
@@ -53,6 +54,17 @@ describe('loading Parquet', () => {
         expect(loaded.map(comparable), `${name} from ${from}`).to.deep.equal(wanted.slice(from))
       }
     }
+  })
+
+  it('reads every column where a wanted one is missing', async () => {
+    const [row] = await read(fixture('parquet/flat.parquet'), { columns: ['text', 'nothing'] })
+    expect(row !== undefined && 'value' in row && Object.keys(row.value)).to.include('price')
+  })
+
+  it('leaves columns unread that nothing asks for', () => {
+    const columns = { prompt: 'q', completion: ['a', 'b'] }
+    expect(readOnly({ columns, read: { format: 'parquet' } })).to.deep.equal({ format: 'parquet', columns: ['q', 'a', 'b'] })
+    for (const more of [{ rowSchema: {} }, { filters: [{ name: 'length' }] as never }, { split: { by: 'hash' as const } }, { split: { stratify: 'x' } }, { columns: undefined }]) expect(readOnly({ columns, ...more })).to.equal(undefined)
   })
 
   it('refuses whole numbers that JavaScript cannot hold, row by row', async () => {
