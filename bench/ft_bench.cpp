@@ -232,7 +232,7 @@ int Step(const Arguments& arguments) {
   StepOptions options;
   options.learning_rate = 1e-4;
   options.max_grad_norm = 1.0;
-  options.gradient_checkpointing = arguments.Text("gradient-checkpointing", "false") == "true";
+  options.checkpointed_layers = arguments.Text("gradient-checkpointing", "false") == "true" ? kAllLayers : 0;
   std::optional<bench::OperatorProfile> profile;
   for (int64_t i = 0; i < arguments.Number("steps", 5); ++i) {
     if (i == 1 && arguments.Text("profile", "false") == "true") profile.emplace();

@@ -31,7 +31,7 @@ const CASES: readonly Case[] = [
   { family: 'llama', config: { ...small, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(4, 256) },
   { family: 'llama', config: { ...small, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(1, 2048) },
   { family: 'llama', config: { ...small, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(4, 512), gradientCheckpointing: true },
-  { family: 'llama', config: { ...small, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(4, 512), gradientCheckpointing: true },
+  { family: 'llama', config: { ...small, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(4, 512), gradientCheckpointing: 6 },
   { family: 'llama', config: { ...small, tie_word_embeddings: false }, method: 'lora', dtype: 'fp32', rows: uniform(4, 256) },
   { family: 'llama', config: { ...small, tie_word_embeddings: false }, method: 'full', dtype: 'bf16', rows: uniform(2, 512) },
   { family: 'llama', config: { ...small, tie_word_embeddings: true }, method: 'full', dtype: 'bf16', optimizer: 'adamw_8bit', rows: uniform(2, 512) },
@@ -40,12 +40,15 @@ const CASES: readonly Case[] = [
   { family: 'llama', config: { ...large, tie_word_embeddings: true }, method: 'full', dtype: 'bf16', rows: uniform(2, 512), gradientCheckpointing: true },
   { family: 'mistral', config: { ...wide, sliding_window: 300, tie_word_embeddings: false }, method: 'lora', dtype: 'bf16', rows: uniform(2, 700) },
   { family: 'mistral', config: { ...wide, tie_word_embeddings: false }, method: 'lora', dtype: 'bf16', rows: ragged },
-  { family: 'mistral', config: { ...wide, tie_word_embeddings: false }, method: 'full', dtype: 'bf16', rows: ragged, gradientCheckpointing: true },
+  { family: 'mistral', config: { ...wide, tie_word_embeddings: false }, method: 'full', dtype: 'bf16', rows: ragged, gradientCheckpointing: 5 },
   { family: 'mistral', config: { ...wide, tie_word_embeddings: true }, method: 'lora', dtype: 'fp32', rows: uniform(2, 300), gradientCheckpointing: true },
   { family: 'qwen2', config: { ...wide, tie_word_embeddings: true, num_key_value_heads: 2 }, method: 'lora', dtype: 'bf16', rows: uniform(3, 511) },
   { family: 'qwen2', config: { ...wide, vocab_size: 151936, num_hidden_layers: 6, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(2, 512) },
   { family: 'qwen2', config: { ...wide, tie_word_embeddings: true }, method: 'full', dtype: 'bf16', optimizer: 'adamw_8bit', rows: uniform(1, 1024) },
   { family: 'qwen2', config: { ...small, tie_word_embeddings: true }, method: 'full', dtype: 'fp32', rows: uniform(2, 400) },
+  { family: 'cohere', config: { ...wide, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(2, 600) },
+  { family: 'olmo2', config: { ...wide, tie_word_embeddings: false }, method: 'lora', dtype: 'bf16', rows: uniform(2, 512) },
+  { family: 'starcoder2', config: { ...wide, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(4, 333) },
   { family: 'qwen3', config: { ...wide, head_dim: 128, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(2, 512) },
   { family: 'qwen3', config: { ...wide, head_dim: 64, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(1, 1500), gradientCheckpointing: true },
   { family: 'qwen3', config: { ...small, head_dim: 64, tie_word_embeddings: true }, method: 'full', dtype: 'bf16', rows: uniform(4, 300) },
@@ -81,13 +84,13 @@ async function measure(given: Case, cache: string): Promise<Point> {
     fs.writeFileSync(path.join(model, 'config.json'), JSON.stringify({ model_type: family, max_position_embeddings: 8192, ...config }))
     // Two steps of the same rows.
     const data = rowsFile(cache, `memory-${String(config.vocab_size)}-${rows.join('-')}`, [...rows, ...rows], Number(config.vocab_size))
-    const checkpointing = gradientCheckpointing ? '--gradient-checkpointing' : '--no-gradient-checkpointing'
+    const checkpointing = typeof gradientCheckpointing === 'number' ? ['--gradient-checkpointing', String(gradientCheckpointing)] : [gradientCheckpointing ? '--gradient-checkpointing' : '--no-gradient-checkpointing']
     const events = await jsonLines(nativeCli(['train', '--json', '--model', model, '--init', 'random', '--data', data, '--output', path.join(folder, 'output'), '--no-shuffle', '--validation-ratio', '0',
       '--method', method ?? 'lora', '--dtype', dtype ?? 'bf16', '--device', 'cpu', '--optimizer', optimizer, '--batch-size', String(rows.length), '--max-seq-length', String(Math.max(...rows)),
-      '--max-steps', String(steps), checkpointing]))
+      '--max-steps', String(steps), ...checkpointing]))
     const measured = Number(events.find(({ event }) => event === 'end')?.peak_rss_bytes)
     const { totalBytes } = await estimateMemory({ name: model, init: 'random', method, dtype, device: 'cpu', optimizer, rows, gradientCheckpointing })
-    const layers = gradientCheckpointing ? ', checkpointing' : ''
+    const layers = gradientCheckpointing === true ? ', checkpointing' : gradientCheckpointing === false ? '' : `, ${gradientCheckpointing} layers checkpointed`
     const batch = new Set(rows).size === 1 ? `${rows.length} × ${rows[0] ?? 0}` : `rows of ${rows.join(', ')}`
     const parameters = Number(events.find(({ event }) => event === 'start')?.parameters)
     return {

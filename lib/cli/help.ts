@@ -47,7 +47,7 @@ function flagGroups(flags: FlagTable): string[] {
 
 function flagHead(name: string, spec: FlagSpec): string {
   if (spec.kind === 'boolean') return spec.describeNo === undefined ? `--${name}` : `--no-${name}`
-  if (spec.kind === 'toggle') return `--${name} [auto|true|false]`
+  if (spec.kind === 'toggle') return `--${name} [auto|true|false|<n>]`
   return `--${name} ${spec.valueName ?? shortChoices(spec) ?? placeholders[spec.kind] ?? '<text>'}`
 }
 

@@ -71,7 +71,7 @@ function normalize(args: readonly string[], table: FlagTable, hint: string): str
 function belongsTo(spec: FlagSpec, word: string): boolean {
   if (!switches.has(spec.kind)) return /^-[\d.]/.test(word)
   if (/^(?:true|false)$/i.test(word)) return true
-  if (spec.kind === 'toggle') return word === 'auto'
+  if (spec.kind === 'toggle') return isToggle(word)
   return spec.kind === 'optional' && !/^-.|\.(?:ya?ml|json)$/i.test(word)
 }
 
@@ -83,10 +83,15 @@ function flagValue(name: string, spec: FlagSpec, given: readonly GivenValue[], t
   return spec.kind === 'list' && values.length > 1 ? values.map(String) : (values.at(-1) as string | boolean)
 }
 
+/** What a toggle takes beside true and false. */
+function isToggle(text: string): boolean {
+  return text === 'auto' || /^\d+$/.test(text)
+}
+
 function switchValue(name: string, spec: FlagSpec, text: string): string | boolean {
   if (/^(?:true|false)$/i.test(text)) return text.toLowerCase() === 'true'
-  if (spec.kind === 'optional' || (spec.kind === 'toggle' && text === 'auto')) return text
-  const expected = spec.kind === 'toggle' ? 'true, false or auto' : 'true or false'
+  if (spec.kind === 'optional' || (spec.kind === 'toggle' && isToggle(text))) return text
+  const expected = spec.kind === 'toggle' ? 'true, false, auto or a number' : 'true or false'
   return fail('FT_USAGE', `--${name}: expected ${expected}, got "${text}"`, { remedy: `give --${name} alone, or ${expected}` })
 }
 

@@ -40,7 +40,7 @@ export interface PassOptions {
   /** Key of dropout, with step. Default 42 and 0. */
   seed?: number
   step?: number
-  gradientCheckpointing?: boolean
+  gradientCheckpointing?: boolean | number
 }
 
 const addAdapterNames: OptionNames<AddAdapterOptions> = { ...loraOptionNames, init: true, seed: true }

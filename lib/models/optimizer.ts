@@ -21,8 +21,8 @@ export interface OptimizerOptions {
   maxGradNorm?: number
   /** Key of dropout. Default 42. */
   seed?: number
-  /** Compute layers again in backward instead of keeping their activations. Default false. */
-  gradientCheckpointing?: boolean
+  /** Compute layers again in backward instead of keeping their activations: every layer, or so many of the first. Default false. */
+  gradientCheckpointing?: boolean | number
 }
 
 export interface StepOptions {
@@ -31,7 +31,7 @@ export interface StepOptions {
   seed?: number
   /** Optimizer steps done before; counted when it is absent. */
   step?: number
-  gradientCheckpointing?: boolean
+  gradientCheckpointing?: boolean | number
   signal?: AbortSignal
 }
 
@@ -128,7 +128,7 @@ export class Optimizer {
     await this.dispose()
   }
 
-  #settings(options: StepOptions): { seed: number; step: number; gradientCheckpointing: boolean } {
+  #settings(options: StepOptions): Pick<NativeStepOptions, 'seed' | 'step' | 'gradientCheckpointing'> {
     return {
       seed: options.seed ?? this.#defaults.seed,
       step: options.step ?? this.#steps,

@@ -59,6 +59,10 @@ export interface NativeModelInfo {
   headDim: number
   maxPositionEmbeddings: number
   tieWordEmbeddings: boolean
+  /** Attention and MLP read the same residual stream. */
+  parallelResidual: boolean
+  /** Norms of a layer on what its blocks add to the stream. */
+  postNorms: number
   slidingWindow: number
   ropeType: string
   eosTokenIds: number[]
@@ -113,8 +117,8 @@ export interface NativeStepOptions {
   /** Key of dropout, with `step` and the batch's rowIds. */
   seed: number
   step: number
-  /** Recompute layers in backward. */
-  gradientCheckpointing: boolean
+  /** Recompute layers in backward: every one, or so many of the first. */
+  gradientCheckpointing: boolean | number
 }
 
 export interface NativeStepResult {
@@ -161,7 +165,7 @@ export interface NativeModel {
   /** Loss only. */
   evaluate(batch: NativeBatch): Promise<{ lossSum: number; supervisedTokens: number; tokens: number }>
   /** A forward pass kept for one backward; one Pass is live a model. Gradients add up in the trainable parameters. */
-  forwardPass(batch: NativeBatch, options: { seed: number; step: number; gradientCheckpointing: boolean }): Promise<NativePass>
+  forwardPass(batch: NativeBatch, options: Pick<NativeStepOptions, 'seed' | 'step' | 'gradientCheckpointing'>): Promise<NativePass>
   /** Rows ready to produce tokens; call next() until done. */
   startGeneration(prompts: Int32Array[], options: NativeGenerateOptions): Promise<NativeGeneration>
   addAdapter(options: NativeLoraOptions): Promise<NativeAdapter>
@@ -274,8 +278,8 @@ export interface NativeAddon {
   loadSentencepiece(path: string): NativeSentencepiece
   /** flock on <folder>/.ft-native.lock; throws FT_OUTPUT_LOCKED naming the holder. Dies with the process. */
   lockFolder(folder: string): NativeLock
-  /** Bytes: resident now, peak resident. */
-  memory(): { rssBytes: number; peakRssBytes: number }
+  /** Bytes: resident now, peak resident; of CPU tensors of 64 KiB and more: in use, at most at a time, and held for them. */
+  memory(): { rssBytes: number; peakRssBytes: number; tensorBytes: number; peakTensorBytes: number; reservedTensorBytes: number }
   memoryAvailable(): number
 }
 

@@ -64,7 +64,7 @@ async function rehearseStep(run: PreparedRun, options: DryRunOptions, clock: Ste
   const { learningRate, maxGradNorm, seed } = run.config.training
   const { progress } = run
   const batch = run.batches.longest()
-  const settings = { learningRate, maxGradNorm, seed, step: progress.globalStep, gradientCheckpointing: run.memory.checkpointedLayers > 0 }
+  const settings = { learningRate, maxGradNorm, seed, step: progress.globalStep, gradientCheckpointing: run.memory.checkpointedLayers }
   const outcome: StepOutcome = await run.recipe.objective.step(run.model, run.optimizer, [batch], settings)
   const seconds = clock.step()
   progress.globalStep += 1

@@ -17,8 +17,8 @@ export interface MemoryPlanOptions {
   batchSize: number
   accumulation: number
   availableBytes: number
-  /** auto: every layer, where it is needed. */
-  gradientCheckpointing: boolean | 'auto'
+  /** true: every layer; a number: so many of the first; auto: as few as are needed. */
+  gradientCheckpointing: boolean | number | 'auto'
   autoBatch: boolean
   /** Nothing is refused. */
   force: boolean
@@ -54,10 +54,21 @@ function planBatch({ estimate, shape, heaviest, availableBytes, gradientCheckpoi
   const rows = heaviest(batchSize)
   const of = (checkpointedLayers: number): TrainingMemory => estimate({ ...shape, rows, checkpointedLayers })
   const none = of(0)
-  const layers = (asked === 'auto' ? none.neededBytes > usableShare * availableBytes : asked) ? none.layers : 0
+  const layers = asked === 'auto' ? fewestLayers(of, none, usableShare * availableBytes) : typeof asked === 'number' ? asked : asked ? none.layers : 0
   const checkpointedLayers = Math.min(layers, none.layers)
   const estimateRows = (other: readonly number[]): TrainingMemory => estimate({ ...shape, rows: other, checkpointedLayers })
   return { checkpointedLayers, batchSize, estimate: of(checkpointedLayers), activationBytes: none.activationBytes, availableBytes, estimateRows }
+}
+
+/** The first layers are computed again: theirs is the memory that is kept longest. */
+function fewestLayers(of: (layers: number) => TrainingMemory, none: TrainingMemory, limit: number): number {
+  let [best, least] = [0, none.neededBytes]
+  for (let layers = 0; layers <= none.layers; layers++) {
+    const { neededBytes } = of(layers)
+    if (neededBytes <= limit) return layers
+    if (neededBytes < least) [best, least] = [layers, neededBytes]
+  }
+  return best
 }
 
 function tooLarge(plan: MemoryPlan, options: MemoryPlanOptions): FineTuneError {

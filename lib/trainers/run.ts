@@ -113,7 +113,7 @@ class TrainingRun {
 
   async #step(run: PreparedRun, batches: Batch[], learningRate: number): Promise<StepOutcome> {
     const { maxGradNorm, seed } = run.config.training
-    const settings = { learningRate, maxGradNorm, seed, step: run.progress.globalStep, gradientCheckpointing: run.memory.checkpointedLayers > 0 }
+    const settings = { learningRate, maxGradNorm, seed, step: run.progress.globalStep, gradientCheckpointing: run.memory.checkpointedLayers }
     for (let parts = batches; ; parts = run.batches.at(settings.step)) {
       try {
         return await run.recipe.objective.step(run.model, run.optimizer, parts, settings)

@@ -97,6 +97,12 @@ int64_t ToInteger(const Napi::Value& value, const std::string& what, int64_t low
   return static_cast<int64_t>(number);
 }
 
+int64_t ToLayers(const Napi::Value& value, const std::string& what) {
+  if (!value.IsEmpty() && value.IsBoolean()) return value.As<Napi::Boolean>().Value() ? kAllLayers : 0;
+  if (value.IsEmpty() || !value.IsNumber()) Refuse(what, "a boolean or a number of layers", value);
+  return ToInteger(value, what, 0, kMaxSafeInteger);
+}
+
 uint64_t ToCounter(const Napi::Value& value, const std::string& what) {
   return static_cast<uint64_t>(ToInteger(value, what, 0, static_cast<int64_t>(kMaxSafeInteger)));
 }

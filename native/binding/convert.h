@@ -12,6 +12,7 @@
 
 #include "binding/napi_config.h"
 #include "core/nn/batch.h"
+#include "core/nn/context.h"
 
 namespace ft::binding {
 
@@ -22,6 +23,8 @@ std::string ToText(const Napi::Value& value, const std::string& what);
 /// A file name: text without NUL, not empty.
 std::string ToPath(const Napi::Value& value, const std::string& what);
 bool ToBool(const Napi::Value& value, const std::string& what);
+/// true: every layer; a number: so many of the first.
+int64_t ToLayers(const Napi::Value& value, const std::string& what);
 /// Finite, within [low, high].
 double ToNumber(const Napi::Value& value, const std::string& what, double low = std::numeric_limits<double>::lowest(),
                 double high = std::numeric_limits<double>::max());

@@ -48,6 +48,8 @@ Napi::Object FromDescription(Napi::Env env, const ModelDescription& description)
   info.Set("headDim", FromInt(env, spec.head_dim));
   info.Set("maxPositionEmbeddings", FromInt(env, spec.max_position_embeddings));
   info.Set("tieWordEmbeddings", Napi::Boolean::New(env, spec.tie_word_embeddings));
+  info.Set("parallelResidual", Napi::Boolean::New(env, spec.parallel_residual));
+  info.Set("postNorms", FromInt(env, !spec.names.attention_post_norm.empty() + !spec.names.mlp_post_norm.empty()));
   int64_t window = 0;
   for (const LayerSpec& layer : spec.layers) window = std::max(window, layer.sliding_window);
   info.Set("slidingWindow", FromInt(env, window));

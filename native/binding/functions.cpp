@@ -9,6 +9,7 @@
 #include "binding/handles.h"
 #include "core/arch/arch.h"
 #include "core/base/memory.h"
+#include "core/engine/host_memory.h"
 #include "core/engine/device.h"
 #include "core/engine/merge.h"
 #include "core/io/safetensors.h"
@@ -146,6 +147,10 @@ Napi::Value Memory(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("rssBytes", FromNumber(info.Env(), static_cast<double>(ResidentBytes())));
   result.Set("peakRssBytes", FromNumber(info.Env(), static_cast<double>(PeakResidentBytes())));
+  const TensorBytes tensors = ArenaTensorBytes();
+  result.Set("tensorBytes", FromNumber(info.Env(), static_cast<double>(tensors.used)));
+  result.Set("peakTensorBytes", FromNumber(info.Env(), static_cast<double>(tensors.peak)));
+  result.Set("reservedTensorBytes", FromNumber(info.Env(), static_cast<double>(tensors.reserved)));
   return result;
 }
 

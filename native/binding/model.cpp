@@ -54,7 +54,7 @@ Napi::Value ForwardPass(const Napi::CallbackInfo& info) {
   Pass::Options options;
   options.seed = ToCounter(object.Get("seed"), "options.seed");
   options.step = ToCounter(object.Get("step"), "options.step");
-  options.gradient_checkpointing = ToBool(object.Get("gradientCheckpointing"), "options.gradientCheckpointing");
+  options.checkpointed_layers = ToLayers(object.Get("gradientCheckpointing"), "options.gradientCheckpointing");
   return Submit(
       info.Env(), {},
       [model = handle->model, batch = std::move(batch), options](CallContext&) {

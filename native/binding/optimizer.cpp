@@ -23,7 +23,7 @@ StepArguments ToStepArguments(const Napi::CallbackInfo& info, bool update) {
   }
   options.seed = ToCounter(object.Get("seed"), "options.seed");
   options.step = ToCounter(object.Get("step"), "options.step");
-  options.gradient_checkpointing = ToBool(object.Get("gradientCheckpointing"), "options.gradientCheckpointing");
+  options.checkpointed_layers = ToLayers(object.Get("gradientCheckpointing"), "options.gradientCheckpointing");
   arguments.call.cancel = ToCancel(info.Env(), info[2], "signal");
   return arguments;
 }

@@ -242,6 +242,20 @@ describe('Model', () => {
       await adapter.dispose()
     })
 
+    it('gradients are the same bits whatever number of layers is computed again', async () => {
+      await using other = await loadModel({ ...options, name: folder })
+      await other.addAdapter({ r: 4, loraDropout: 0.2, seed: 1 })
+      await using optimizer = await createOptimizer(other)
+      const gradients = async (gradientCheckpointing: boolean | number) => {
+        await optimizer.zeroGradients()
+        await optimizer.accumulate(text, { step: 3, gradientCheckpointing })
+        return await optimizer.gradients()
+      }
+      const expected = await gradients(false)
+      for (const layers of [1, 2, 99, true]) expect(await gradients(layers)).to.deep.equal(expected)
+      for (const wrong of [-1, 1.5, NaN, 'all']) await failsWith('FT_INVALID_ARGUMENT', () => optimizer.accumulate(text, { gradientCheckpointing: wrong as never }))
+    })
+
     it('8-bit moments: every optimizer by its name learns alike, and its state goes to disk and back', async () => {
       const losses = new Map<string, number>()
       for (const type of ['adamw', 'adamw_8bit', 'paged_adamw_8bit'] as const) {

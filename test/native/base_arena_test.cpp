@@ -33,6 +33,7 @@ TEST(arena_blocks_are_aligned_and_do_not_overlap) {
   }
   for (const Piece& piece : pieces) EXPECT(arena.Free(piece.data));
   EXPECT(arena.used_bytes() == 0);
+  EXPECT(arena.peak_bytes() >= Arena::kSmallest * 10 && arena.peak_bytes() <= arena.reserved_bytes());
   const size_t reserved = arena.reserved_bytes();
   EXPECT(arena.Trim() == reserved && arena.reserved_bytes() == 0);
 }

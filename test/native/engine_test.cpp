@@ -84,7 +84,7 @@ StepOptions Options(uint64_t step = 0, bool checkpointing = false) {
   options.max_grad_norm = 1.0;
   options.seed = 9;
   options.step = step;
-  options.gradient_checkpointing = checkpointing;
+  options.checkpointed_layers = checkpointing ? kAllLayers : 0;
   return options;
 }
 
@@ -221,10 +221,14 @@ TEST(engine_checkpointing_changes_nothing) {
     const HostBatch batch = MakeRows({9, 4, 17}, 61);
     const StepResult off = optimizer->Accumulate({batch}, Options(1, false), nullptr);
     const at::Tensor expected = Flat(*optimizer);
-    optimizer->ZeroGradients();
-    const StepResult on = optimizer->Accumulate({batch}, Options(1, true), nullptr);
-    EXPECT_EQ(on.loss, off.loss);
-    EXPECT(at::equal(Flat(*optimizer), expected));
+    for (const int64_t layers : {int64_t{1}, int64_t{2}, int64_t{50}, kAllLayers}) {
+      optimizer->ZeroGradients();
+      StepOptions options = Options(1);
+      options.checkpointed_layers = layers;
+      const StepResult on = optimizer->Accumulate({batch}, options, nullptr);
+      EXPECT_EQ(on.loss, off.loss);
+      EXPECT(at::equal(Flat(*optimizer), expected));
+    }
   }
 }
 

@@ -339,8 +339,8 @@ const training = {
   }),
   gradient_checkpointing: key({
     kind: 'toggle', flag: 'gradient-checkpointing', default: 'auto', aka: ['grad_checkpoint', 'use_gradient_checkpointing'],
-    schema: (z) => z.union([z.boolean(), z.literal('auto')]), expects: 'true, false or auto',
-    describe: 'Recompute layers in backward to save memory. auto: where the estimate of memory needs it. The numbers stay the same.',
+    schema: (z) => z.union([z.boolean(), z.literal('auto'), z.int().min(0).max(100_000)]), expects: 'true, false, auto or a number of layers',
+    describe: 'Recompute layers in backward to save memory: all, none, or so many of the first. auto: as many as memory needs. The numbers stay the same.',
   }),
   auto_batch: key({
     kind: 'boolean', flag: 'auto-batch', default: false, aka: ['auto_find_batch_size', 'auto_batch_size'],

@@ -8,7 +8,7 @@ type Schema = z.ZodType
 
 /**
  * How text (a flag, an environment variable) becomes a value:
- * list: one text or several · names: "a,b" is a list, a pattern stays text · toggle: true, false or auto ·
+ * list: one text or several · names: "a,b" is a list, a pattern stays text · toggle: true, false, auto or a number from 2 on ·
  * optional: a flag with or without a value · record: JSON.
  */
 export type Kind = 'string' | 'integer' | 'number' | 'boolean' | 'choice' | 'list' | 'names' | 'toggle' | 'optional' | 'record'

@@ -10,8 +10,9 @@ export function valueOfText(kind: Kind, text: string): unknown {
     case 'integer':
     case 'number':
       return numeral.test(text.trim()) ? Number(text) : text
-    case 'boolean':
     case 'toggle':
+      return switches[text.trim().toLowerCase()] ?? (/^\d+$/.test(text.trim()) ? Number(text) : text)
+    case 'boolean':
       return switches[text.trim().toLowerCase()] ?? text
     case 'optional':
       return text === '' ? true : (switches[text.toLowerCase()] ?? text)

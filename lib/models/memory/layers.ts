@@ -10,7 +10,8 @@ export interface MemoryModel {
   numAttentionHeads: number
   numKeyValueHeads: number
   headDim: number
-  tieWordEmbeddings: boolean
+  parallelResidual: boolean
+  postNorms: number
   slidingWindow: number
   numParameters: number
   linearModules: readonly NativeLinearModule[]
@@ -20,6 +21,8 @@ export interface MemoryModel {
 export interface LayerWidths {
   /** The residual stream. */
   stream: number
+  /** How often its width is kept: before attention, before an MLP that follows on it, and of blocks whose result is normed. */
+  streams: number
   /** Product of queries, keys and values. */
   qkv: number
   /** What attention gives to its output projection. */
@@ -56,6 +59,7 @@ function widthsOf(model: MemoryModel, modules: readonly NativeLinearModule[], ra
   const down = mlp.at(-1)
   return {
     stream: model.hiddenSize,
+    streams: (model.parallelResidual ? 1 : 2) + model.postNorms,
     qkv,
     attention: modules[count]?.inFeatures ?? 0,
     inner: sum(mlp.slice(0, -1).map((module) => module.outFeatures)),

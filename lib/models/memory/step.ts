@@ -27,7 +27,7 @@ export interface StepBytes {
 }
 
 const MiB = 2 ** 20
-/** native/core/kernels/cpu/linear.cpp: packed weights of a product; outer_product.cpp: a transposed gradient. */
+/** At most: native/core/kernels/cpu/linear.cpp, packed weights of a product; outer_product.cpp, a transposed gradient. */
 const packedBytes = 8 * MiB
 const transposedBytes = 16 * MiB
 const tile = 64
@@ -48,9 +48,9 @@ export function stepBytes(model: MemoryModel, layers: readonly LayerWidths[], sh
   return { saved, logits, workspace, peak: saved + Math.max(logits, workspace) }
 }
 
-/** A layer's input, both products, attention's output with its log-sum-exp, what enters the MLP, and statistics of two norms. */
+/** The streams that a layer keeps, both products, attention's output with its log-sum-exp, and statistics of two norms. */
 function savedBytes(model: MemoryModel, layer: LayerWidths, { rows, valueBytes, kernels }: StepShape): number {
-  const values = 2 * layer.stream + layer.qkv + layer.attention + layer.inner + layer.ranks
+  const values = layer.streams * layer.stream + layer.qkv + layer.attention + layer.inner + layer.ranks
   const statistics = 4 * (2 + (kernels === 'eager' ? 0 : model.numAttentionHeads))
   return sum(rows) * (values * valueBytes + statistics)
 }
@@ -68,7 +68,7 @@ function lossBytes(model: MemoryModel, { rows, valueBytes, kernels, full }: Step
   // Hidden states of all tokens; of supervised ones those before and after the norm, and their gradient.
   const vectors = sum(rows) * hidden + 3 * supervised * hidden
   const logits = chunk * model.vocabSize * valueBytes
-  const gradient = chunk * hidden + (kernels === 'tiles' ? packedBytes + (model.vocabSize > waitingDepth ? roundUp(chunk) * roundUp(model.hiddenSize) * 4 : 0) : 0)
+  const gradient = chunk * hidden + (kernels === 'tiles' ? packed(model.vocabSize, model.hiddenSize) + (model.vocabSize > waitingDepth ? roundUp(chunk) * roundUp(model.hiddenSize) * 4 : 0) : 0)
   const weights = full && kernels === 'tiles' ? chunk * hidden + transposedBytes + threadOuterBytes(chunk) : 0
   // fp16 goes through fp32 copies.
   const copies = valueBytes === 2 && kernels !== 'tiles' ? 2 * chunk * model.vocabSize * 4 : 0
@@ -85,9 +85,9 @@ function backwardBytes(model: MemoryModel, layer: LayerWidths, shape: StepShape)
   const { rows, valueBytes, kernels, full } = shape
   const tokens = sum(rows)
   const token = tokens * valueBytes
-  const scratch = kernels === 'tiles' ? Math.max(packedBytes, full ? transposedBytes + threadOuterBytes(tokens) * shape.threads : 0) : 0
+  const scratch = kernels === 'tiles' ? Math.max(packed(layer.stream, layer.middle), full ? transposedBytes + threadOuterBytes(tokens) * shape.threads : 0) : 0
   const down = token * (layer.stream + 2 * layer.middle + layer.inner + layer.ranks) + scratch
-  const freed = token * (layer.inner + layer.stream)
+  const freed = token * (layer.inner + (layer.streams - 1) * layer.stream)
   const attention = token * (2 * layer.stream + layer.attention) + attentionBytes(model, layer, shape) - freed
   return Math.max(down, attention)
 }
@@ -107,6 +107,11 @@ function attentionBytes(model: MemoryModel, layer: LayerWidths, { rows, valueByt
   const sums = 2 * 4 * splits * kvHeads * tiles * tileBytes
   const scratch = threads * (3 * 2 * Math.ceil(longest / tile) * tileBytes + 16 * 2 * tileBytes)
   return gradients + sums + scratch
+}
+
+/** Of a product of so much depth with so many columns. */
+function packed(depth: number, columns: number): number {
+  return Math.min(packedBytes, roundUp(columns) * Math.min(depth, waitingDepth) * 2)
 }
 
 /** A thread's packed tile of all tokens. */

@@ -123,7 +123,7 @@ class Benchmark {
   async #take(batches: Batch[]): Promise<StepOutcome> {
     const { recipe, model, optimizer, config, memory } = this.#run
     const { learningRate, maxGradNorm, seed } = config.training
-    const outcome = await recipe.objective.step(model, optimizer, batches, { learningRate, maxGradNorm, seed, step: this.#step, gradientCheckpointing: memory.checkpointedLayers > 0 })
+    const outcome = await recipe.objective.step(model, optimizer, batches, { learningRate, maxGradNorm, seed, step: this.#step, gradientCheckpointing: memory.checkpointedLayers })
     if (this.#step === 0) this.#firstStepSeconds = process.uptime()
     this.#step += 1
     return outcome

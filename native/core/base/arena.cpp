@@ -75,6 +75,7 @@ void* Arena::Allocate(size_t bytes) {
     AddFree(blocks_.emplace(block->first + size, Block{rest, true, block->second.region}).first);
   }
   used_ += block->second.size;
+  peak_ = std::max(peak_, used_);
   return block->first;
 }
 
@@ -128,6 +129,11 @@ size_t Arena::TrimRegions() {
 size_t Arena::used_bytes() const {
   const std::lock_guard lock(mutex_);
   return used_;
+}
+
+size_t Arena::peak_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return peak_;
 }
 
 size_t Arena::reserved_bytes() const {

@@ -34,6 +34,8 @@ class Arena {
   size_t Trim();
 
   size_t used_bytes() const;
+  /// The most that was ever used at a time.
+  size_t peak_bytes() const;
   /// Used and kept for reuse.
   size_t reserved_bytes() const;
 
@@ -55,7 +57,7 @@ class Arena {
   Blocks blocks_;
   std::set<std::pair<size_t, char*>> free_;
   std::unordered_map<char*, size_t> regions_;
-  size_t used_ = 0, reserved_ = 0;
+  size_t used_ = 0, peak_ = 0, reserved_ = 0;
   // Addresses that regions ever had: most pointers of others are told apart without the lock.
   std::atomic<uintptr_t> lowest_{UINTPTR_MAX}, highest_{0};
 };

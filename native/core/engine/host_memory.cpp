@@ -48,6 +48,8 @@ void UseTensorArena() {
 #endif
 }
 
+TensorBytes ArenaTensorBytes() { return {TheArena().used_bytes(), TheArena().peak_bytes(), TheArena().reserved_bytes()}; }
+
 size_t TrimTensorArena() { return TheArena().Trim(); }
 
 }  // namespace ft

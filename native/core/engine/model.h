@@ -111,7 +111,7 @@ class Pass {
   struct Options {
     uint64_t seed = 0;
     uint64_t step = 0;
-    bool gradient_checkpointing = false;
+    int64_t checkpointed_layers = 0;  // the first ones; kAllLayers: every one
   };
   /// Errors: kHandleMisuse when a Pass of the model is live or nothing is trainable.
   static std::shared_ptr<Pass> Create(std::shared_ptr<Model> model, const HostBatch& batch, const Options& options);

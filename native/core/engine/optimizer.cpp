@@ -95,7 +95,7 @@ StepResult Optimizer::Accumulate(const std::vector<HostBatch>& batches, const St
     ForwardContext context;
     context.batch = &batch;
     context.training = true;
-    context.gradient_checkpointing = options.gradient_checkpointing;
+    context.checkpointed_layers = options.checkpointed_layers;
     context.seed = options.seed;
     context.step = options.step;
     context.grad_scale = loss_scale_ / static_cast<double>(result.supervised_tokens);

@@ -17,7 +17,7 @@ struct StepOptions {
   double max_grad_norm = 0;  // 0: no clipping
   uint64_t seed = 0;
   uint64_t step = 0;
-  bool gradient_checkpointing = false;
+  int64_t checkpointed_layers = 0;  // the first ones; kAllLayers: every one
 };
 
 enum class Skipped { kNone, kLossNotFinite, kGradientNotFinite, kLossScaleOverflow };

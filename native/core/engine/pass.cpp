@@ -19,7 +19,7 @@ std::shared_ptr<Pass> Pass::Create(std::shared_ptr<Model> model, const HostBatch
   ForwardContext& context = *pass->context_;
   context.batch = pass->batch_.get();
   context.training = true;
-  context.gradient_checkpointing = options.gradient_checkpointing;
+  context.checkpointed_layers = options.checkpointed_layers;
   context.seed = options.seed;
   context.step = options.step;
   context.anchor = at::zeros({}, at::TensorOptions(decoder.device())).requires_grad_(true);

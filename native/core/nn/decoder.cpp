@@ -76,12 +76,13 @@ std::vector<RopeTables> Decoder::TablesOf(const ForwardContext& context) const {
 at::Tensor Decoder::Hidden(const ForwardContext& context) {
   const std::vector<RopeTables> tables = TablesOf(context);
   at::Tensor x = Embed(context);
+  int64_t again = at::GradMode::is_enabled() ? context.checkpointed_layers : 0;  // layers still to come that run again
   for (const auto& layer : layers_) {
     ThrowIfCancelled(context.cancel);
     const auto forward = [&layer, tables, &context](const at::Tensor& input, bool value_wanted) {
       return layer->Forward(input, tables, context, value_wanted);
     };
-    x = context.gradient_checkpointing && at::GradMode::is_enabled() ? Checkpointed(forward, x, context.anchor) : forward(x, true);
+    x = again-- > 0 ? Checkpointed(forward, x, context.anchor) : forward(x, true);
   }
   return x;
 }

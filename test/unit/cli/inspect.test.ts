@@ -49,8 +49,8 @@ describe('inspect model', function () {
   })
 
   it('estimates the memory of training by part, before anything is loaded', async () => {
-    const { memory, parameters } = await inspect('model', demoModel, '--method', 'full', '--batch-size', '2', '--max-seq-length', '256', '--dtype', 'bf16', '--gradient-checkpointing') as { memory: Record<string, number>; parameters: number }
-    expect(memory).to.include({ method: 'full', batch_size: 2, max_seq_length: 256, optimizer: 'adamw', dtype: 'bf16', weight_bytes: 2 * parameters, optimizer_bytes: 8 * parameters })
+    const { memory, parameters } = await inspect('model', demoModel, '--method', 'full', '--batch-size', '2', '--max-seq-length', '256', '--dtype', 'bf16', '--gradient-checkpointing', '3') as { memory: Record<string, number>; parameters: number }
+    expect(memory).to.include({ method: 'full', batch_size: 2, max_seq_length: 256, optimizer: 'adamw', dtype: 'bf16', checkpointed_layers: 3, weight_bytes: 2 * parameters, optimizer_bytes: 8 * parameters })
     const lora = (await inspect('model', demoModel, '--batch-size', '2', '--max-seq-length', '256', '--dtype', 'bf16')) as { memory: Record<string, number> }
     expect(lora.memory.total_bytes).to.be.lessThan(memory.total_bytes as number)
     const text = (await runModelCli(['inspect', 'model', demoModel, '--batch-size', '2'])).stdout

@@ -31,6 +31,7 @@ describe('parseLine', () => {
     ['--no-shuffle c.yaml', { shuffle: false, config: 'c.yaml' }],
     ['--gradient-checkpointing c.yaml', { 'gradient-checkpointing': true, config: 'c.yaml' }],
     ['--gradient-checkpointing auto', { 'gradient-checkpointing': 'auto' }],
+    ['--gradient-checkpointing 12', { 'gradient-checkpointing': '12' }],
     ['--gradient-checkpointing=auto', { 'gradient-checkpointing': 'auto' }],
     ['--no-gradient-checkpointing', { 'gradient-checkpointing': false }],
     ['--resume', { resume: true }],
@@ -88,7 +89,7 @@ describe('parseLine', () => {
     ['--model --epochs 3', '--model needs a value', 'see --help'],
     ['--model=', '--model needs a value', 'see --help'],
     ['--overwrite=maybe', '--overwrite: expected true or false, got "maybe"', ''],
-    ['--gradient-checkpointing=yes', '--gradient-checkpointing: expected true, false or auto, got "yes"', ''],
+    ['--gradient-checkpointing=yes', '--gradient-checkpointing: expected true, false, auto or a number, got "yes"', ''],
     ['--no-shuffle=true', '--no-shuffle takes no value', 'see --help'],
     ['a.yaml b.yaml', 'unexpected argument "b.yaml"', 'see --help'],
   ]

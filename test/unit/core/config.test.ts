@@ -133,7 +133,7 @@ describe('values from text', () => {
     ['lora-r', '0', 'an integer of at least 1'], ['lora-r', '-4', 'an integer'], ['learning-rate', 'NaN', 'a number above 0'], ['learning-rate', '0', 'a number above 0'], ['learning-rate', '5000', 'a number above 0, at most 1000'], ['lora-r', '100000', 'an integer of at least 1, at most 65536'], ['lora-alpha', '2000000', 'a number above 0, at most 1000000'],
     ['learning-rate', 'Infinity', 'a number'], ['validation-ratio', '1', 'a number from 0 to below 1'], ['lora-dropout', '1', 'a number from 0'],
     ['seed', '9007199254740993', 'an integer'], ['dtype', 'float16', 'auto, bf16'], ['device', 'cuda:x', 'auto, cpu'], ['device', 'gpu', 'auto, cpu'],
-    ['on-nan', 'skip:0', 'stop or skip'], ['scheduler', 'cosin', 'the name of a schedule'], ['gradient-checkpointing', 'maybe', 'true, false or auto'],
+    ['on-nan', 'skip:0', 'stop or skip'], ['scheduler', 'cosin', 'the name of a schedule'], ['gradient-checkpointing', 'maybe', 'true, false, auto or a number of layers'],
     ['max-seq-length', '1', 'an integer of at least 2'], ['save-steps', '0', 'an integer of at least 1'],
   ]
   for (const [flag, value, expected] of bad) {
