@@ -17,7 +17,7 @@ export function dataProgress(context: Pick<CliContext, 'progress' | 'json'>, lab
   return {
     update({ rows, bytes, totalBytes }) {
       if (!interactive || context.json || now() - start < patience) return
-      bar ??= context.progress({ total: totalBytes, label })
+      bar ??= context.progress({ total: totalBytes, label, width: 14 })
       // Validation files are read after those to train on.
       bar.setTotal(totalBytes)
       bar.update(Math.min(bytes, totalBytes), `${formatCount(rows)} rows, ${megabytes(bytes)} of ${megabytes(totalBytes)} MB`)

@@ -11,6 +11,8 @@ export interface ProgressOptions {
   label: string
   /** What is counted: "steps". Empty for bytes and the like, where only the share is shown. */
   unit?: string
+  /** Characters of the bar. Default 28; fewer leave room for the note. */
+  width?: number
   /** Draw nothing. */
   quiet?: boolean
   /** Default: process.stderr. */
@@ -45,7 +47,7 @@ function barProgress(options: ProgressOptions, stream: NodeJS.WriteStream): Prog
     format: `${options.label} ${paint('{bar}')} {percentage} %${counts}  {left}  {note}`,
     barCompleteChar: '█',
     barIncompleteChar: '░',
-    barsize: 28,
+    barsize: options.width ?? 28,
     hideCursor: true,
     fps: 8,
     stopOnComplete: false,

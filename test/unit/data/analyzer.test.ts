@@ -12,7 +12,9 @@ const prose = (i: number): string => Array.from({ length: 30 }, (_, w) => `w${(i
 const user = (content: string) => ({ role: 'user', content })
 const assistant = (content: string) => ({ role: 'assistant', content })
 
-describe('DatasetAnalyzer', () => {
+describe('DatasetAnalyzer', function () {
+  // Each run starts a process for the chat template.
+  this.timeout(120_000)
   let llama: TextTokenizer
   let qwen: TextTokenizer
   before(async () => {
