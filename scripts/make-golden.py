@@ -33,7 +33,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
-from reference_models import EOS, VOCAB, family_config, family_lora, family_rows, randomize
+from reference_models import EOS, VOCAB, attention_of, family_config, family_lora, family_rows, randomize
 
 ROOT = Path(__file__).resolve().parent.parent / "test" / "fixtures" / "golden"
 STEPS = 20
@@ -151,7 +151,7 @@ def write_model(folder, spec, seed):
 
 
 def load(folder, dtype=torch.float32):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention_of(folder))
     model.config.use_cache = False
     return model.to(dtype).eval()
 

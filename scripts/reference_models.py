@@ -27,6 +27,11 @@ def family_config(row):
     return AutoConfig.for_model(**{**TOKENS, **row["config"]})
 
 
+def attention_of(folder):
+    """attn_implementation for a model folder: transformers' default ignores a cap on scores, its plain one does not."""
+    return "eager" if getattr(AutoConfig.from_pretrained(folder), "attn_logit_softcapping", None) else None
+
+
 def family_lora(row):
     return {"r": 3, "lora_alpha": 6, "target_modules": "all-linear", **row.get("lora", {})}
 

@@ -11,7 +11,7 @@ export function modelFlags(): Record<string, FlagSpec> {
   return {
     ...pickConfigFlags('model'),
     adapter: { kind: 'string', group: 'The model to start from', valueName: '<folder>', describe: 'PEFT adapter folder to use with the model.' },
-    ...pickConfigFlags('dtype', 'device'),
+    ...pickConfigFlags('dtype', 'device', 'arch'),
     threads: { kind: 'integer', group: 'The model to start from', describe: 'CPU threads of the engine.', defaultText: 'the physical cores' },
   }
 }

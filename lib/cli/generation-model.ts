@@ -36,6 +36,7 @@ export async function openModel(flags: ParsedFlags, context: CliContext, command
       adapter: flags.text('adapter'),
       dtype: flags.choice('dtype', dtypes),
       device: flags.text('device'),
+      arch: flags.text('arch'),
       threads: flags.integer('threads', { min: 1, max: 4096 }),
       signal: context.signal,
       onProgress: progress.update,

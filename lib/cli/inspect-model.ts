@@ -12,10 +12,11 @@ import type { ParsedFlags } from './parsed-flags.js'
 export async function showModel(name: string, flags: ParsedFlags, context: CliContext): Promise<void> {
   const entries = readConfigEntries({ positionals: {}, flags })
   const valueOf = (dotted: string): unknown => entries.find((entry) => entry.key.dotted === dotted)?.value
-  const model = await inspectModel(name, { r: valueOf('lora.r') as number, targetModules: valueOf('lora.target_modules') as string | string[] })
+  const arch = valueOf('model.arch') as string | undefined
+  const model = await inspectModel(name, { r: valueOf('lora.r') as number, targetModules: valueOf('lora.target_modules') as string | string[] }, { arch })
   const config = await readJsonFile(path.join(model.folder, 'config.json'), 'FT_MODEL_CONFIG')
   const asked = trainingOf(valueOf)
-  const memory = await estimateMemory({ ...asked, name })
+  const memory = await estimateMemory({ ...asked, name, arch })
   context.document({ ...documentOf(model, config), memory: memoryDocument(asked, memory) })
   context.print([textOf(model, config), '', memoryText(asked, memory)].join('\n'))
 }

@@ -20,15 +20,17 @@ export interface ModelInspection extends NativeModelInfo {
 export interface InspectOptions {
   /** random: config.json alone counts, weights are not looked at. Default pretrained. */
   init?: 'pretrained' | 'random'
+  /** Family to read config.json as. Default: what it calls itself. */
+  arch?: string
 }
 
 /** Errors: FT_MODEL_NOT_FOUND, FT_MODEL_CONFIG, FT_UNSUPPORTED_MODEL, FT_MISSING_SHARD, FT_MISSING_TENSOR, FT_TENSOR_SHAPE, FT_SAFETENSORS … */
 export async function inspectModel(name: string, lora: LoraOptions = {}, options: InspectOptions = {}): Promise<ModelInspection> {
   checkOptions('inspectModel', lora, loraOptionNames)
-  checkOptions('inspectModel', options, { init: true })
-  const { init = 'pretrained' } = options
+  checkOptions('inspectModel', options, { init: true, arch: true })
+  const { init = 'pretrained', arch } = options
   const folder = await resolveModelFolder(name)
-  const info = init === 'random' ? { ...native().inspectConfig(folder), files: [] } : await native().inspectModel(folder)
+  const info = init === 'random' ? { ...native().inspectConfig(folder, arch), files: [] } : await native().inspectModel(folder, arch)
   const detector = new TargetModuleDetector(info)
   const resolved = withLoraDefaults(lora)
   const targets = loraTargets(info, resolved)

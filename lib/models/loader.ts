@@ -21,6 +21,8 @@ export interface LoadModelOptions {
   init?: 'pretrained' | 'random'
   /** auto: a flash kernel where the device has one; flash: that or an error; eager: plain matrix products. Default auto. */
   attention?: 'auto' | 'flash' | 'eager'
+  /** Family to read config.json as, a supported model_type. Default: what it calls itself. */
+  arch?: string
   seed?: number
   /** CPU threads of the engine, for the whole process. */
   threads?: number
@@ -31,7 +33,7 @@ export interface LoadModelOptions {
 }
 
 const optionNames: OptionNames<LoadModelOptions> = {
-  name: true, dtype: true, device: true, init: true, attention: true, seed: true, threads: true, adapter: true, onProgress: true, signal: true,
+  name: true, dtype: true, device: true, init: true, attention: true, arch: true, seed: true, threads: true, adapter: true, onProgress: true, signal: true,
 }
 
 /**
@@ -71,7 +73,7 @@ async function load(options: LoadModelOptions, tokenizer?: TextTokenizer): Promi
   const device = resolveDevice(options.device)
   const dtype = resolveDtype(options.dtype, device)
   if (options.threads !== undefined) await native().setNumThreads(options.threads)
-  const request = { path: folder, dtype, device, init: options.init ?? 'pretrained', attention: options.attention ?? 'auto', seed: options.seed ?? 42 }
+  const request = { path: folder, dtype, device, init: options.init ?? 'pretrained', attention: options.attention ?? 'auto', arch: options.arch, seed: options.seed ?? 42 }
   const handle = await withCancel(options.signal, (cancel) => native().loadModel(request, options.onProgress, cancel))
   const model = new Model(handle, { name: options.name, folder }, tokenizer)
   warnOfUnused(model)

@@ -29,7 +29,7 @@ export async function saveModelFolder(model: Model, folder: string, options: Sav
   await makeFolder(folder)
   const dtype = options.dtype ?? model.info.dtype
   await model.native.saveWeights(folder, { maxShardBytes: options.maxShardBytes ?? defaultShardBytes, dtype })
-  await writeCompanions(model.folder, folder, { dtype, architecture: model.info.architecture, tieWordEmbeddings: model.info.tieWordEmbeddings })
+  await writeCompanions(model.folder, folder, { dtype, architecture: model.info.architecture, tieWordEmbeddings: model.info.tieWordEmbeddings, textPart: model.info.textPartOf === '' ? undefined : model.info.modelType })
 }
 
 /** Writing over the files that are being read would lose both. */
@@ -44,6 +44,8 @@ export interface CompanionFacts {
   /** The class that transformers builds, where config.json does not say. */
   architecture: string
   tieWordEmbeddings: boolean
+  /** model_type, where the weights are the text part of another model: they become a model by themselves. */
+  textPart?: string
 }
 
 /** config.json and the other small files of a model. */
@@ -57,8 +59,8 @@ export async function writeCompanions(source: string, folder: string, facts: Com
 }
 
 /** The config of a model whose weights are now in `dtype`. */
-export function configFor(config: Readonly<Record<string, unknown>>, { dtype, architecture, tieWordEmbeddings }: CompanionFacts): Record<string, unknown> {
-  const result: Record<string, unknown> = { ...config }
+export function configFor(config: Readonly<Record<string, unknown>>, { dtype, architecture, tieWordEmbeddings, textPart }: CompanionFacts): Record<string, unknown> {
+  const result: Record<string, unknown> = textPart === undefined ? { ...config } : { ...(config.text_config as Record<string, unknown>), model_type: textPart, architectures: [architecture] }
   if (result.architectures === undefined) result.architectures = [architecture]
   if (dtype !== undefined) {
     const name = torchDtypes[dtype]

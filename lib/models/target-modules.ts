@@ -25,6 +25,8 @@ export interface TargetOptions {
 export interface ModuleSource {
   modelType?: string
   linearModules: readonly NativeLinearModule[]
+  /** model_type of the model whose text part this is; its other parts may have modules of the same last names. */
+  textPartOf?: string
   /** Module path of the output head. */
   outputHead?: string
 }
@@ -80,6 +82,7 @@ export class TargetModuleDetector {
 
   /** The shortest list that names exactly these modules: last parts where that is possible, whole names otherwise. */
   shortest(modules: readonly string[]): string[] {
+    if (this.#source.textPartOf) return [...modules].sort()
     const short = [...new Set(modules.map(lastPart))].sort()
     const matches = this.#matcher(short, {})
     const reached = this.modules.filter((module) => matches(module.name)).length

@@ -50,6 +50,8 @@ export interface NativeModelInfo {
   modelType: string
   /** The class that transformers builds. */
   architecture: string
+  /** model_type of the model whose text part this is; empty: of none. */
+  textPartOf: string
   vocabSize: number
   hiddenSize: number
   intermediateSize: number
@@ -87,6 +89,8 @@ export interface NativeLoadOptions {
   init: 'pretrained' | 'random'
   /** Kernel of the attention: flash where the device has one (auto), or plain matrix products (eager). Default auto. */
   attention?: 'auto' | 'flash' | 'eager'
+  /** Family to read config.json as; default: what it calls itself. */
+  arch?: string
   /** Seed of a random initialisation. */
   seed: number
 }
@@ -264,9 +268,9 @@ export interface NativeAddon {
   /** Resolves when everything submitted to the engine before has run, the frees of dispose() included. */
   idle(): Promise<void>
   /** From config.json and safetensors headers alone; checks that every tensor is there with its shape. */
-  inspectModel(path: string): Promise<NativeModelInfo & { files: string[] }>
+  inspectModel(path: string, arch?: string): Promise<NativeModelInfo & { files: string[] }>
   /** The same facts from config.json alone; weightBytes is 0. */
-  inspectConfig(path: string): NativeModelInfo
+  inspectConfig(path: string, arch?: string): NativeModelInfo
   supportedModelTypes(): string[]
   loadModel(options: NativeLoadOptions, onProgress?: (loadedBytes: number, totalBytes: number) => void, signal?: NativeCancel): Promise<NativeModel>
   createOptimizer(model: NativeModel, options: NativeOptimizerOptions): Promise<NativeOptimizer>

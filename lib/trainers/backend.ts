@@ -32,7 +32,7 @@ export const nativeBackend: TrainingBackend = {
   },
 
   async memoryEstimator(source, config, adapter) {
-    const request = await memoryRequest({ name: source.name, init: config.model.init, dtype: source.dtype, device: source.device, attention: config.model.attention, lora: adapter, threads: config.training.threads })
+    const request = await memoryRequest({ name: source.name, init: config.model.init, arch: config.model.arch, dtype: source.dtype, device: source.device, attention: config.model.attention, lora: adapter, threads: config.training.threads })
     return ({ trained, ...shape }) => {
       const estimate = memoryOf({ ...request, ...shape, trained: trained === 'weights' ? trained : request.trained })
       return { ...estimate, neededBytes: estimate.totalBytes - estimate.runtimeBytes + warmUpBytes }
@@ -45,13 +45,13 @@ export const nativeBackend: TrainingBackend = {
     const { name } = config.model
     const folder = await resolveModelFolder(name, process.env, { need: config.model.init === 'random' ? 'tokenizer' : 'weights' })
     const device = resolveDevice(config.model.device)
-    return { name, folder, device, dtype: resolveDtype(config.model.dtype, device) }
+    return { name, folder, device, dtype: resolveDtype(config.model.dtype, device), arch: config.model.arch }
   },
 
-  inspectModel: async (source, options) => await inspectModel(source.name, {}, options),
+  inspectModel: async (source, options) => await inspectModel(source.name, {}, { arch: source.arch, ...options }),
 
   async resolveTargets(source, targets) {
-    return new TargetModuleDetector(await inspectModel(source.name)).resolve(targets)
+    return new TargetModuleDetector(await inspectModel(source.name, {}, { arch: source.arch })).resolve(targets)
   },
 
   // Rows that are tokens already need none: text fails then, with the folder named.
@@ -63,7 +63,7 @@ export const nativeBackend: TrainingBackend = {
 
   async loadModel(source, config, signal) {
     const model = await loadModel({
-      name: source.name, dtype: source.dtype, device: source.device, init: config.model.init, attention: config.model.attention, seed: config.training.seed, threads: config.training.threads, signal,
+      name: source.name, dtype: source.dtype, device: source.device, init: config.model.init, arch: config.model.arch, attention: config.model.attention, seed: config.training.seed, threads: config.training.threads, signal,
     })
     const engine: EngineModel = {
       info: model.info,

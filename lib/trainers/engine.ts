@@ -67,6 +67,8 @@ export interface ModelSource {
   folder: string
   dtype: 'bf16' | 'fp16' | 'fp32'
   device: string
+  /** Family to read config.json as, where the person named one. */
+  arch?: string
 }
 
 /** An adapter's options, with the names of configuration files in camelCase. */

@@ -40,7 +40,7 @@ export function runInputs({ config, source, objective, methodInputs, modelFinger
   const { shuffle, shuffleWindow, validationRatio, filters, split, splitColumn, stratifyColumn } = config.dataset
   // What is as if it were not there was not written down before it was.
   const chosen = { filters: filters?.length ? [filters].flat() : undefined, split: split === 'random' ? undefined : split, splitColumn, stratifyColumn }
-  const { init, attention } = config.model
+  const { init, attention, arch } = config.model
   const training = Object.entries(flatten({ ...config.training }, 'training')).filter(([key]) => !freeTrainingKeys.has(key))
   const { chatTemplate: _template, ...tokenization } = config.tokenization
   return {
@@ -48,7 +48,7 @@ export function runInputs({ config, source, objective, methodInputs, modelFinger
     'training data': dataFingerprint,
     objective,
     'model.dtype': source.dtype,
-    ...flatten({ init, attention }, 'model'),
+    ...flatten({ init, attention, ...(arch === undefined ? {} : { arch }) }, 'model'),
     ...flatten({ shuffle, shuffleWindow, validationRatio, ...chosen }, 'dataset'),
     ...flatten(tokenization, 'tokenization'),
     // How rows are packed when nobody says is part of what a run repeats.

@@ -39,6 +39,7 @@ Napi::Object FromDescription(Napi::Env env, const ModelDescription& description)
   Napi::Object info = Napi::Object::New(env);
   info.Set("modelType", Napi::String::New(env, spec.model_type));
   info.Set("architecture", Napi::String::New(env, spec.architecture));
+  info.Set("textPartOf", Napi::String::New(env, spec.text_part_of));
   info.Set("vocabSize", FromInt(env, spec.vocab_size));
   info.Set("hiddenSize", FromInt(env, spec.hidden_size));
   info.Set("intermediateSize", FromInt(env, spec.intermediate_size));

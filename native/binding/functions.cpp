@@ -69,8 +69,11 @@ struct Inspection {
   std::vector<std::string> files;
 };
 
-Inspection Inspect(const std::string& folder) {
-  DecoderSpec spec = ReadDecoderSpec(folder);
+// An optional argument: the family to read a config as.
+std::string ArchOf(const Napi::Value& value) { return value.IsUndefined() ? "" : ToText(value, "arch"); }
+
+Inspection Inspect(const std::string& folder, const std::string& arch) {
+  DecoderSpec spec = ReadDecoderSpec(folder, arch);
   const WeightFolder weights = WeightFolder::Open(folder);
   CheckedTensors checked = CheckTensors(spec, weights);
   spec.tie_word_embeddings = checked.tie_word_embeddings;
@@ -82,7 +85,7 @@ Inspection Inspect(const std::string& folder) {
 
 Napi::Value InspectModel(const Napi::CallbackInfo& info) {
   return Submit(
-      info.Env(), {}, [folder = ToPath(info[0], "path")](CallContext&) { return Inspect(folder); },
+      info.Env(), {}, [folder = ToPath(info[0], "path"), arch = ArchOf(info[1])](CallContext&) { return Inspect(folder, arch); },
       [](Napi::Env env, const Inspection& inspection) -> Napi::Value {
         Napi::Object result = FromDescription(env, inspection.description);
         Napi::Array files = Napi::Array::New(env);
@@ -93,7 +96,7 @@ Napi::Value InspectModel(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value InspectConfig(const Napi::CallbackInfo& info) {
-  return FromDescription(info.Env(), Describe(ReadDecoderSpec(ToPath(info[0], "path")), 0));
+  return FromDescription(info.Env(), Describe(ReadDecoderSpec(ToPath(info[0], "path"), ArchOf(info[1])), 0));
 }
 
 Napi::Value ModelTypes(const Napi::CallbackInfo& info) {

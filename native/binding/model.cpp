@@ -179,6 +179,8 @@ Napi::Value LoadModel(const Napi::CallbackInfo& info) {
   FT_CHECK(init == "pretrained" || init == "random", kInvalidArgument, "options.init must be \"pretrained\" or \"random\", got \"{}\"", init);
   options.random_init = init == "random";
   options.seed = ToCounter(object.Get("seed"), "options.seed");
+  const Napi::Value arch = object.Get("arch");
+  if (!arch.IsUndefined()) options.arch = ToText(arch, "options.arch");
   const Napi::Value attention = object.Get("attention");
   if (!attention.IsUndefined()) options.attention = ToText(attention, "options.attention");
   CallOptions call;

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from reference_models import EOS, VOCAB, family_config, family_lora, family_rows, make_family_model
+from reference_models import EOS, VOCAB, attention_of, family_config, family_lora, family_rows, make_family_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 LENGTHS = [1, 2, 13, 37, 50]  # of the rows whose logits and gradients are compared
 NEW_TOKENS = 64
@@ -17,9 +17,7 @@ LEAD = 1e-3  # smallest lead of a first over a second choice: rounding must not 
 
 
 def load(folder):
-    # transformers' default attention ignores a cap on scores; its plain one does not.
-    attention = "eager" if getattr(AutoConfig.from_pretrained(folder), "attn_logit_softcapping", None) else None
-    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, attn_implementation=attention)
+    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, attn_implementation=attention_of(folder))
     wrong = {kind: sorted(map(str, keys)) for kind, keys in info.items() if keys}
     assert not wrong, f"transformers does not find its own tensors in {folder}: {wrong}"
     return model.eval()

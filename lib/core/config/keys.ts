@@ -42,6 +42,11 @@ const model = {
     schema: (z) => z.enum(inits), expects: 'pretrained or random',
     describe: 'random: start from random weights; the folder needs no weight files.',
   }),
+  arch: optionalKey({
+    kind: 'string', flag: 'arch', valueName: '<model_type>', defaultText: 'what config.json says', aka: ['model_type'],
+    schema: (z) => z.string().min(1), expects: 'a model_type that is supported',
+    describe: 'Read config.json as that of this family, whatever it calls itself.',
+  }),
 } satisfies SectionRows
 
 /** One of several sources, in a file. */

@@ -104,6 +104,7 @@ export interface EstimateOptions {
   /** As for loadModel. */
   name: string
   init?: 'pretrained' | 'random'
+  arch?: string
   /** Default lora. */
   method?: 'lora' | 'full'
   dtype?: DtypeOption
@@ -125,7 +126,7 @@ export interface EstimateOptions {
 }
 
 const optionNames: OptionNames<EstimateOptions> = {
-  name: true, init: true, method: true, dtype: true, device: true, attention: true, lora: true, optimizer: true, batchSize: true, maxSeqLength: true, rows: true,
+  name: true, init: true, arch: true, method: true, dtype: true, device: true, attention: true, lora: true, optimizer: true, batchSize: true, maxSeqLength: true, rows: true,
   gradientCheckpointing: true, threads: true,
 }
 
@@ -142,7 +143,7 @@ export async function memoryRequest(options: EstimateOptions, build: Pick<Native
   if (rows.length === 0 || !rows.every((length) => Number.isInteger(length) && length > 0)) {
     throw makeError('FT_INVALID_ARGUMENT', 'a micro-batch needs rows of at least one token', { remedy: 'pass batchSize and maxSeqLength as whole numbers, or rows: [512, 512]' })
   }
-  const model = await inspectModel(options.name, {}, { init: options.init ?? 'pretrained' })
+  const model = await inspectModel(options.name, {}, { init: options.init ?? 'pretrained', arch: options.arch })
   const device = resolveDevice(options.device, build)
   const all = gradientCheckpointing === true ? model.numHiddenLayers : 0
   return {

@@ -1,8 +1,13 @@
 // The table of architectures: one row a model_type. To add one, write <family>.cpp and its row here.
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <string_view>
+
 #include "core/arch/arch.h"
 #include "core/arch/families.h"
+#include "core/arch/nearest.h"
+#include "core/arch/text_part.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 
@@ -51,16 +56,39 @@ constexpr Row kTable[] = {FT_ARCHITECTURES(FT_ROW)};
 
 constexpr size_t kMaxConfigBytes = size_t{4} << 20;
 
-const Row& FindRow(const std::string& model_type, const std::string& where) {
+const Row* FindRow(const std::string& model_type) {
   for (const Row& row : kTable) {
-    if (model_type == row.model_type) return row;
+    if (model_type == row.model_type) return &row;
   }
-  throw Error(ErrorCode::kUnsupportedModel,
-              fmt::format("{}: model_type {} is not supported", where, JsonQuote(Shorten(model_type))),
-              fmt::format("Use a model of one of these types: {}.", fmt::join(SupportedModelTypes(), ", ")))
-      .With("path", where)
+  return nullptr;
+}
+
+// Llama first: of families with the same tensors the one with the least of its own.
+std::vector<Candidate> Candidates() {
+  std::vector<Candidate> candidates;
+  for (const Row& row : kTable) candidates.push_back({row.model_type, row.parse});
+  std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return std::string_view(a.model_type) == "llama" && std::string_view(b.model_type) != "llama";
+  });
+  return candidates;
+}
+
+// `folder` empty: there are no weights to compare.
+[[noreturn]] void RefuseType(const ConfigReader& config, const std::string& model_type, const std::string& folder) {
+  const std::string supported = fmt::format("{}", fmt::join(SupportedModelTypes(), ", "));
+  std::string message = fmt::format("{}: model_type {} is not supported", config.where(), JsonQuote(Shorten(model_type)));
+  std::string remedy = fmt::format("Use a model of one of these types: {}.", supported);
+  const auto fitting = folder.empty() ? std::vector<std::string>{} : FittingFamilies(config, model_type, folder, Candidates());
+  if (!fitting.empty()) {
+    message += fmt::format("; its config.json and tensors are like those of {}", fitting.front());
+    remedy = fmt::format("Try it as that: --arch {} (model.arch in a configuration). Compare some answers with the original's before you rely on it.",
+                         fitting.front());
+  }
+  throw Error(ErrorCode::kUnsupportedModel, message, remedy)
+      .With("path", config.where())
       .With("model_type", Shorten(model_type))
-      .With("supported", fmt::format("{}", fmt::join(SupportedModelTypes(), ", ")));
+      .With("nearest", fitting.empty() ? "" : fitting.front())
+      .With("supported", supported);
 }
 
 Json ParseConfigObject(const std::string& text, const std::string& where) {
@@ -95,19 +123,29 @@ std::vector<std::string> SupportedModelTypes() {
   return types;
 }
 
-DecoderSpec ParseDecoderSpec(const std::string& config_json, const std::string& where, const std::string& model_type) {
+namespace {
+
+DecoderSpec Parse(const std::string& config_json, const std::string& where, const std::string& model_type, const std::string& folder) {
   const Json object = ParseConfigObject(config_json, where);
   const ConfigReader config(object, where);
-  std::string type = model_type;
-  if (type.empty()) {
-    type = config.Text("model_type", "");
-    if (type.empty()) config.Bad("model_type", fmt::format("one of {}", fmt::join(SupportedModelTypes(), ", ")));
-  }
-  const Row& row = FindRow(type, where);
-  DecoderSpec spec = row.parse(config);
-  spec.model_type = row.model_type;
-  spec.architecture = row.architecture;
+  std::string type = config.Text("model_type", "");
+  const auto text = FindTextPart(config, type);
+  const std::string own = text ? text->model_type : type;  // of the decoder itself
+  const std::string read_as = model_type.empty() ? own : model_type;
+  if (read_as.empty()) config.Bad("model_type", fmt::format("one of {}", fmt::join(SupportedModelTypes(), ", ")));
+  const Row* row = FindRow(read_as);
+  if (row == nullptr) RefuseType(config, read_as, text || !model_type.empty() ? "" : folder);
+  DecoderSpec spec = row->parse(text ? text->config : config);
+  spec.model_type = row->model_type;
+  spec.architecture = row->architecture;
+  if (text) ReadWrapper(config, type, &spec);
   return spec;
+}
+
+}  // namespace
+
+DecoderSpec ParseDecoderSpec(const std::string& config_json, const std::string& where, const std::string& model_type) {
+  return Parse(config_json, where, model_type, "");
 }
 
 DecoderSpec ReadDecoderSpec(const std::string& folder, const std::string& model_type) {
@@ -124,7 +162,7 @@ DecoderSpec ReadDecoderSpec(const std::string& folder, const std::string& model_
                 : "Give a Hugging Face model folder: config.json, *.safetensors and the tokenizer's files.")
         .With("path", folder);
   }
-  DecoderSpec spec = ParseDecoderSpec(ReadConfigText(path), path, model_type);
+  DecoderSpec spec = Parse(ReadConfigText(path), path, model_type, folder);
   if (const std::string generation = JoinPath(folder, "generation_config.json"); FileExists(generation)) {
     const Json object = ParseConfigObject(ReadConfigText(generation), generation);
     const ConfigReader config(object, generation);

@@ -12,17 +12,6 @@ namespace {
 constexpr size_t kMaxEosTokens = 1024;
 constexpr const char* kConvertRemedy = "Use a checkpoint of this family in its plain form.";
 
-std::string ParseDtype(const ConfigReader& config) {
-  const char* key = config.Has("dtype") ? "dtype" : "torch_dtype";
-  std::string name = config.Text(key, "");
-  if (name.rfind("torch.", 0) == 0) name = name.substr(6);
-  for (const char* known : {"", "bfloat16", "float16", "float32", "float64"}) {
-    if (name == known) return name;
-  }
-  if (name == "auto") return "";
-  config.Unsupported(key, JsonQuote(Shorten(name)), "Use a checkpoint in bfloat16, float16 or float32.");
-}
-
 void RefuseUnsupported(const ConfigReader& config) {
   if (config.Has("quantization_config")) {
     const Json* object = config.Find("quantization_config");
@@ -71,6 +60,17 @@ int64_t TokenId(const ConfigReader& config, const char* key, int64_t vocab_size)
 }
 
 }  // namespace
+
+std::string ReadDtype(const ConfigReader& config) {
+  const char* key = config.Has("dtype") ? "dtype" : "torch_dtype";
+  std::string name = config.Text(key, "");
+  if (name.rfind("torch.", 0) == 0) name = name.substr(6);
+  for (const char* known : {"", "bfloat16", "float16", "float32", "float64"}) {
+    if (name == known) return name;
+  }
+  if (name == "auto") return "";
+  config.Unsupported(key, JsonQuote(Shorten(name)), "Use a checkpoint in bfloat16, float16 or float32.");
+}
 
 void CheckLayerTypes(const ConfigReader& config, const std::vector<std::string>& types, int64_t num_hidden_layers) {
   if (static_cast<int64_t>(types.size()) != num_hidden_layers) {
@@ -121,7 +121,7 @@ DecoderSpec ParseWithoutRope(const ConfigReader& config, const CommonDefaults& d
   spec.initializer_range = config.Number("initializer_range", defaults.initializer_range, 0, 1);
   spec.tie_word_embeddings = config.Bool("tie_word_embeddings", defaults.tie_word_embeddings);
   spec.hidden_act = ParseActivation(config, keys.hidden_act, defaults.hidden_act);
-  spec.torch_dtype = ParseDtype(config);
+  spec.torch_dtype = ReadDtype(config);
 
   spec.bos_token_id = InVocabulary(defaults.bos_token_id, spec.vocab_size);
   spec.pad_token_id = InVocabulary(defaults.pad_token_id, spec.vocab_size);

@@ -106,6 +106,9 @@ void ReadSandwichNorms(const ConfigReader& config, DecoderSpec* spec);
 /// A parallel residual behind one LayerNorm without bias, rotation of neighbours, scaled logits.
 void ReadCohereFacts(const ConfigReader& config, DecoderSpec* spec);
 
+/// dtype, or torch_dtype: "bfloat16", "float16", "float32", "float64" or "".
+std::string ReadDtype(const ConfigReader& config);
+
 /// bos, eos and pad of `config`, where it has them. Ids outside the vocabulary count as none.
 void ReadTokenIds(const ConfigReader& config, DecoderSpec* spec);
 

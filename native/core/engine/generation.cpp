@@ -57,11 +57,23 @@ std::shared_ptr<Generation> Generation::Start(std::shared_ptr<Model> model, std:
   return generation;
 }
 
+// Prefill and decoding do not mix, so that one row which has outgrown its cache takes the others along.
+void Generation::ForgetOutgrown() {
+  const auto longest = model_->decoder().cache_valid_to();
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    if (cache_->lengths[row] > 0 && cache_->lengths[row] <= longest && static_cast<int64_t>(rows_[row].size()) > longest) {
+      std::fill(cache_->lengths.begin(), cache_->lengths.end(), 0);
+      return;
+    }
+  }
+}
+
 // Logits of every row's last token, fp32 CPU [rows, vocab]. The tokens a row brings are those the cache has not seen.
 at::Tensor Generation::LastLogits(const CancelToken* cancel) {
   HostBatch host;
   host.cu_seqlens.push_back(0);
   std::vector<int64_t> last, past;
+  if (cache_) ForgetOutgrown();
   for (size_t row = 0; row < rows_.size(); ++row) {
     const int64_t seen = cache_ ? cache_->lengths[row] : 0;
     host.input_ids.insert(host.input_ids.end(), rows_[row].begin() + seen, rows_[row].end());

@@ -36,6 +36,7 @@ class Generation {
 
  private:
   Generation() = default;
+  void ForgetOutgrown();
   at::Tensor LastLogits(const CancelToken* cancel);
 
   std::shared_ptr<Model> model_;

@@ -38,7 +38,7 @@ std::shared_ptr<Model> Model::Load(const LoadOptions& options, const ProgressFn&
   UseTensorArena();
   const at::ScalarType dtype = ParseDtype(options.dtype);
   const at::Device device = ParseDevice(options.device);
-  DecoderSpec spec = ReadDecoderSpec(options.path);
+  DecoderSpec spec = ReadDecoderSpec(options.path, options.arch);
   CheckAttention(options.attention, device, dtype, spec.head_dim);
   auto model = std::make_shared<Model>();
   if (options.random_init) {

@@ -21,6 +21,7 @@ struct LoadOptions {
   std::string path;             // folder with config.json
   std::string dtype = "fp32";   // bf16 | fp16 | fp32
   std::string device = "cpu";   // cpu | cuda | cuda:n | mps
+  std::string arch;                // family to read the config as; empty: what it calls itself
   std::string attention = "auto";  // auto | flash | eager
   bool random_init = false;
   uint64_t seed = 0;            // of the random initialisation

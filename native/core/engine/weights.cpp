@@ -8,10 +8,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/kernels/dropout.h"
+#include "core/nn/expected_tensors.h"
 
 namespace ft {
 namespace {
@@ -158,20 +160,33 @@ void LoadWeightsInto(Decoder& decoder, const CheckedTensors& checked, const Prog
 
 void RandomiseWeights(Decoder& decoder, uint64_t seed) {
   const std::vector<Decoder::NamedTensor> tensors = decoder.NamedTensors();
+  const DecoderSpec& spec = decoder.spec();
+  std::set<std::string> norms;
+  for (const ExpectedTensor& tensor : ExpectedTensors(spec)) {
+    if (tensor.kind == TensorKind::kNorm) norms.insert(tensor.name);
+  }
   for (size_t i = 0; i < tensors.size(); ++i) {
     at::Tensor tensor = tensors[i].tensor;
     if (EndsWith(tensors[i].name, ".bias")) {
       tensor.zero_();
-    } else if (tensor.dim() == 1) {
-      tensor.fill_(1.0);
+    } else if (norms.count(tensors[i].name) > 0) {
+      tensor.fill_(spec.norm.unit_offset ? 0.0 : 1.0);
     } else {
-      FillNormal(tensor.view({-1}), decoder.spec().initializer_range, seed, static_cast<uint32_t>(i));
+      FillNormal(tensor.view({-1}), spec.initializer_range, seed, static_cast<uint32_t>(i));
     }
   }
 }
 
 void SaveWeightsOf(const Decoder& decoder, const std::string& folder, uint64_t max_shard_bytes, at::ScalarType dtype) {
-  const std::vector<Decoder::NamedTensor> tensors = decoder.NamedTensors();
+  std::vector<Decoder::NamedTensor> tensors = decoder.NamedTensors();
+  const DecoderSpec& spec = decoder.spec();
+  if (!spec.text_part_of.empty()) {
+    // The text part becomes a model by itself: its names lose what the wrapper put in front.
+    const std::string& prefix = spec.names.base_prefix;
+    for (Decoder::NamedTensor& named : tensors) {
+      if (named.name.rfind(prefix, 0) == 0) named.name = "model." + named.name.substr(prefix.size());
+    }
+  }
   const std::vector<Shard> shards = SplitShards(tensors, max_shard_bytes, dtype);
   if (shards.size() == 1) {
     WriteShard(JoinPath(folder, "model.safetensors"), shards[0], dtype);

@@ -4,6 +4,9 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "core/nn/checkpointing.h"
 #include "core/nn/kv_cache.h"
 
@@ -118,6 +121,12 @@ std::vector<CacheShape> Decoder::CacheShapes() const {
   std::vector<CacheShape> shapes;
   for (const auto& layer : layers_) shapes.push_back(layer->attention().cache_shape());
   return shapes;
+}
+
+int64_t Decoder::cache_valid_to() const {
+  int64_t length = std::numeric_limits<int64_t>::max();
+  for (const Rope& rope : ropes_) length = std::min(length, rope.cache_valid_to());
+  return length;
 }
 
 std::vector<ParameterBlock> Decoder::MakeTrainable() {

@@ -42,6 +42,9 @@ class Decoder {
   /// What generation keeps of a token, a layer.
   std::vector<CacheShape> CacheShapes() const;
 
+  /// Rows that grow beyond this many tokens have to be read anew: what a cache holds of them was turned otherwise.
+  int64_t cache_valid_to() const;
+
   /// Full fine-tuning: one block a weight; gradients of the layers point into the blocks. Call once.
   std::vector<ParameterBlock> MakeTrainable();
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/activation.h"
@@ -107,12 +108,15 @@ struct DecoderSpec {
   std::vector<int64_t> eos_token_ids;  // config.json, overridden by generation_config.json
   int64_t bos_token_id = -1;
   int64_t pad_token_id = -1;
-  std::string torch_dtype;  // "bfloat16", "float16", "float32" or "" when absent
+  std::string text_part_of;  // model_type of the model whose text part this is; empty: of none
+  std::string torch_dtype;   // "bfloat16", "float16", "float32" or "" when absent
 
   /// Module names: `{}` stands for the layer index, for example "model.layers.{}.self_attn.q_proj". An empty name is a
   /// module that the model does not have: which norms there are, and whether projections are stored fused, is said here.
   struct Names {
     std::string base_prefix = "model.";  // of everything but the head; files of the bare model leave it out
+    // Other beginnings that files give names, in the order in which they are tried.
+    std::vector<std::pair<std::string, std::string>> aliases;
     std::string embed_tokens = "model.embed_tokens";
     std::string norm = "model.norm";
     std::string lm_head = "lm_head";

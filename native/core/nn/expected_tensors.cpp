@@ -43,7 +43,16 @@ WeightFolder::Location FindRenamed(const DecoderSpec& spec, const WeightFolder& 
   if (name.rfind(prefix, 0) == 0) {
     if (const auto bare = weights.Find(name.substr(prefix.size())); bare.entry != nullptr) return bare;
   }
+  for (const auto& [ours, theirs] : spec.names.aliases) {
+    if (name.rfind(ours, 0) != 0) continue;
+    if (const auto renamed = weights.Find(theirs + name.substr(ours.size())); renamed.entry != nullptr) return renamed;
+  }
   return weights.Find(prefix + name);
+}
+
+// Of the files of a larger model, what is not of its text part is no stranger.
+bool IsOfAnotherPart(const DecoderSpec& spec, const std::string& name) {
+  return !spec.text_part_of.empty() && name.find("language_model.") == std::string::npos;
 }
 
 void CheckOne(const ExpectedTensor& expected, const WeightFolder::Location& found) {
@@ -176,7 +185,7 @@ CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights
     }
   }
   for (std::string& name : weights.names()) {
-    if (used.count(name) == 0 && !IsRotaryBuffer(name)) checked.unused.push_back(std::move(name));
+    if (used.count(name) == 0 && !IsRotaryBuffer(name) && !IsOfAnotherPart(spec, name)) checked.unused.push_back(std::move(name));
   }
   return checked;
 }

@@ -104,6 +104,10 @@ at::Tensor Rope::InverseFrequencies(int64_t length) const {
   return inv_freq;
 }
 
+int64_t Rope::cache_valid_to() const {
+  return spec_.type == RopeType::kLongRope ? stretched_beyond_ : std::numeric_limits<int64_t>::max();
+}
+
 std::pair<at::Tensor, at::Tensor> Rope::Tables(const at::Tensor& positions, const std::vector<int64_t>& offsets,
                                                const std::vector<int64_t>& lengths) const {
   at::Tensor angles = positions.to(at::kFloat).unsqueeze(1) * inv_freq_.unsqueeze(0);  // [tokens, dim / 2]

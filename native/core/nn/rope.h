@@ -17,6 +17,8 @@ class Rope {
 
   /// Inverse frequencies of a row of `length` tokens, fp32 [dim / 2] on the CPU. Only dynamic and longrope scaling depend on length.
   at::Tensor InverseFrequencies(int64_t length) const;
+  /// Rows that grow beyond this many tokens turn all their keys anew (longrope); a cache of theirs is of no use.
+  int64_t cache_valid_to() const;
   /// cos and sin, fp32 [tokens, dim / 2], times the attention factor, of tokens at `positions` int64 [tokens] in rows
   /// of which row r holds tokens offsets[r] … and is lengths[r] tokens long altogether.
   std::pair<at::Tensor, at::Tensor> Tables(const at::Tensor& positions, const std::vector<int64_t>& offsets,

@@ -156,5 +156,9 @@ describe('config.json of a saved model', () => {
     })
     expect(configFor({ architectures: ['A'], dtype: 'float16' }, { ...facts, tieWordEmbeddings: false })).to.deep.equal({ architectures: ['A'], dtype: 'bfloat16' })
     expect(configFor({ architectures: ['A'], tie_word_embeddings: true }, { architecture: 'LlamaForCausalLM', tieWordEmbeddings: false })).to.deep.equal({ architectures: ['A'], tie_word_embeddings: false })
+    const whole = { model_type: 'gemma3', architectures: ['A'], vision_config: {}, text_config: { hidden_size: 8 } }
+    expect(configFor(whole, { architecture: 'Gemma3ForCausalLM', tieWordEmbeddings: true, textPart: 'gemma3_text' }), 'a text part by itself').to.deep.equal({
+      hidden_size: 8, model_type: 'gemma3_text', architectures: ['Gemma3ForCausalLM'], tie_word_embeddings: true,
+    })
   })
 })

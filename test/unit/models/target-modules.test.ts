@@ -95,6 +95,8 @@ describe('target modules', () => {
     const some = ['model.layers.0.self_attn.q_proj', 'model.layers.2.self_attn.q_proj']
     expect(detector.shortest(some)).to.deep.equal(some)
     expect(detector.resolve(detector.shortest(some))).to.deep.equal(some)
+    // Other parts of a larger model may have modules with the same last names.
+    expect(new TargetModuleDetector({ ...source, textPartOf: 'llava' }).shortest(every('mlp.up_proj'))).to.deep.equal([...every('mlp.up_proj')].sort())
   })
 })
 

@@ -73,7 +73,7 @@ class TinyModel implements EngineModel {
 }
 
 const sizes = {
-  modelType: 'tiny', architecture: 'TinyForCausalLM', vocabSize: vocab, hiddenSize: 4, intermediateSize: 8, numHiddenLayers: 2, numAttentionHeads: 2, numKeyValueHeads: 1, headDim: 2,
+  modelType: 'tiny', architecture: 'TinyForCausalLM', textPartOf: '', vocabSize: vocab, hiddenSize: 4, intermediateSize: 8, numHiddenLayers: 2, numAttentionHeads: 2, numKeyValueHeads: 1, headDim: 2,
   numParameters: 1000, weightBytes: 2000,
 }
 
