@@ -205,7 +205,9 @@ describe('choosing files and loaders', () => {
     await failure(() => registerLoader({ name: 'lines', extensions: ['.q'], load: () => { throw new Error() } }), 'FT_PLUGIN')
     for (const value of [{}, null, { name: 'x' }, { name: 'x', extensions: ['.x'] }, { name: 5, extensions: [], load() {} }]) await failure(() => registerLoader(value as never), 'FT_INVALID_ARGUMENT')
     await failure(() => registerLoader({ name: 'upper', extensions: ['CSV'], load: () => { throw new Error() } }), 'FT_INVALID_ARGUMENT')
-    expect(DatasetLoaderRegistry.names()).to.deep.equal(['jsonl', 'json', 'csv', 'tsv', 'txt', 'parquet', 'lines'])
+    // Other tests of this process may have added theirs.
+    expect(DatasetLoaderRegistry.names().slice(0, 6)).to.deep.equal(['jsonl', 'json', 'csv', 'tsv', 'txt', 'parquet'])
+    expect(DatasetLoaderRegistry.names()).to.include('lines')
   })
 
   it('quickLoad refuses bad rows and empty files, and can be cancelled', async () => {
