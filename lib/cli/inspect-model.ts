@@ -48,6 +48,7 @@ function memoryDocument({ method, batchSize, maxSeqLength, optimizer }: Training
     activation_bytes: memory.activationBytes,
     loss_bytes: memory.lossBytes,
     workspace_bytes: memory.workspaceBytes,
+    fragmentation_bytes: memory.fragmentationBytes,
     runtime_bytes: memory.runtimeBytes,
     total_bytes: memory.totalBytes,
   }
@@ -65,6 +66,7 @@ function memoryText({ method, batchSize, maxSeqLength, optimizer }: Training, me
       ['  optimizer', formatBytes(memory.optimizerBytes)],
       ['  activations', formatBytes(memory.activationBytes)],
       [`  ${moment[0]}`, moment[1]],
+      ['  allocator', formatBytes(memory.fragmentationBytes)],
       ['  runtime', formatBytes(memory.runtimeBytes)],
     ]),
   ].join('\n')

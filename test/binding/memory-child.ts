@@ -16,7 +16,7 @@ async function main(): Promise<void> {
   const optimizer = await createOptimizer(model, { type, gradientCheckpointing })
   const inputIds = rows.map((length, row) => Int32Array.from({ length }, (_, index) => (index * 7 + row * 13) % model.info.vocabSize))
   for (let step = 0; step < 2; step++) await optimizer.step({ inputIds, labels: inputIds })
-  fs.writeSync(1, JSON.stringify({ measured: native().memory().peakTensorBytes, estimated: estimate.totalBytes - estimate.runtimeBytes }))
+  fs.writeSync(1, JSON.stringify({ measured: native().memory().peakTensorBytes, estimated: estimate.totalBytes - estimate.runtimeBytes - estimate.fragmentationBytes }))
 }
 
 main().catch((error: unknown) => {

@@ -24,6 +24,8 @@ export interface StepBytes {
   workspace: number
   /** The larger of the two moments. */
   peak: number
+  /** The largest block: a chunk of logits. */
+  largest: number
 }
 
 const MiB = 2 ** 20
@@ -42,10 +44,11 @@ export function stepBytes(model: MemoryModel, layers: readonly LayerWidths[], sh
   const saved = sum(inputs.slice(0, again)) + sum(kept.slice(again)) + tableBytes(model, tokens)
   const last = layers.at(-1)
   const logits = lossBytes(model, shape)
-  if (last === undefined) return { saved, logits, workspace: 0, peak: saved + logits }
+  const largest = chunkOf(model, shape) * model.vocabSize * shape.valueBytes
+  if (last === undefined) return { saved, logits, workspace: 0, peak: saved + logits, largest }
   // The last layer's activations are made again when even it keeps its input alone.
   const workspace = (again === layers.length ? (kept.at(-1) ?? 0) - (inputs.at(-1) ?? 0) : 0) + backwardBytes(model, last, shape)
-  return { saved, logits, workspace, peak: saved + Math.max(logits, workspace) }
+  return { saved, logits, workspace, peak: saved + Math.max(logits, workspace), largest }
 }
 
 /** The streams that a layer keeps, both products, attention's output with its log-sum-exp, and statistics of two norms. */
@@ -62,8 +65,8 @@ function tableBytes(model: MemoryModel, tokens: number): number {
 
 /** native/core/objectives/linear_cross_entropy.cpp: all activations are alive, and a chunk of logits. */
 function lossBytes(model: MemoryModel, { rows, valueBytes, kernels, full }: StepShape): number {
-  const supervised = Math.max(1, sum(rows) - rows.length)
-  const chunk = Math.min(supervised, chunkRows(model, valueBytes))
+  const supervised = supervisedOf(rows)
+  const chunk = chunkOf(model, { rows, valueBytes })
   const hidden = model.hiddenSize * valueBytes
   // Hidden states of all tokens; of supervised ones those before and after the norm, and their gradient.
   const vectors = sum(rows) * hidden + 3 * supervised * hidden
@@ -73,6 +76,15 @@ function lossBytes(model: MemoryModel, { rows, valueBytes, kernels, full }: Step
   // fp16 goes through fp32 copies.
   const copies = valueBytes === 2 && kernels !== 'tiles' ? 2 * chunk * model.vocabSize * 4 : 0
   return vectors + logits + Math.max(gradient, weights, copies)
+}
+
+/** Every token but the first of a row. */
+function supervisedOf(rows: readonly number[]): number {
+  return Math.max(1, sum(rows) - rows.length)
+}
+
+function chunkOf(model: MemoryModel, { rows, valueBytes }: Pick<StepShape, 'rows' | 'valueBytes'>): number {
+  return Math.min(supervisedOf(rows), chunkRows(model, valueBytes))
 }
 
 function chunkRows({ vocabSize, hiddenSize }: MemoryModel, valueBytes: number): number {
