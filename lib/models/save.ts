@@ -4,7 +4,7 @@ import path from 'node:path'
 import { makeError } from '../core/errors/index.js'
 import { copyFileSynced, makeFolder, pathKind, writeFileSynced } from '../utils/fs.js'
 import type { NativeDtype } from '../native/binding.js'
-import { readJsonFile } from './json-file.js'
+import { jsonTextAsWritten, readJsonFile } from './json-file.js'
 import type { Model } from './model.js'
 
 export interface SaveModelOptions {
@@ -50,8 +50,8 @@ export interface CompanionFacts {
 
 /** config.json and the other small files of a model. */
 export async function writeCompanions(source: string, folder: string, facts: CompanionFacts): Promise<void> {
-  const config = await readJsonFile(path.join(source, 'config.json'), 'FT_MODEL_CONFIG')
-  await writeFileSynced(path.join(folder, 'config.json'), `${JSON.stringify(configFor(config, facts), null, 2)}\n`)
+  const config = await readJsonFile(path.join(source, 'config.json'), 'FT_MODEL_CONFIG', { numbersAsWritten: true })
+  await writeFileSynced(path.join(folder, 'config.json'), `${jsonTextAsWritten(configFor(config, facts))}\n`)
   for (const name of companionFiles) {
     const file = path.join(source, name)
     if ((await pathKind(file)) === 'file') await copyFileSynced(file, path.join(folder, name))

@@ -7,7 +7,7 @@ import { FineTuneError } from '../../../lib/core/errors/index.js'
 import { packBatch, packMicroBatches, padRows, type BatchInput } from '../../../lib/models/batch.js'
 import { resolveDevice, resolveDtype } from '../../../lib/models/devices.js'
 import { resolveModelFolder } from '../../../lib/models/resolve.js'
-import { configFor } from '../../../lib/models/save.js'
+import { configFor, writeCompanions } from '../../../lib/models/save.js'
 import { StopStrings } from '../../../lib/models/stop-strings.js'
 
 const ints = (...values: number[]): Int32Array => Int32Array.from(values)
@@ -149,6 +149,21 @@ describe('model names', () => {
 })
 
 describe('config.json of a saved model', () => {
+  it('every number stays as it was written: readers tell 1.0 from 1', async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ft-config-'))
+    try {
+      const text = '{\n  "fraction": 1.0,\n  "eps": 1e-05,\n  "list": [\n    2,\n    -0.50,\n    1E+3\n  ],\n  "text": "1.0 \\" 2.0",\n  "n": 7\n}\n'
+      fs.writeFileSync(path.join(folder, 'config.json'), text)
+      const output = path.join(folder, 'saved')
+      fs.mkdirSync(output)
+      await writeCompanions(folder, output, { architecture: 'A', tieWordEmbeddings: false })
+      const saved = fs.readFileSync(path.join(output, 'config.json'), 'utf8')
+      expect(saved).to.equal(text.replace('\n}\n', ',\n  "architectures": [\n    "A"\n  ]\n}\n'))
+    } finally {
+      fs.rmSync(folder, { recursive: true })
+    }
+  })
+
   it('says the dtype of the weights and keeps the rest', () => {
     const facts = { dtype: 'bf16', architecture: 'Qwen3ForCausalLM', tieWordEmbeddings: true } as const
     expect(configFor({ model_type: 'qwen3', torch_dtype: 'float32', tie_word_embeddings: true, x: 1, _name_or_path: '/home/me' }, facts)).to.deep.equal({
