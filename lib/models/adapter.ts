@@ -14,6 +14,8 @@ export interface AdapterFacts {
   writtenTargets: string | readonly string[]
   baseModelName: string
   init: 'kaiming' | 'gaussian'
+  /** The last target's weight is stored as [in, out]: what PEFT says of the whole adapter. */
+  fanInFanOut: boolean
 }
 
 export class Adapter {
@@ -56,6 +58,7 @@ export class Adapter {
       targetModules: this.#facts.writtenTargets,
       baseModelNameOrPath: (await pathKind(base)) === 'folder' ? path.resolve(base) : base,
       initLoraWeights: this.#facts.init === 'gaussian' ? 'gaussian' : true,
+      fanInFanOut: this.#facts.fanInFanOut,
     })
   }
 

@@ -170,7 +170,9 @@ export class Model {
     const handle = await this.#native.addAdapter({ type: 'lora', targets, dropout: options.loraDropout, init, seed })
     const { targetModules } = options
     const writtenTargets = isAllLinear(targetModules) ? new TargetModuleDetector(this.info).shortest(targets.map((target) => target.module)) : targetModules
-    this.#activeAdapter = new Adapter(handle, { options, targets, writtenTargets, baseModelName: this.name, init })
+    const last = targets.at(-1)?.module
+    const fanInFanOut = this.info.linearModules.some(({ name, transposed }) => name === last && transposed)
+    this.#activeAdapter = new Adapter(handle, { options, targets, writtenTargets, baseModelName: this.name, init, fanInFanOut })
     return this.#activeAdapter
   }
 

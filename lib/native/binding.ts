@@ -44,6 +44,8 @@ export interface NativeLinearModule {
   inFeatures: number
   outFeatures: number
   bias: boolean
+  /** The weight is stored as [in, out]. */
+  transposed: boolean
 }
 
 export interface NativeModelInfo {
@@ -76,6 +78,8 @@ export interface NativeModelInfo {
   weightBytes: number
   /** Every linear module a target pattern can name, in module order, lm_head last when it is untied. */
   linearModules: NativeLinearModule[]
+  /** Module path of the output head. */
+  outputHead: string
   /** Tensors of the files that the model has no place for; rotary buffers and a tied head left out. */
   unusedTensors: string[]
 }

@@ -69,9 +69,11 @@ Napi::Object FromDescription(Napi::Env env, const ModelDescription& description)
     entry.Set("inFeatures", FromInt(env, module.in_features));
     entry.Set("outFeatures", FromInt(env, module.out_features));
     entry.Set("bias", Napi::Boolean::New(env, module.bias));
+    entry.Set("transposed", Napi::Boolean::New(env, module.transposed));
     modules.Set(static_cast<uint32_t>(i), entry);
   }
   info.Set("linearModules", modules);
+  info.Set("outputHead", Napi::String::New(env, spec.names.lm_head));
   Napi::Array unused = Napi::Array::New(env, description.unused_tensors.size());
   for (size_t i = 0; i < description.unused_tensors.size(); ++i) {
     unused.Set(static_cast<uint32_t>(i), Napi::String::New(env, description.unused_tensors[i]));

@@ -148,16 +148,19 @@ export interface WrittenAdapter {
   baseModelNameOrPath: string
   /** true: kaiming, PEFT's default. */
   initLoraWeights: true | 'gaussian'
+  /** Default false. */
+  fanInFanOut?: boolean
 }
 
 /** The file's text: what PEFT's save_pretrained writes (json.dumps, indent 2, sorted keys). */
-export function adapterConfigText({ options, targetModules, baseModelNameOrPath, initLoraWeights }: WrittenAdapter): string {
+export function adapterConfigText({ options, targetModules, baseModelNameOrPath, initLoraWeights, fanInFanOut = false }: WrittenAdapter): string {
   const base = splitRevision(baseModelNameOrPath)
   const fields: Record<string, unknown> = {
     ...loraDefaults,
     base_model_name_or_path: base.name,
     revision: base.revision,
     exclude_modules: options.excludeModules,
+    fan_in_fan_out: fanInFanOut,
     init_lora_weights: initLoraWeights,
     layers_pattern: options.layersPattern,
     layers_to_transform: options.layersToTransform,

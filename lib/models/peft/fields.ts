@@ -59,7 +59,6 @@ export const refusedFields = {
   modules_to_save: 'whole modules trained beside the adapter',
   trainable_token_indices: 'trained token embeddings',
   layer_replication: 'layers used several times',
-  fan_in_fan_out: 'weights stored as [in, out]',
   megatron_config: 'Megatron layers',
   target_parameters: 'adapters on parameters that are no modules',
   alora_invocation_tokens: 'activated LoRA',
@@ -75,8 +74,8 @@ export const refusedFields = {
 /** init_lora_weights values that leave the base weights as they are; the others (pissa, olora, loftq, corda, lora_ga) change them. */
 export const plainInits: readonly unknown[] = [true, false, 'gaussian', 'eva', 'orthogonal', 'mica', null]
 
-/** Fields that only say how training started or ran, or that are dead without a refused one. */
+/** Fields that only say how training started or ran, what the model says better (fan_in_fan_out), or that are dead without a refused one. */
 export const harmlessFields: readonly (keyof typeof loraDefaults)[] = [
   'eva_config', 'lora_ga_config', 'loftq_config', 'velora_config', 'megatron_core', 'qalora_group_size', 'auto_mapping',
-  'inference_mode', 'peft_version', 'revision', 'task_type', 'base_model_name_or_path', 'peft_type', 'init_lora_weights',
+  'inference_mode', 'fan_in_fan_out', 'peft_version', 'revision', 'task_type', 'base_model_name_or_path', 'peft_type', 'init_lora_weights',
 ]

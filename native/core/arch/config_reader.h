@@ -20,6 +20,8 @@ class ConfigReader {
   /// True when the key is there and not null.
   bool Has(const char* key) const;
   const Json* Find(const char* key) const { return object_->Find(key); }
+  /// The one of two spellings of a key that is there; the first where neither is.
+  const char* AnyOf(const char* own, const char* usual) const { return Find(own) == nullptr && Find(usual) != nullptr ? usual : own; }
 
   /// Absent: `fallback`. Null, another type or a value outside [min, max]: kModelConfig.
   int64_t Int(const char* key, int64_t fallback, int64_t min, int64_t max) const;

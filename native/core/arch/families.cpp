@@ -34,9 +34,9 @@ void ParseHeads(const ConfigReader& config, const CommonDefaults& defaults, Deco
       defaults.num_key_value_heads == 0 || has_kv_heads ? spec->num_attention_heads : defaults.num_key_value_heads;
   spec->num_key_value_heads = config.OptionalInt(keys.num_key_value_heads, 1, kMaxHeads).value_or(kv_default);
 
-  if (const auto head_dim = config.OptionalInt("head_dim", 1, kMaxHeadDim)) {
+  if (const auto head_dim = config.OptionalInt(keys.head_dim, 1, kMaxHeadDim)) {
     spec->head_dim = *head_dim;
-  } else if (defaults.head_dim != 0 && config.Find("head_dim") == nullptr) {
+  } else if (defaults.head_dim != 0 && config.Find(keys.head_dim) == nullptr) {
     spec->head_dim = defaults.head_dim;
   } else {
     if (spec->hidden_size % spec->num_attention_heads != 0) {
@@ -112,13 +112,15 @@ DecoderSpec ParseWithoutRope(const ConfigReader& config, const CommonDefaults& d
   DecoderSpec spec;
   spec.vocab_size = config.Int("vocab_size", defaults.vocab_size, 1, kMaxVocabSize);
   spec.hidden_size = config.Int(keys.hidden_size, defaults.hidden_size, 1, kMaxWidth);
-  spec.intermediate_size = config.Int(keys.intermediate_size, defaults.intermediate_size, 1, kMaxWidth);
+  spec.intermediate_size = defaults.intermediate_size > 0
+                               ? config.Int(keys.intermediate_size, defaults.intermediate_size, 1, kMaxWidth)
+                               : config.OptionalInt(keys.intermediate_size, 1, kMaxWidth).value_or(4 * spec.hidden_size);
   spec.num_hidden_layers = config.Int(keys.num_hidden_layers, defaults.num_hidden_layers, 1, kMaxLayers);
   ParseHeads(config, defaults, &spec);
   spec.max_position_embeddings = config.Int(keys.max_position_embeddings, defaults.max_position_embeddings, 1, kMaxPositions);
   spec.norm.eps = config.Number(keys.norm_eps, defaults.norm_eps, 0, 1, /*above_min=*/true);
   spec.qk_norm_spec = spec.norm;
-  spec.initializer_range = config.Number("initializer_range", defaults.initializer_range, 0, 1);
+  spec.initializer_range = config.Number(keys.initializer_range, defaults.initializer_range, 0, 1);
   spec.tie_word_embeddings = config.Bool("tie_word_embeddings", defaults.tie_word_embeddings);
   spec.hidden_act = ParseActivation(config, keys.hidden_act, defaults.hidden_act);
   spec.torch_dtype = ReadDtype(config);

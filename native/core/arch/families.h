@@ -19,7 +19,7 @@ inline constexpr int64_t kMaxHeads = 4096;
 inline constexpr int64_t kMaxHeadDim = 8192;
 inline constexpr int64_t kMaxPositions = int64_t{1} << 31;
 
-/// The keys of a family's config.json where it has names of its own.
+/// The keys of a family's config.json where it has names of its own. "": the family has no such key.
 struct CommonKeys {
   const char* hidden_size = "hidden_size";
   const char* num_hidden_layers = "num_hidden_layers";
@@ -29,13 +29,15 @@ struct CommonKeys {
   const char* max_position_embeddings = "max_position_embeddings";
   const char* norm_eps = "rms_norm_eps";
   const char* hidden_act = "hidden_act";
+  const char* head_dim = "head_dim";
+  const char* initializer_range = "initializer_range";
 };
 
 /// What absent keys stand for. Fields without a value here differ between families.
 struct CommonDefaults {
   int64_t vocab_size;
   int64_t hidden_size = 4096;
-  int64_t intermediate_size;
+  int64_t intermediate_size;  // 0: four times hidden_size, also where the key is null
   int64_t num_hidden_layers = 32;
   int64_t num_attention_heads = 32;
   int64_t num_key_value_heads;  // 0: num_attention_heads
@@ -108,6 +110,17 @@ void ReadCohereFacts(const ConfigReader& config, DecoderSpec* spec);
 
 /// dtype, or torch_dtype: "bfloat16", "float16", "float32", "float64" or "".
 std::string ReadDtype(const ConfigReader& config);
+
+/// Layers without rotary embedding.
+std::vector<LayerSpec> LayersWithoutRope(int64_t num_hidden_layers);
+
+/// Spellings of GPT-2 and of what follows it (n_embd, n_layer …); transformers takes the usual ones too.
+CommonKeys GptKeys(const ConfigReader& config);
+/// Its names of embeddings and norms, under "transformer.".
+DecoderSpec::Names GptNames();
+
+/// Slopes of ALiBi for a number of heads, as in BLOOM.
+std::vector<float> AlibiSlopes(int64_t heads);
 
 /// bos, eos and pad of `config`, where it has them. Ids outside the vocabulary count as none.
 void ReadTokenIds(const ConfigReader& config, DecoderSpec* spec);

@@ -17,8 +17,9 @@ void CheckBaseLayer(const SafetensorsFile& file, const TensorEntry& entry, const
   const std::string name = at == std::string::npos || entry.name.rfind(prefix, 0) != 0
                                ? std::string()
                                : entry.name.substr(prefix.size(), at - prefix.size()) + "." + entry.name.substr(at + middle.size());
+  const std::string stored_name = StoredName(decoder.spec(), name);
   for (const auto& named : decoder.NamedTensors()) {
-    if (named.name != name) continue;
+    if (named.name != stored_name) continue;
     at::Tensor stored = at::empty_like(named.tensor);
     if (entry.shape == named.tensor.sizes().vec()) ReadInto(file, entry, stored);
     FT_CHECK(entry.shape == named.tensor.sizes().vec() && at::equal(stored, named.tensor), kAdapterMismatch,

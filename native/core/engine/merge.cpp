@@ -7,12 +7,16 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
+#include "core/arch/arch.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/engine/device.h"
 #include "core/engine/weights.h"
 #include "core/io/safetensors.h"
+#include "core/nn/expected_tensors.h"
+#include "core/nn/layout.h"
 
 namespace ft {
 namespace {
@@ -22,10 +26,23 @@ struct Delta {
   const TensorEntry* b;
   double scale;
   int64_t r;
+  bool transposed;  // the weight is stored as [in, out]
 };
 
-// Weight name -> its adapter matrices, each checked against the other and against the target's rank.
-std::map<std::string, Delta> FindDeltas(const SafetensorsFile& adapter, const std::vector<LoraTarget>& targets) {
+// The tensor of a module's weight, under the name that the base's files have for it.
+const std::string& WeightOf(const DecoderSpec& spec, const CheckedTensors& base, const std::string& module) {
+  const auto found = base.locations.find(StoredName(spec, module + ".weight"));
+  FT_CHECK(found != base.locations.end(), kAdapterMismatch, "the base model holds no tensor {}.weight", module);
+  return found->second.entry->name;
+}
+
+// Name of a weight in the base's files -> its adapter matrices, each checked against the other and against the target's rank.
+std::map<std::string, Delta> FindDeltas(const SafetensorsFile& adapter, const std::vector<LoraTarget>& targets, const DecoderSpec& spec,
+                                        const CheckedTensors& base) {
+  std::set<std::string> transposed;
+  for (const LinearModule& module : LinearModules(spec)) {
+    if (module.transposed) transposed.insert(module.name);
+  }
   std::map<std::string, Delta> deltas;
   for (const LoraTarget& target : targets) {
     const std::string prefix = "base_model.model." + target.module;
@@ -34,7 +51,7 @@ std::map<std::string, Delta> FindDeltas(const SafetensorsFile& adapter, const st
     FT_CHECK(a != nullptr && b != nullptr, kAdapterMismatch, "{} holds no LoRA matrices for {}", adapter.path(), target.module);
     FT_CHECK(a->shape.size() == 2 && b->shape.size() == 2 && a->shape[0] == target.r && b->shape[1] == target.r, kAdapterMismatch,
              "the LoRA matrices of {} in {} do not have rank {}", target.module, adapter.path(), target.r);
-    deltas[target.module + ".weight"] = {a, b, target.scale, target.r};
+    deltas[WeightOf(spec, base, target.module)] = {a, b, target.scale, target.r, transposed.count(target.module) > 0};
   }
   // PEFT may repeat an adapted head's own weight as ".base_layer.weight"; everything else must be accounted for.
   const auto matrices = std::count_if(adapter.entries().begin(), adapter.entries().end(), [](const TensorEntry& entry) {
@@ -53,11 +70,13 @@ at::Tensor ReadTensor(const SafetensorsFile& file, const TensorEntry& entry, at:
 
 at::Tensor Merged(const SafetensorsFile& base, const TensorEntry& entry, const SafetensorsFile& adapter, const Delta& delta,
                   at::ScalarType dtype, const at::Device& device) {
-  FT_CHECK(entry.shape.size() == 2 && entry.shape[0] == delta.b->shape[0] && entry.shape[1] == delta.a->shape[1], kAdapterMismatch,
+  std::vector<int64_t> shape = {delta.b->shape[0], delta.a->shape[1]};
+  if (delta.transposed) std::swap(shape[0], shape[1]);
+  FT_CHECK(entry.shape == shape, kAdapterMismatch,
            "{} does not fit the LoRA matrices: the adapter belongs to another base model", entry.name);
   at::Tensor weight = ReadTensor(base, entry, at::kFloat, device);
   const at::Tensor a = ReadTensor(adapter, *delta.a, at::kFloat, device), b = ReadTensor(adapter, *delta.b, at::kFloat, device);
-  weight.addmm_(b, a, 1.0, delta.scale);
+  (delta.transposed ? weight.t() : weight).addmm_(b, a, 1.0, delta.scale);
   return weight.to(at::kCPU, dtype).contiguous();
 }
 
@@ -72,10 +91,8 @@ void MergeAdapter(const MergeOptions& options, const ProgressFn& progress, const
   const at::Device device = ParseDevice(options.device);
   const WeightFolder base = WeightFolder::Open(options.model);
   const auto adapter = SafetensorsFile::Open(JoinPath(options.adapter, "adapter_model.safetensors"));
-  const std::map<std::string, Delta> deltas = FindDeltas(*adapter, options.targets);
-  for (const auto& [name, delta] : deltas) {
-    FT_CHECK(base.Find(name).entry != nullptr, kAdapterMismatch, "the base model holds no tensor {}", name);
-  }
+  const DecoderSpec spec = ReadDecoderSpec(options.model);
+  const std::map<std::string, Delta> deltas = FindDeltas(*adapter, options.targets, spec, CheckTensors(spec, base));
 
   uint64_t done = 0, written = 0;
   Json::Object map;

@@ -19,13 +19,14 @@ using torch::autograd::variable_list;
 
 class CoreFunction : public torch::autograd::Function<CoreFunction> {
  public:
-  // cos and sin: absent without a rotary embedding.
+  // cos and sin: absent without a rotary embedding; key_bias likewise.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const std::optional<at::Tensor>& cos, const std::optional<at::Tensor>& sin,
-                            const SelfAttention* attention, const std::vector<int64_t>* offsets) {
+                            const std::optional<at::Tensor>& key_bias, const SelfAttention* attention, const std::vector<int64_t>* offsets) {
     const RopeTables tables{cos.value_or(at::Tensor()), sin.value_or(at::Tensor())};
     const SelfAttention::Heads h = attention->SplitAndRotate(qkv, cos ? &tables : nullptr);
-    kernels::AttentionResult result = kernels::Attention(h.q, h.k, h.v, *offsets, attention->options());
-    variable_list keep = {qkv, tables.cos, tables.sin, result.out};
+    const at::Tensor bias = key_bias.value_or(at::Tensor());
+    kernels::AttentionResult result = kernels::Attention(h.q, h.k, h.v, *offsets, attention->OptionsWith(bias));
+    variable_list keep = {qkv, tables.cos, tables.sin, bias, result.out};
     keep.insert(keep.end(), result.saved.begin(), result.saved.end());
     ctx->save_for_backward(keep);
     ctx->saved_data["attention"] = reinterpret_cast<int64_t>(attention);
@@ -41,9 +42,9 @@ class CoreFunction : public torch::autograd::Function<CoreFunction> {
     const RopeTables tables{keep[1], keep[2]};
     const RopeTables* rope = tables.cos.defined() ? &tables : nullptr;
     const SelfAttention::Heads h = attention->SplitAndRotate(qkv, rope);
-    const kernels::AttentionResult forward{keep[3], {keep.begin() + 4, keep.end()}};
-    const auto [dq, dk, dv] = kernels::AttentionBackward(grads[0].contiguous().view(h.q.sizes()), h.q, h.k, h.v, forward, offsets, attention->options());
-    return {attention->Join(qkv, h, dq, dk, dv, rope), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    const kernels::AttentionResult forward{keep[4], {keep.begin() + 5, keep.end()}};
+    const auto [dq, dk, dv] = kernels::AttentionBackward(grads[0].contiguous().view(h.q.sizes()), h.q, h.k, h.v, forward, offsets, attention->OptionsWith(keep[3]));
+    return {attention->Join(qkv, h, dq, dk, dv, rope), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -59,7 +60,8 @@ SelfAttention::SelfAttention(const DecoderSpec& spec, int64_t layer, const std::
   const LayerSpec& facts = spec.layers.at(static_cast<size_t>(layer));
   if (const ModuleLayout* norm = FindSlot(modules, Slot::kQNorm)) q_norm_.emplace(*norm, options);
   if (const ModuleLayout* norm = FindSlot(modules, Slot::kKNorm)) k_norm_.emplace(*norm, options);
-  options_.scale = spec.attention_scale > 0 ? spec.attention_scale : 1.0 / std::sqrt(static_cast<double>(spec.head_dim));
+  const double scale = facts.attention_scale > 0 ? facts.attention_scale : spec.attention_scale;
+  options_.scale = scale > 0 ? scale : 1.0 / std::sqrt(static_cast<double>(spec.head_dim));
   options_.window = facts.sliding_window;
   options_.softcap = spec.attention_softcap;
   if (facts.rope >= 0) interleaved_ = spec.ropes.at(static_cast<size_t>(facts.rope)).interleaved;
@@ -67,7 +69,7 @@ SelfAttention::SelfAttention(const DecoderSpec& spec, int64_t layer, const std::
 
 at::Tensor SelfAttention::Forward(const BlockInput& input, const ForwardContext& context) {
   const at::Tensor qkv = qkv_.Forward(input.x, input.norm, {}, context);
-  const at::Tensor attended = context.cache != nullptr ? CoreCached(qkv, input.rope, context) : Core(qkv, input.rope, context);
+  const at::Tensor attended = context.cache != nullptr ? CoreCached(qkv, input, context) : Core(qkv, input, context);
   return out_.Forward(attended, nullptr, input.residual, context, input.value_wanted);
 }
 
@@ -122,32 +124,41 @@ at::Tensor SelfAttention::Join(const at::Tensor& qkv, const Heads& heads, at::Te
   return clip_ > 0 ? dqkv.masked_fill_(qkv.abs().gt(clip_), 0) : dqkv;
 }
 
-at::Tensor SelfAttention::Core(const at::Tensor& qkv, const RopeTables* rope, const ForwardContext& context) const {
+kernels::AttentionOptions SelfAttention::OptionsWith(const at::Tensor& key_bias) const {
+  kernels::AttentionOptions options = options_;
+  options.key_bias = key_bias;
+  return options;
+}
+
+at::Tensor SelfAttention::Core(const at::Tensor& qkv, const BlockInput& input, const ForwardContext& context) const {
   if (at::GradMode::is_enabled()) {
+    const RopeTables* rope = input.rope;
     const auto table = [rope](at::Tensor RopeTables::* which) { return rope == nullptr ? std::nullopt : std::optional(rope->*which); };
-    return CoreFunction::apply(qkv, table(&RopeTables::cos), table(&RopeTables::sin), this, &context.batch->offsets);
+    const auto bias = input.key_bias.defined() ? std::optional(input.key_bias) : std::nullopt;
+    return CoreFunction::apply(qkv, table(&RopeTables::cos), table(&RopeTables::sin), bias, this, &context.batch->offsets);
   }
-  const Heads h = SplitAndRotate(qkv, rope);
-  return kernels::Attention(h.q, h.k, h.v, context.batch->offsets, options_).out.view({qkv.size(0), width()});
+  const Heads h = SplitAndRotate(qkv, input.rope);
+  return kernels::Attention(h.q, h.k, h.v, context.batch->offsets, OptionsWith(input.key_bias)).out.view({qkv.size(0), width()});
 }
 
 // Prefill (nothing cached yet) attends inside the new rows; afterwards each row brings one token. Cached keys keep the
 // rotation they were made with, as in transformers: under dynamic rope scaling a cache is therefore an approximation.
-at::Tensor SelfAttention::CoreCached(const at::Tensor& qkv, const RopeTables* rope, const ForwardContext& context) const {
+at::Tensor SelfAttention::CoreCached(const at::Tensor& qkv, const BlockInput& input, const ForwardContext& context) const {
   KvCache& cache = *context.cache;
   const std::vector<int64_t>& offsets = context.batch->offsets;
-  const Heads h = SplitAndRotate(qkv, rope);
+  const Heads h = SplitAndRotate(qkv, input.rope);
+  const kernels::AttentionOptions options = OptionsWith(input.key_bias);
   std::vector<int64_t> lengths = cache.lengths;
   if (std::any_of(lengths.begin(), lengths.end(), [](int64_t length) { return length > 0; })) {
     cache.StoreOne(layer_, lengths, h.k, h.v);
     for (int64_t& length : lengths) ++length;
-    return kernels::AttentionDecode(h.q, cache.keys(layer_), cache.values(layer_), lengths, options_).view({qkv.size(0), width()});
+    return kernels::AttentionDecode(h.q, cache.keys(layer_), cache.values(layer_), lengths, options).view({qkv.size(0), width()});
   }
   for (int64_t row = 0; row < context.batch->rows(); ++row) {
     const int64_t count = offsets[row + 1] - offsets[row];
     cache.Store(layer_, row, 0, h.k.narrow(0, offsets[row], count), h.v.narrow(0, offsets[row], count));
   }
-  return kernels::Attention(h.q, h.k, h.v, offsets, options_).out.view({qkv.size(0), width()});
+  return kernels::Attention(h.q, h.k, h.v, offsets, options).out.view({qkv.size(0), width()});
 }
 
 }  // namespace ft

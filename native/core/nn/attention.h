@@ -37,12 +37,13 @@ class SelfAttention : public AttentionBlock {
   Heads SplitAndRotate(const at::Tensor& qkv, const RopeTables* rope) const;
   /// d qkv from the gradients of SplitAndRotate's q, k and v.
   at::Tensor Join(const at::Tensor& qkv, const Heads& heads, at::Tensor dq, at::Tensor dk, const at::Tensor& dv, const RopeTables* rope) const;
-  const kernels::AttentionOptions& options() const { return options_; }
+  /// key_bias may be undefined.
+  kernels::AttentionOptions OptionsWith(const at::Tensor& key_bias) const;
   int64_t width() const { return counts_.num_heads * counts_.head_dim; }
 
  private:
-  at::Tensor Core(const at::Tensor& qkv, const RopeTables* rope, const ForwardContext& context) const;
-  at::Tensor CoreCached(const at::Tensor& qkv, const RopeTables* rope, const ForwardContext& context) const;
+  at::Tensor Core(const at::Tensor& qkv, const BlockInput& input, const ForwardContext& context) const;
+  at::Tensor CoreCached(const at::Tensor& qkv, const BlockInput& input, const ForwardContext& context) const;
   at::Tensor Turned(const at::Tensor& heads, const RopeTables* rope, bool inverse) const;
   at::Tensor Normed(const std::optional<NormWeight>& norm, const at::Tensor& heads, at::Tensor& aux) const;
   at::Tensor NormBackward(const std::optional<NormWeight>& norm, const at::Tensor& d, const at::Tensor& raw, const at::Tensor& aux) const;

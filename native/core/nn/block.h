@@ -17,11 +17,18 @@ struct RopeTables {
   at::Tensor cos, sin;  // fp32 [tokens, dim / 2]
 };
 
+/// What the positions of a batch's tokens come to.
+struct PositionTables {
+  std::vector<RopeTables> ropes;  // of each of DecoderSpec::ropes
+  at::Tensor key_bias;            // fp32 [heads, longest row], or undefined
+};
+
 struct BlockInput {
   at::Tensor x;                        // [tokens, hidden], the residual stream
   const InputTransform* norm = nullptr;  // the block reads norm(x); nullptr: x itself
-  at::Tensor residual;                 // [tokens, hidden], added to the result; may be undefined
+  at::Tensor residual = {};            // [tokens, hidden], added to the result; may be undefined
   const RopeTables* rope = nullptr;    // of the layer; nullptr: no rotary embedding
+  at::Tensor key_bias = {};            // fp32 [heads, positions], as in kernels::AttentionOptions; undefined: none
   bool value_wanted = true;            // as in LinearGroup::Forward
 };
 

@@ -2,83 +2,47 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <limits>
 
+#include "core/nn/alibi.h"
 #include "core/nn/checkpointing.h"
 #include "core/nn/kv_cache.h"
 
 namespace ft {
-namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
-at::Tensor Scaled(const at::Tensor& x, double scale) { return scale == 1.0 ? x : x * scale; }
-
-// Rows of the table times `scale`; the gradient is added to `grad` (a plain tensor outside the graph).
-class EmbeddingFunction : public torch::autograd::Function<EmbeddingFunction> {
- public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& anchor, const at::Tensor& table, const at::Tensor& ids, const at::Tensor& grad,
-                            double scale) {
-    (void)anchor;
-    ctx->save_for_backward({ids});
-    ctx->saved_data["grad"] = grad;
-    ctx->saved_data["scale"] = scale;
-    return Scaled(table.index_select(0, ids), scale);
-  }
-  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    at::Tensor grad = ctx->saved_data["grad"].toTensor();
-    grad.index_add_(0, ctx->get_saved_variables()[0], Scaled(grads[0], ctx->saved_data["scale"].toDouble()).to(grad.scalar_type()));
-    return {at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
-  }
-};
-
-double EmbeddingScale(const DecoderSpec& spec, at::ScalarType dtype) {
-  if (!spec.round_embedding_multiplier) return spec.embedding_multiplier;
-  return at::scalar_tensor(spec.embedding_multiplier, dtype).item<double>();
-}
-
-}  // namespace
-
 Decoder::Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device)
-    : spec_(spec), dtype_(dtype), device_(device), embed_scale_(EmbeddingScale(spec, dtype)) {
+    : spec_(spec), dtype_(dtype), device_(device), stem_(spec, at::TensorOptions(dtype).device(device)) {
   const auto options = at::TensorOptions(dtype_).device(device_);
   for (const RopeSpec& rope : spec_.ropes) ropes_.emplace_back(rope, spec_.max_position_embeddings, device_);
-  embed_tokens_ = at::empty({spec_.vocab_size, spec_.hidden_size}, options);
   for (int64_t i = 0; i < spec_.num_hidden_layers; ++i) layers_.push_back(std::make_unique<DecoderLayer>(spec_, i, options));
   const std::vector<ModuleLayout> top = TopLayout(spec_);
-  norm_ = NormWeight(LayoutOf(top, Slot::kFinalNorm), options);
-  lm_head_ = LinearGroup(LayoutOf(top, Slot::kHead), options, spec_.tie_word_embeddings ? embed_tokens_ : at::Tensor());
+  if (const ModuleLayout* layout = FindSlot(top, Slot::kFinalNorm)) norm_.emplace(*layout, options);
+  if (const ModuleLayout* layout = FindSlot(top, Slot::kProjectOut)) project_out_.emplace(*layout, options);
+  lm_head_ = LinearGroup(LayoutOf(top, Slot::kHead), options, spec_.tie_word_embeddings ? stem_.tokens().weight : at::Tensor());
 }
 
 void Decoder::UseEagerAttention() {
   for (const auto& layer : layers_) layer->attention().UseEager();
 }
 
-at::Tensor Decoder::Embed(const ForwardContext& context) {
-  const at::Tensor& ids = context.batch->input_ids;
-  if (at::GradMode::is_enabled() && embed_grad_.defined()) return EmbeddingFunction::apply(context.anchor, embed_tokens_, ids, embed_grad_, embed_scale_);
-  return Scaled(embed_tokens_.index_select(0, ids), embed_scale_);
-}
-
-std::vector<RopeTables> Decoder::TablesOf(const ForwardContext& context) const {
+PositionTables Decoder::TablesOf(const ForwardContext& context, const std::vector<int64_t>& lengths) const {
   const Batch& batch = *context.batch;
-  std::vector<int64_t> lengths(static_cast<size_t>(batch.rows()));
-  for (size_t r = 0; r < lengths.size(); ++r) lengths[r] = batch.offsets[r + 1] - batch.offsets[r] + (context.cache ? context.cache->lengths[r] : 0);
-  std::vector<RopeTables> tables;
+  PositionTables tables;
   for (const Rope& rope : ropes_) {
     auto [cos, sin] = rope.Tables(batch.positions, batch.offsets, lengths);
-    tables.push_back({std::move(cos), std::move(sin)});
+    tables.ropes.push_back({std::move(cos), std::move(sin)});
   }
+  if (!spec_.alibi.slopes.empty()) tables.key_bias = AlibiTable(spec_.alibi, *std::max_element(lengths.begin(), lengths.end()), device_);
   return tables;
 }
 
 at::Tensor Decoder::Hidden(const ForwardContext& context) {
-  const std::vector<RopeTables> tables = TablesOf(context);
-  at::Tensor x = Embed(context);
+  const Batch& batch = *context.batch;
+  std::vector<int64_t> lengths(static_cast<size_t>(batch.rows()));
+  for (size_t r = 0; r < lengths.size(); ++r) lengths[r] = batch.offsets[r + 1] - batch.offsets[r] + (context.cache ? context.cache->lengths[r] : 0);
+  const PositionTables tables = TablesOf(context, lengths);
+  at::Tensor x = stem_.Forward(context, *std::max_element(lengths.begin(), lengths.end()));
   int64_t again = at::GradMode::is_enabled() ? context.checkpointed_layers : 0;  // layers still to come that run again
   for (const auto& layer : layers_) {
     ThrowIfCancelled(context.cancel);
@@ -87,14 +51,15 @@ at::Tensor Decoder::Hidden(const ForwardContext& context) {
     };
     x = again-- > 0 ? Checkpointed(forward, x, context.anchor) : forward(x, true);
   }
-  return x;
+  return project_out_ ? project_out_->Forward(x, norm_ ? &*norm_ : nullptr, {}, context) : x;
 }
 
 std::vector<WeightRef> Decoder::Weights() {
-  const int64_t numel = spec_.vocab_size * spec_.hidden_size;
-  std::vector<WeightRef> refs = {{embed_tokens_, &embed_grad_, true, {{spec_.names.embed_tokens + ".weight", embed_tokens_.sizes().vec(), 0, numel}}}};
+  std::vector<WeightRef> refs;
+  stem_.AppendWeights(&refs);
   for (const auto& layer : layers_) layer->AppendWeights(&refs);
-  norm_.AppendWeights(&refs);
+  if (norm_) norm_->AppendWeights(&refs);
+  if (project_out_) project_out_->AppendWeights(&refs);
   lm_head_.AppendWeights(&refs);
   return refs;
 }
@@ -109,10 +74,11 @@ std::vector<Decoder::NamedTensor> Decoder::NamedTensors() const {
 }
 
 std::vector<LinearGroup*> Decoder::Groups() {
-  std::vector<LinearGroup*> groups;
+  std::vector<LinearGroup*> groups = stem_.Groups();
   for (const auto& layer : layers_) {
     for (LinearGroup* group : layer->Groups()) groups.push_back(group);
   }
+  if (project_out_) groups.push_back(&*project_out_);
   if (!spec_.tie_word_embeddings) groups.push_back(&lm_head_);
   return groups;
 }
@@ -142,7 +108,7 @@ std::vector<ParameterBlock> Decoder::MakeTrainable() {
     *ref.grad = block.grad.view(ref.weight.sizes());
     blocks.push_back(std::move(block));
   }
-  if (spec_.tie_word_embeddings) lm_head_.weight_grad = embed_grad_;
+  if (spec_.tie_word_embeddings) lm_head_.weight_grad = stem_.tokens().grad;
   return blocks;
 }
 

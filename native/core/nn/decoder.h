@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "core/nn/norm.h"
 #include "core/nn/parameter.h"
 #include "core/nn/rope.h"
+#include "core/nn/stem.h"
 
 namespace ft {
 
@@ -24,10 +26,10 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  /// Hidden states before the final norm, [tokens, hidden].
+  /// Hidden states before the final norm, [tokens, hidden]; where the model projects them behind it, the result of that.
   at::Tensor Hidden(const ForwardContext& context);
-  /// Norm in front of lm_head.
-  const NormWeight& norm() const { return norm_; }
+  /// What Hidden's result passes in front of lm_head; nullptr: nothing.
+  const NormWeight* norm() const { return norm_ && !project_out_ ? &*norm_ : nullptr; }
   /// Shares memory with the embedding when tied. Its product is not yet scaled and capped: objectives/ does that.
   LinearGroup& lm_head() { return lm_head_; }
 
@@ -56,18 +58,16 @@ class Decoder {
   const at::Device& device() const { return device_; }
 
  private:
-  at::Tensor Embed(const ForwardContext& context);
-  std::vector<RopeTables> TablesOf(const ForwardContext& context) const;
+  PositionTables TablesOf(const ForwardContext& context, const std::vector<int64_t>& lengths) const;
   std::vector<WeightRef> Weights();
 
   DecoderSpec spec_;
   at::ScalarType dtype_;
   at::Device device_;
-  at::Tensor embed_tokens_;  // [vocab, hidden]
-  at::Tensor embed_grad_;    // the head's too when tied
-  double embed_scale_;
+  Stem stem_;
   std::vector<std::unique_ptr<DecoderLayer>> layers_;  // stable addresses: the graph points at them
-  NormWeight norm_;
+  std::optional<NormWeight> norm_;
+  std::optional<LinearGroup> project_out_;
   LinearGroup lm_head_;
   std::vector<Rope> ropes_;
 };

@@ -19,9 +19,9 @@ class DecoderLayer {
   DecoderLayer(const DecoderLayer&) = delete;
   DecoderLayer& operator=(const DecoderLayer&) = delete;
 
-  /// x [tokens, hidden] -> [tokens, hidden]. `ropes`: the tables of each of DecoderSpec::ropes. Differentiable.
+  /// x [tokens, hidden] -> [tokens, hidden]. Differentiable.
   /// `value_wanted` as in LinearGroup::Forward.
-  at::Tensor Forward(const at::Tensor& x, const std::vector<RopeTables>& ropes, const ForwardContext& context, bool value_wanted);
+  at::Tensor Forward(const at::Tensor& x, const PositionTables& tables, const ForwardContext& context, bool value_wanted);
 
   AttentionBlock& attention() { return *attention_; }
   std::vector<LinearGroup*> Groups();
@@ -33,14 +33,16 @@ class DecoderLayer {
     Block* block;
     const NormWeight *norm, *post_norm;  // nullptr: none
   };
-  /// residual + what the branch makes of x.
-  at::Tensor Add(const Branch& branch, const at::Tensor& x, const at::Tensor& residual, const RopeTables* rope, const ForwardContext& context,
-                 bool value_wanted) const;
+  /// residual + what the branch makes of input.x.
+  at::Tensor Add(const Branch& branch, BlockInput input, const at::Tensor& residual, const ForwardContext& context) const;
+  /// The same where the norm does not stand before the block alone: see NormPlace.
+  at::Tensor AddNormed(const Branch& branch, BlockInput input, const at::Tensor& residual, const ForwardContext& context) const;
 
   std::optional<NormWeight> attention_norm_, attention_post_norm_, mlp_norm_, mlp_post_norm_;
   std::unique_ptr<AttentionBlock> attention_;
   std::unique_ptr<Block> mlp_;
   int rope_;
+  NormPlace place_;
   bool parallel_;
   double multiplier_;
 };

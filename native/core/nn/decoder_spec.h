@@ -43,6 +43,20 @@ struct NormSpec {
   bool unit_offset = false;  // the weight is stored as its difference from one
 };
 
+/// Where the norm of a block (attention or MLP) stands; x is the residual stream.
+enum class NormPlace {
+  kBefore,      // x + block(norm(x))
+  kBeforeBoth,  // norm(x) + block(norm(x))
+  kBehindSum,   // norm(x + block(x))
+};
+
+/// Biases of keys that grow with their position in the row (ALiBi, https://arxiv.org/abs/2108.12409).
+struct AlibiSpec {
+  std::vector<float> slopes;  // one a query head; empty: none
+  bool in_bf16 = false;       // slopes, and their products with positions, are rounded to bfloat16
+  double scale = 1.0;         // of the result
+};
+
 /// What a normalisation of queries and keys runs over; before the rotary embedding.
 enum class QkNorm {
   kNone,
@@ -62,6 +76,7 @@ enum class QkvOrder {
 struct LayerSpec {
   int64_t sliding_window = 0;  // tokens a query sees, itself included; 0: all before it
   int rope = 0;                // which of DecoderSpec::ropes turns queries and keys; -1: none (NoPE)
+  double attention_scale = 0.0;  // 0: DecoderSpec::attention_scale
 };
 
 struct DecoderSpec {
@@ -81,6 +96,7 @@ struct DecoderSpec {
   NormSpec norm;     // of the layers and in front of the head
   NormSpec qk_norm_spec;  // of queries and keys
   QkNorm qk_norm = QkNorm::kNone;
+  NormPlace norm_place = NormPlace::kBefore;
   bool parallel_residual = false;  // attention and MLP read the same stream: x + attention(x) + mlp(x)
 
   bool qkv_bias = false;  // q_proj, k_proj, v_proj
@@ -96,6 +112,8 @@ struct DecoderSpec {
   bool gated_mlp = true;  // down(act(gate(x)) · up(x)); else down(act(up(x)))
   Activation hidden_act = Activation::kSilu;
 
+  int64_t embedding_size = 0;   // width of embedding and head, where projections lie between them and the layers; 0: hidden_size
+  int64_t position_offset = 0;  // rows of a learned table of positions (Names::position_embeddings) before that of position 0
   double embedding_multiplier = 1.0;
   bool round_embedding_multiplier = false;  // to the compute dtype, before it multiplies
   double residual_multiplier = 1.0;         // of what attention and MLP add to the stream
@@ -103,6 +121,7 @@ struct DecoderSpec {
   double logit_softcap = 0.0;  // logits become cap · tanh(logit / cap), after logit_scale; 0: none
 
   std::vector<RopeSpec> ropes;    // empty: no layer has a rotary embedding
+  AlibiSpec alibi;
   std::vector<LayerSpec> layers;  // num_hidden_layers entries
 
   std::vector<int64_t> eos_token_ids;  // config.json, overridden by generation_config.json
@@ -118,8 +137,12 @@ struct DecoderSpec {
     // Other beginnings that files give names, in the order in which they are tried.
     std::vector<std::pair<std::string, std::string>> aliases;
     std::string embed_tokens = "model.embed_tokens";
+    std::string position_embeddings;  // a learned table of max_position_embeddings + position_offset rows
+    std::string embedding_norm;
+    std::string project_in, project_out;
     std::string norm = "model.norm";
     std::string lm_head = "lm_head";
+    std::string lm_head_in_files;  // where tensors of the head go by another name than the module
     // Before attention and MLP, and on what they add to the stream. A parallel MLP without a norm of its own reads
     // what attention reads.
     std::string attention_norm = "model.layers.{}.input_layernorm";

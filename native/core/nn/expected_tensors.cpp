@@ -20,8 +20,8 @@ void AppendTensors(const DecoderSpec& spec, const ModuleLayout& module, std::vec
   const TensorKind kind = norm ? TensorKind::kNorm : module.kind == ModuleKind::kEmbedding ? TensorKind::kEmbedding : TensorKind::kLinearWeight;
   for (const ModuleLayout::Part& part : module.parts) {
     const std::vector<int64_t> shape = module.WeightShape(part);
-    if (own_weight) out->push_back({part.name + ".weight", shape, kind});
-    if (module.bias) out->push_back({part.name + ".bias", norm ? shape : std::vector<int64_t>{part.rows}, norm ? kind : TensorKind::kLinearBias});
+    if (own_weight) out->push_back({part.stored() + ".weight", shape, kind, part.name + ".weight"});
+    if (module.bias) out->push_back({part.stored() + ".bias", norm ? shape : std::vector<int64_t>{part.rows}, norm ? kind : TensorKind::kLinearBias, part.name + ".bias"});
   }
 }
 
@@ -113,9 +113,13 @@ bool SameBytes(const WeightFolder::Location& a, const WeightFolder::Location& b)
   return true;
 }
 
-bool IsRotaryBuffer(const std::string& name) {
-  constexpr std::string_view kSuffix = "rotary_emb.inv_freq";
-  return name.size() >= kSuffix.size() && name.compare(name.size() - kSuffix.size(), kSuffix.size(), kSuffix) == 0;
+// What older releases of transformers wrote beside the weights: tables that are computed now.
+bool IsBuffer(const std::string& name) {
+  for (const std::string_view suffix : {"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias",
+                                        ".attn.embed_positions"}) {
+    if (name.size() >= suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -131,7 +135,7 @@ std::vector<LinearModule> LinearModules(const DecoderSpec& spec) {
   for (const ModuleLayout& module : DecoderLayout(spec)) {
     if (module.kind != ModuleKind::kLinear) continue;
     for (const ModuleLayout::Part& part : module.parts) {
-      out.push_back({part.name, module.width, part.rows, module.bias, module.slot == Slot::kHead});
+      out.push_back({part.name, module.width, part.rows, module.bias, module.slot == Slot::kHead, module.transposed});
     }
   }
   return out;
@@ -152,13 +156,14 @@ CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights
   checked.tie_word_embeddings = spec.tie_word_embeddings;
   checked.files = weights.files();
   const std::string embed_name = spec.names.embed_tokens + ".weight";
-  const std::string head_name = spec.names.lm_head + ".weight";
+  const std::string head_name = StoredName(spec, spec.names.lm_head + ".weight");
   const std::vector<ExpectedTensor> expected = ExpectedTensors(spec);
 
   std::vector<std::string> missing;
   std::set<std::string> used;  // names in the files
   for (const ExpectedTensor& tensor : expected) {
     WeightFolder::Location found = FindRenamed(spec, weights, tensor.name);
+    if (found.entry == nullptr) found = FindRenamed(spec, weights, tensor.module_name);
     if (found.entry == nullptr && spec.tie_word_embeddings && tensor.name == embed_name) {
       found = FindRenamed(spec, weights, head_name);  // tying works both ways
     }
@@ -176,7 +181,7 @@ CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights
     const WeightFolder::Location head = FindRenamed(spec, weights, head_name);
     const WeightFolder::Location& embed = checked.locations[embed_name];
     if (head.entry != nullptr && head.entry != embed.entry) {
-      CheckOne({head_name, {spec.vocab_size, spec.hidden_size}, TensorKind::kLinearWeight}, head);
+      CheckOne({head_name, {spec.vocab_size, EmbeddingSize(spec)}, TensorKind::kLinearWeight, head_name}, head);
       used.insert(head.entry->name);
       if (!SameBytes(head, embed)) {
         checked.tie_word_embeddings = false;
@@ -185,7 +190,7 @@ CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights
     }
   }
   for (std::string& name : weights.names()) {
-    if (used.count(name) == 0 && !IsRotaryBuffer(name) && !IsOfAnotherPart(spec, name)) checked.unused.push_back(std::move(name));
+    if (used.count(name) == 0 && !IsBuffer(name) && !IsOfAnotherPart(spec, name)) checked.unused.push_back(std::move(name));
   }
   return checked;
 }

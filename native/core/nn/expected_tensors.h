@@ -19,6 +19,7 @@ struct ExpectedTensor {
   std::string name;            // "model.layers.0.self_attn.q_proj.weight"
   std::vector<int64_t> shape;  // linear weights: [out_features, in_features], or the other way round where stored transposed
   TensorKind kind;
+  std::string module_name;  // by the module, where files have another name; they may have this one
 };
 
 /// Every parameter, in module order (embedding, layers, norm, head); lm_head.weight only where it is untied.
@@ -30,6 +31,7 @@ struct LinearModule {
   int64_t out_features;
   bool bias;
   bool output_head;  // lm_head; listed for tied models too, as it is a module there
+  bool transposed;   // the weight is stored as [in_features, out_features]
 };
 
 /// Every linear module in module order: what adapters can target.

@@ -91,14 +91,38 @@ std::vector<ModuleLayout> LayerLayout(const DecoderSpec& spec, int64_t layer) {
   return modules;
 }
 
+int64_t EmbeddingSize(const DecoderSpec& spec) { return spec.embedding_size > 0 ? spec.embedding_size : spec.hidden_size; }
+
+std::string StoredName(const DecoderSpec& spec, const std::string& tensor) {
+  const std::string& module = spec.names.lm_head;
+  if (spec.names.lm_head_in_files.empty() || tensor.rfind(module + ".", 0) != 0) return tensor;
+  return spec.names.lm_head_in_files + tensor.substr(module.size());
+}
+
 std::vector<ModuleLayout> StemLayout(const DecoderSpec& spec) {
-  return {{Slot::kEmbedding, ModuleKind::kEmbedding, {{spec.names.embed_tokens, spec.vocab_size}}, spec.hidden_size, false, false, {}}};
+  const DecoderSpec::Names& names = spec.names;
+  const int64_t embedding = EmbeddingSize(spec);
+  Modules modules = {{Slot::kEmbedding, ModuleKind::kEmbedding, {{names.embed_tokens, spec.vocab_size}}, embedding, false, false, {}}};
+  if (!names.position_embeddings.empty()) {
+    const int64_t rows = spec.max_position_embeddings + spec.position_offset;
+    modules.push_back({Slot::kPositions, ModuleKind::kEmbedding, {{names.position_embeddings, rows}}, spec.hidden_size, false, false, {}});
+  }
+  if (!names.project_in.empty()) {
+    modules.push_back({Slot::kProjectIn, ModuleKind::kLinear, {{names.project_in, spec.hidden_size}}, embedding, false, false, {}});
+  }
+  AddNorm(modules, Slot::kEmbeddingNorm, names.embedding_norm, 0, spec.hidden_size, spec.norm);
+  return modules;
 }
 
 std::vector<ModuleLayout> TopLayout(const DecoderSpec& spec) {
   Modules modules;
-  AddNorm(modules, Slot::kFinalNorm, spec.names.norm, 0, spec.hidden_size, spec.norm);
-  modules.push_back({Slot::kHead, ModuleKind::kLinear, {{spec.names.lm_head, spec.vocab_size}}, spec.hidden_size, spec.head_bias, false, {}});
+  const DecoderSpec::Names& names = spec.names;
+  const int64_t embedding = EmbeddingSize(spec);
+  AddNorm(modules, Slot::kFinalNorm, names.norm, 0, spec.hidden_size, spec.norm);
+  if (!names.project_out.empty()) {
+    modules.push_back({Slot::kProjectOut, ModuleKind::kLinear, {{names.project_out, embedding}}, spec.hidden_size, false, false, {}});
+  }
+  modules.push_back({Slot::kHead, ModuleKind::kLinear, {{names.lm_head, spec.vocab_size, names.lm_head_in_files}}, embedding, spec.head_bias, false, {}});
   return modules;
 }
 

@@ -13,6 +13,9 @@ namespace ft {
 /// What a module is to the block that it belongs to.
 enum class Slot {
   kEmbedding,
+  kPositions,
+  kProjectIn,
+  kEmbeddingNorm,
   kAttentionNorm,
   kQkv,
   kQNorm,
@@ -24,6 +27,7 @@ enum class Slot {
   kMlpDown,
   kMlpPostNorm,
   kFinalNorm,
+  kProjectOut,
   kHead,
 };
 
@@ -38,6 +42,8 @@ struct ModuleLayout {
   struct Part {
     std::string name;  // "model.layers.0.self_attn.q_proj"
     int64_t rows;      // out_features, width of the norm, size of the vocabulary
+    std::string in_files = {};  // its tensors' name there, where it is another
+    const std::string& stored() const { return in_files.empty() ? name : in_files; }
   };
   Slot slot;
   ModuleKind kind;
@@ -55,6 +61,12 @@ struct ModuleLayout {
 
 /// The modules of one layer. Which blocks there are, a LayerSpec says.
 std::vector<ModuleLayout> LayerLayout(const DecoderSpec& spec, int64_t layer);
+
+/// Width of embedding and head.
+int64_t EmbeddingSize(const DecoderSpec& spec);
+
+/// The name in files of a tensor that is named by its module ("lm_head.weight").
+std::string StoredName(const DecoderSpec& spec, const std::string& tensor);
 
 /// What stands before the layers, and behind them: final norm and head. A tied head is listed: it is a module there, without
 /// a weight of its own.

@@ -86,9 +86,9 @@ LinearGroup::LinearGroup(const ModuleLayout& layout, const at::TensorOptions& op
   FT_CHECK(layout.kind == ModuleKind::kLinear && !layout.parts.empty(), kInternal, "a linear group of no linear modules");
   FT_CHECK(!transposed || layout.parts.size() == 1, kInternal, "{}: transposed weights are not joined", layout.parts[0].name);
   int64_t out = 0;
-  for (const auto& [name, rows] : layout.parts) {
-    parts.push_back({name, out, rows});
-    out += rows;
+  for (const ModuleLayout::Part& part : layout.parts) {
+    parts.push_back({part.name, out, part.rows, part.stored()});
+    out += part.rows;
   }
   weight = shared ? shared_weight : transposed ? at::empty({layout.width, out}, options) : at::empty({out, layout.width}, options);
   if (layout.bias) bias = at::empty({out}, options);
@@ -134,8 +134,8 @@ void LinearGroup::AppendWeights(std::vector<WeightRef>* refs) {
   const int64_t in = in_features();
   for (const LinearPart& part : parts) {
     const int64_t rows = part.out_features;
-    weights.parts.push_back({part.name + ".weight", transposed ? std::vector<int64_t>{in, rows} : std::vector<int64_t>{rows, in}, part.begin * in, rows * in});
-    biases.parts.push_back({part.name + ".bias", {rows}, part.begin, rows});
+    weights.parts.push_back({part.in_files + ".weight", transposed ? std::vector<int64_t>{in, rows} : std::vector<int64_t>{rows, in}, part.begin * in, rows * in});
+    biases.parts.push_back({part.in_files + ".bias", {rows}, part.begin, rows});
   }
   if (!shared) refs->push_back(std::move(weights));
   if (bias.defined()) refs->push_back(std::move(biases));

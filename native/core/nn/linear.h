@@ -22,6 +22,7 @@ struct LinearPart {
   std::string name;  // module path, "model.layers.0.self_attn.q_proj"
   int64_t begin;     // first output row in the group
   int64_t out_features;
+  std::string in_files;  // the name of its tensors in files
 };
 
 /// Identity of the tokens that the rows of an input stand for: keys of dropout.

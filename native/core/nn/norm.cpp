@@ -18,10 +18,12 @@ using torch::autograd::variable_list;
 
 class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& residual, const at::Tensor& u, const std::optional<at::Tensor>& /*anchor*/,
-                            const NormWeight* norm) {
+  static at::Tensor forward(AutogradContext* ctx, const std::optional<at::Tensor>& residual, const at::Tensor& u,
+                            const std::optional<at::Tensor>& /*anchor*/, const NormWeight* norm) {
     at::Tensor aux;
-    const at::Tensor y = norm->Apply(u, aux).add_(residual);
+    at::Tensor y = norm->Apply(u, aux);
+    if (residual) y.add_(*residual);
+    ctx->saved_data["has_residual"] = residual.has_value();
     ctx->save_for_backward({u, aux});
     ctx->saved_data["norm"] = reinterpret_cast<int64_t>(norm);
     return y;
@@ -30,7 +32,10 @@ class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
     const auto* norm = reinterpret_cast<const NormWeight*>(ctx->saved_data["norm"].toInt());
     const variable_list keep = ctx->get_saved_variables();
     const at::Tensor du = norm->Backward(grads[0].contiguous(), keep[0], keep[1], nullptr);
-    return {grads[0], ctx->needs_input_grad(1) ? du : at::Tensor(), at::Tensor(), at::Tensor()};
+    // Inputs that were not given have no place among the edges.
+    const size_t u_edge = ctx->saved_data["has_residual"].toBool() ? 1 : 0;
+    const at::Tensor dresidual = u_edge == 1 ? grads[0] : at::Tensor();
+    return {dresidual, ctx->needs_input_grad(u_edge) ? du : at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -101,8 +106,14 @@ at::Tensor NormWeight::Backward(const at::Tensor& dx, const at::Tensor& u, const
   return kernels::LayerNormBackward(weight_.defined() ? d * weight_.to(at::kFloat) : d, u32, aux[0], aux[1], {}, {}, {}).to(u.scalar_type());
 }
 
+at::Tensor NormWeight::Forward(const at::Tensor& u, const ForwardContext& context) const {
+  if (at::GradMode::is_enabled()) return AddNormFunction::apply(std::nullopt, u, trainable() ? std::optional(context.anchor) : std::nullopt, this);
+  at::Tensor aux;
+  return Apply(u, aux);
+}
+
 at::Tensor NormWeight::AddTo(const at::Tensor& residual, const at::Tensor& u, const ForwardContext& context) const {
-  if (at::GradMode::is_enabled()) return AddNormFunction::apply(residual, u, trainable() ? std::optional(context.anchor) : std::nullopt, this);
+  if (at::GradMode::is_enabled()) return AddNormFunction::apply(std::optional(residual), u, trainable() ? std::optional(context.anchor) : std::nullopt, this);
   at::Tensor aux;
   return Apply(u, aux).add_(residual);
 }

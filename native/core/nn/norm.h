@@ -24,6 +24,8 @@ class NormWeight : public InputTransform {
   at::Tensor Backward(const at::Tensor& dx, const at::Tensor& u, const at::Tensor& aux, at::Tensor* x) const override;
   bool trainable() const override { return weight_grad_.defined() || bias_grad_.defined(); }
 
+  /// norm(u), by itself. Differentiable; the graph keeps u.
+  at::Tensor Forward(const at::Tensor& u, const ForwardContext& context) const;
   /// residual + norm(u). Differentiable; the graph keeps u.
   at::Tensor AddTo(const at::Tensor& residual, const at::Tensor& u, const ForwardContext& context) const;
 

@@ -73,17 +73,25 @@ at::Tensor Scaled(const at::Tensor& x, const Decoder& decoder) {
   return scale == 1.0 ? x : x * scale;
 }
 
+// Hidden states through the final norm, where there is one.
+at::Tensor Normed(const at::Tensor& u, const Decoder& decoder, at::Tensor& aux) {
+  return decoder.norm() == nullptr ? u : decoder.norm()->Apply(u, aux);
+}
+
+bool NormTrains(const Decoder& decoder) { return decoder.norm() != nullptr && decoder.norm()->trainable(); }
+
 // Gathered rows through the final norm, with what its backward needs.
 struct HeadInput {
   at::Tensor u, aux, x;  // gathered hidden, aux of the norm, what the head reads
   HeadInput(const at::Tensor& hidden, const at::Tensor& source, const Decoder& decoder) : u(hidden.index_select(0, source)) {
-    x = Scaled(decoder.norm().Apply(u, aux), decoder);
+    x = Scaled(Normed(u, decoder, aux), decoder);
   }
 };
 
 // d hidden [tokens, hidden] from the gradient of the normed supervised rows.
 at::Tensor ScatterBack(const at::Tensor& dx, const HeadInput& input, const at::Tensor& source, const Decoder& decoder, int64_t tokens, bool need) {
-  const at::Tensor du = decoder.norm().Backward(Scaled(dx, decoder), input.u, input.aux, nullptr);
+  const at::Tensor scaled = Scaled(dx, decoder);
+  const at::Tensor du = decoder.norm() == nullptr ? scaled : decoder.norm()->Backward(scaled, input.u, input.aux, nullptr);
   if (!need) return {};
   return at::zeros({tokens, du.size(1)}, du.options()).index_copy_(0, source, du);
 }
@@ -94,10 +102,9 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
                             const ForwardContext* context, bool need_dhidden, at::Tensor* token_loss) {
     const Batch& batch = *context->batch;
     LinearGroup& head = decoder->lm_head();
-    const NormWeight& norm = decoder->norm();
     const HeadInput input(hidden, batch.loss_source, *decoder);
     const Supervised rows = Supervised::Of(batch);
-    const bool need_dx = need_dhidden || norm.trainable();
+    const bool need_dx = need_dhidden || NormTrains(*decoder);
     *token_loss = at::empty({batch.supervised}, hidden.options().dtype(at::kFloat));
     at::Tensor dx = need_dx ? at::empty_like(input.x) : at::Tensor();
     const int64_t step_rows = ChunkRows(head);
@@ -151,7 +158,7 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
     const Batch& batch = *context.batch;
     const HeadInput input(hidden, batch.loss_source, decoder);
     const Supervised rows = Supervised::Of(batch);
-    const bool need_dhidden = ctx->needs_input_grad(0), need_dx = need_dhidden || decoder.norm().trainable();
+    const bool need_dhidden = ctx->needs_input_grad(0), need_dx = need_dhidden || NormTrains(decoder);
     at::Tensor dx = need_dx ? at::empty_like(input.x) : at::Tensor();
     const int64_t step_rows = ChunkRows(decoder.lm_head());
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
@@ -169,7 +176,7 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
 
 // Ties the loss into the graph where only the head itself trains.
 std::optional<at::Tensor> AnchorOf(Decoder& decoder, const ForwardContext& context) {
-  return decoder.lm_head().trainable() || decoder.norm().trainable() ? std::optional(context.anchor) : std::nullopt;
+  return decoder.lm_head().trainable() || NormTrains(decoder) ? std::optional(context.anchor) : std::nullopt;
 }
 
 }  // namespace
@@ -192,7 +199,7 @@ at::Tensor LinearLogProbs(const at::Tensor& hidden, Decoder& decoder, const Forw
 
 at::Tensor Logits(const at::Tensor& hidden, Decoder& decoder, const ForwardContext& context) {
   at::Tensor aux;
-  const at::Tensor x = Scaled(decoder.norm().Apply(hidden, aux), decoder);
+  const at::Tensor x = Scaled(Normed(hidden, decoder, aux), decoder);
   const TokenKeys keys{context.batch->row_keys, context.batch->positions};
   return Capped(decoder.lm_head().Product(x, {}, keys, context, nullptr), decoder.spec().logit_softcap).to(at::kFloat);
 }

@@ -78,7 +78,6 @@ describe('adapter_config.json', () => {
     modules_to_save: ['lm_head'],
     trainable_token_indices: [1, 2],
     layer_replication: [[0, 2]],
-    fan_in_fan_out: true,
     megatron_config: { a: 1 },
     target_parameters: ['experts.gate_up_proj'],
     alora_invocation_tokens: [1],

@@ -1,0 +1,47 @@
+// What stands before the layers: the embedding of tokens, learned positions, a projection from a narrower embedding, a norm.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <vector>
+
+#include "core/nn/context.h"
+#include "core/nn/decoder_spec.h"
+#include "core/nn/linear.h"
+#include "core/nn/norm.h"
+#include "core/nn/weight_ref.h"
+
+namespace ft {
+
+class Stem {
+ public:
+  /// Allocates every weight (uninitialised).
+  Stem(const DecoderSpec& spec, const at::TensorOptions& options);
+
+  /// [tokens, hidden]. Differentiable. Errors: kInvalidArgument for a row (of `longest` tokens with what is cached) beyond the
+  /// learned positions.
+  at::Tensor Forward(const ForwardContext& context, int64_t longest);
+
+  /// A table of rows and, in full fine-tuning, its gradient, which backward adds to outside the graph.
+  struct Table {
+    at::Tensor weight, grad;  // [rows, width]
+    std::string name;         // of the tensor in files
+  };
+  /// The embedding, which a tied head shares.
+  const Table& tokens() const { return tokens_; }
+  /// The projection, where there is one.
+  std::vector<LinearGroup*> Groups();
+  void AppendWeights(std::vector<WeightRef>* refs);
+
+ private:
+  at::Tensor Rows(const Table& table, const at::Tensor& ids, double scale, const ForwardContext& context) const;
+
+  Table tokens_, positions_;  // positions_ undefined: none are learned
+  double scale_;              // of the embedding
+  int64_t offset_, max_positions_;
+  std::optional<LinearGroup> project_in_;
+  std::optional<NormWeight> norm_;
+};
+
+}  // namespace ft
