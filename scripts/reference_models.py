@@ -9,6 +9,7 @@ import json
 import math
 from pathlib import Path
 
+import internlm2_reference  # noqa: F401  (registers a family that transformers lacks)
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
@@ -46,11 +47,13 @@ def randomize(model, generator):
     tied = head is None or head.weight is model.get_input_embeddings().weight
     owner = {id(p): m for m in model.modules() for p in m.parameters(recurse=False)}
     with torch.no_grad():
-        for p in model.parameters():
+        for name, p in model.named_parameters():
             noise = torch.randn(p.shape, generator=generator)
             module = owner[id(p)]
             if p.dim() == 1:
                 p.add_(0.3 * noise)
+                if "embedding" in name:  # a norm behind the embedding: small, or a tied head sees nothing but the last token
+                    p.mul_(0.2)
             elif p is model.get_input_embeddings().weight:
                 # A model that scales its embeddings would otherwise hear little but its last token.
                 p.copy_(noise * (1.3 / math.sqrt(p.shape[1]) if tied else 0.7) / getattr(model.get_input_embeddings(), "scalar_embed_scale", 1.0))

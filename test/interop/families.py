@@ -8,6 +8,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from reference_models import EOS, VOCAB, attention_of, family_config, family_lora, family_rows, make_family_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
+from transformers.core_model_loading import revert_weight_conversion
 
 LENGTHS = [1, 2, 13, 37, 50]  # of the rows whose logits and gradients are compared
 NEW_TOKENS = 64
@@ -48,6 +49,11 @@ def total_loss(model, rows, backward=False):
 
 def gradients_of(model):
     return {n.replace(".default.", "."): p.grad.contiguous().clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def as_stored(model, tensors):
+    """By the names, and in the form, in which transformers writes parameters to files."""
+    return {name: value.contiguous().clone() for name, value in revert_weight_conversion(model, tensors).items()}
 
 
 def row_logits(model, rows):
@@ -129,7 +135,7 @@ def family(name, folder, seed=7):
         tensors[f"logits.{i}"] = logits
     answer = dict(rows=rows, generation=generation(model, generator), vocab_size=VOCAB)
     answer["loss"] = total_loss(model.requires_grad_(True), rows, backward=True)
-    for key, value in gradients_of(model).items():
+    for key, value in as_stored(model, gradients_of(model)).items():
         tensors[f"gradient.{key}"] = value
 
     answer["all_linear"] = all_linear(base)
@@ -154,6 +160,7 @@ def reloaded(folder, other):
 
 
 def loads_exactly(folder):
-    """What transformers makes of a folder against the bytes in its file, for tensors that have the same name in both."""
-    state, stored = load(folder).state_dict(), load_file(Path(folder) / "model.safetensors")
-    return sorted(name for name in stored if name in state and not torch.equal(state[name], stored[name]))
+    """Tensors of a folder that transformers does not keep bit for bit."""
+    model, stored = load(folder), load_file(Path(folder) / "model.safetensors")
+    state = as_stored(model, model.state_dict())
+    return sorted(name for name in stored if not torch.equal(state[name], stored[name]))

@@ -14,19 +14,30 @@
 // A row: model_type of config.json, the class that transformers builds, the function that reads the config (in a file of its own).
 // clang-format off
 #define FT_ARCHITECTURES(ROW) \
+  ROW("bloom", "BloomForCausalLM", ParseBloom) \
   ROW("cohere", "CohereForCausalLM", ParseCohere) \
   ROW("cohere2", "Cohere2ForCausalLM", ParseCohere2) \
   ROW("exaone4", "Exaone4ForCausalLM", ParseExaone4) \
+  ROW("falcon", "FalconForCausalLM", ParseFalcon) \
   ROW("gemma", "GemmaForCausalLM", ParseGemma) \
   ROW("gemma2", "Gemma2ForCausalLM", ParseGemma2) \
   ROW("gemma3_text", "Gemma3ForCausalLM", ParseGemma3Text) \
   ROW("glm4", "Glm4ForCausalLM", ParseGlm4) \
+  ROW("gpt2", "GPT2LMHeadModel", ParseGpt2) \
+  ROW("gpt_bigcode", "GPTBigCodeForCausalLM", ParseGptBigCode) \
+  ROW("gpt_neo", "GPTNeoForCausalLM", ParseGptNeo) \
+  ROW("gpt_neox", "GPTNeoXForCausalLM", ParseGptNeoX) \
+  ROW("gptj", "GPTJForCausalLM", ParseGptJ) \
   ROW("granite", "GraniteForCausalLM", ParseGranite) \
+  ROW("internlm2", "InternLM2ForCausalLM", ParseInternLm2) \
   ROW("llama", "LlamaForCausalLM", ParseLlama) \
   ROW("mistral", "MistralForCausalLM", ParseMistral) \
+  ROW("mpt", "MptForCausalLM", ParseMpt) \
   ROW("nemotron", "NemotronForCausalLM", ParseNemotron) \
   ROW("olmo", "OlmoForCausalLM", ParseOlmo) \
   ROW("olmo2", "Olmo2ForCausalLM", ParseOlmo2) \
+  ROW("opt", "OPTForCausalLM", ParseOpt) \
+  ROW("phi", "PhiForCausalLM", ParsePhi) \
   ROW("phi3", "Phi3ForCausalLM", ParsePhi3) \
   ROW("qwen2", "Qwen2ForCausalLM", ParseQwen2) \
   ROW("qwen3", "Qwen3ForCausalLM", ParseQwen3) \
