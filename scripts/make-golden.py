@@ -33,7 +33,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
-from reference_models import EOS, VOCAB, attention_of, family_config, family_lora, family_rows, randomize
+from reference_models import EOS, VOCAB, as_stored, attention_of, family_config, family_lora, family_rows, randomize
 
 ROOT = Path(__file__).resolve().parent.parent / "test" / "fixtures" / "golden"
 STEPS = 20
@@ -226,7 +226,6 @@ def decay_groups(model, weight_decay):
 
 def run(model, rows, steps, learning_rate, weight_decay):
     """`steps` optimizer steps: losses, gradient norms, and the gradients of the first step."""
-    model.train()
     optimizer = torch.optim.AdamW(decay_groups(model, weight_decay), lr=learning_rate, betas=(0.9, 0.999), eps=1e-8)
     parameters = [p for p in model.parameters() if p.requires_grad]
     losses, norms, gradients = [], [], {}
@@ -242,7 +241,7 @@ def run(model, rows, steps, learning_rate, weight_decay):
             loss.backward()
             total += loss.item()
         if step == 0:
-            gradients = {plain(n): p.grad.float().clone() for n, p in model.named_parameters() if p.requires_grad}
+            gradients = as_stored(model, {plain(n): p.grad.float().clone() for n, p in model.named_parameters() if p.requires_grad})
         losses.append(total)
         norms.append(torch.nn.utils.clip_grad_norm_(parameters, 1.0).item())
         optimizer.step()
@@ -290,7 +289,7 @@ def record_generation(make, generator, penalty, count):
     for _ in range(400):
         prompt = torch.randint(3, VOCAB, (4,), generator=generator).tolist()
         tokens, lead = greedy(make(), prompt, count, penalty)
-        if lead > 2e-3 and EOS not in tokens and len(set(tokens)) >= 8:
+        if lead > 2e-3 and EOS not in tokens and len(set(tokens)) >= count // 6:
             cached = greedy_cached(make(), prompt, count, penalty)
             assert cached == tokens or make().config.rope_parameters["rope_type"] == "dynamic", "the cache changes the text"
             return dict(prompt=prompt, tokens=tokens, tokens_with_cache=cached, repetition_penalty=penalty, smallest_lead=lead)

@@ -12,6 +12,7 @@ from pathlib import Path
 import internlm2_reference  # noqa: F401  (registers a family that transformers lacks)
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.core_model_loading import revert_weight_conversion
 from transformers.pytorch_utils import Conv1D
 
 VOCAB = 131
@@ -73,3 +74,10 @@ def make_family_model(config, seed):
     model = AutoModelForCausalLM.from_config(config).float()
     randomize(model, torch.Generator().manual_seed(seed))
     return model.eval()
+
+
+def as_stored(model, tensors):
+    """Parameters' tensors by the names, and in the form, in which transformers writes them to files; an adapter's as they are."""
+    if hasattr(model, "peft_config"):
+        return tensors
+    return {name: value.contiguous().clone() for name, value in revert_weight_conversion(model, tensors).items()}

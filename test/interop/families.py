@@ -5,10 +5,9 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from reference_models import EOS, VOCAB, attention_of, family_config, family_lora, family_rows, make_family_model
+from reference_models import EOS, VOCAB, as_stored, attention_of, family_config, family_lora, family_rows, make_family_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
-from transformers.core_model_loading import revert_weight_conversion
 
 LENGTHS = [1, 2, 13, 37, 50]  # of the rows whose logits and gradients are compared
 NEW_TOKENS = 64
@@ -49,11 +48,6 @@ def total_loss(model, rows, backward=False):
 
 def gradients_of(model):
     return {n.replace(".default.", "."): p.grad.contiguous().clone() for n, p in model.named_parameters() if p.grad is not None}
-
-
-def as_stored(model, tensors):
-    """By the names, and in the form, in which transformers writes parameters to files."""
-    return {name: value.contiguous().clone() for name, value in revert_weight_conversion(model, tensors).items()}
 
 
 def row_logits(model, rows):
