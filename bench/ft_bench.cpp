@@ -208,6 +208,7 @@ int Step(const Arguments& arguments) {
   load.dtype = arguments.Text("dtype", "bf16");
   load.device = arguments.Text("device", "cpu");
   load.random_init = true;
+  load.quantization.scheme = arguments.Text("quantize", "");
   auto model = Model::Load(load, nullptr, nullptr);
   std::shared_ptr<Adapter> adapter;
   const std::string method = arguments.Text("method", "lora");

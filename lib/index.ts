@@ -18,14 +18,14 @@ export {
   type PrepareDatasetOptions, type RowFormat, type SplitOptions, type StreamDecoder, type TextTokenizer,
 } from './data/index.js'
 export {
-  Adapter, createOptimizer, diagnostics, estimateMemory, inspectModel, loadModel, loadModelAndTokenizer, mergeAdapter, Model, ModelLoader, Optimizer, Pass, saveModelFolder,
+  Adapter, createOptimizer, diagnostics, estimateMemory, exportModel, inspectModel, loadModel, loadModelAndTokenizer, mergeAdapter, Model, ModelLoader, Optimizer, Pass, saveModelFolder,
   TargetModuleDetector,
-  type AddAdapterOptions, type BatchInput, type EstimateOptions, type GenerateBatchOptions, type GeneratedRow, type GenerateOptions, type LoadModelOptions, type LoraOptions,
-  type MemoryEstimate, type MergeOptions, type MergeResult, type ModelInfo, type ModelInspection, type OptimizerOptions, type PassOptions, type RowBatch, type StepOptions,
+  type AddAdapterOptions, type BatchInput, type EstimateOptions, type ExportFormat, type ExportOptions, type GenerateBatchOptions, type GeneratedRow, type GenerateOptions, type LoadModelOptions, type LoraOptions,
+  type MemoryEstimate, type MergeOptions, type MergeResult, type ModelInfo, type ModelInspection, type OptimizerOptions, type PassOptions, type QuantizationOptions, type RowBatch, type StepOptions,
   type StepResult, type TargetModules, type TokenRow,
 } from './models/index.js'
 export {
-  defineTrainer, FullFineTuner, fromLogprobs, fullMethod, loraMethod, LoRATrainer, schedules, train, TrainerFactory,
+  defineTrainer, FullFineTuner, fromLogprobs, fullMethod, loraMethod, LoRATrainer, qloraMethod, QLoRATrainer, schedules, train, TrainerFactory,
   type AutoBatchEvent, type CheckpointEvent, type EndEvent, type EvalEvent, type LogprobLoss, type Objective, type Schedule, type StartEvent, type StepEvent, type Trainer,
   type TrainerConstructor, type TrainingEvent, type TrainingMethodDefinition, type TrainingResult, type TrainOptions,
 } from './trainers/index.js'

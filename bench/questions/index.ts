@@ -5,9 +5,10 @@ import { generation } from './generation.js'
 import { growth } from './growth.js'
 import { memory } from './memory.js'
 import { inspecting } from './inspecting.js'
+import { qlora } from './qlora.js'
 import { shortRows } from './short-rows.js'
 import { steady } from './steady.js'
 import { tokenizing } from './tokenizing.js'
 import { training } from './training.js'
 
-export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, tokenizing, inspecting, data, memory, steady]
+export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, qlora, tokenizing, inspecting, data, memory, steady]

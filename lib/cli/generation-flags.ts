@@ -3,6 +3,7 @@
 import { pickConfigFlags, type FlagSpec } from '../core/config/flags.js'
 import { fail } from '../core/errors/index.js'
 import type { ParsedFlags } from './parsed-flags.js'
+import { quantizationFlags } from './quantization-flags.js'
 
 const sampling = 'How tokens are chosen'
 
@@ -11,7 +12,7 @@ export function modelFlags(): Record<string, FlagSpec> {
   return {
     ...pickConfigFlags('model'),
     adapter: { kind: 'string', group: 'The model to start from', valueName: '<folder>', describe: 'PEFT adapter folder to use with the model.' },
-    ...pickConfigFlags('dtype', 'device', 'arch'),
+    ...pickConfigFlags('dtype', 'device', 'arch', ...quantizationFlags),
     threads: { kind: 'integer', group: 'The model to start from', describe: 'CPU threads of the engine.', defaultText: 'the physical cores' },
   }
 }

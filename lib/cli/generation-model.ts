@@ -11,6 +11,7 @@ import { contextLengthOf } from './context-length.js'
 import type { CliContext } from './context.js'
 import { requireModel, resolveSampling, type FileSampling, type Sampling } from './generation-flags.js'
 import type { ParsedFlags } from './parsed-flags.js'
+import { quantizationOf } from './quantization-flags.js'
 
 /** How the command line says why an answer ended. */
 export const finishReasons = { stop_token: 'eos', stop_string: 'stop', length: 'length' } as const satisfies Record<FinishReason, string>
@@ -38,6 +39,7 @@ export async function openModel(flags: ParsedFlags, context: CliContext, command
       device: flags.text('device'),
       arch: flags.text('arch'),
       threads: flags.integer('threads', { min: 1, max: 4096 }),
+      ...quantizationOf(flags),
       signal: context.signal,
       onProgress: progress.update,
     })

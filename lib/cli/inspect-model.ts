@@ -23,11 +23,16 @@ export async function showModel(name: string, flags: ParsedFlags, context: CliCo
 
 type Training = Required<Pick<EstimateOptions, 'method' | 'batchSize' | 'maxSeqLength' | 'optimizer'>> & Omit<EstimateOptions, 'name'>
 
+const methods = ['lora', 'qlora', 'full'] as const
+
 /** The training that memory is estimated for. auto checkpoints nothing here: how much is free is asked when a run begins. */
 function trainingOf(valueOf: (dotted: string) => unknown): Training {
   const checkpointing = valueOf('training.gradient_checkpointing') as boolean | number | 'auto'
   return {
-    method: valueOf('training.method') === 'full' ? 'full' : 'lora',
+    method: methods.find((method) => method === valueOf('training.method')) ?? 'lora',
+    loadIn4bit: valueOf('model.load_in_4bit') === true,
+    loadIn8bit: valueOf('model.load_in_8bit') === true,
+    bnb4bitUseDoubleQuant: valueOf('model.bnb_4bit_use_double_quant') === true,
     batchSize: valueOf('training.batch_size') as number,
     maxSeqLength: valueOf('tokenization.max_seq_length') as number,
     dtype: valueOf('model.dtype') as EstimateOptions['dtype'],
@@ -82,6 +87,7 @@ function documentOf(model: ModelInspection, config: Readonly<Record<string, unkn
     weight_bytes: model.weightBytes,
     files: model.files,
     torch_dtype: model.torchDtype,
+    quantization: model.quantization,
     vocab_size: model.vocabSize,
     hidden_size: model.hiddenSize,
     intermediate_size: model.intermediateSize,
@@ -117,7 +123,7 @@ function textOf(model: ModelInspection, config: Readonly<Record<string, unknown>
     ['model', model.name],
     ['family', model.modelType],
     ['parameters', formatCount(model.numParameters)],
-    ['weights', `${formatBytes(model.weightBytes)} in ${model.files.length} file${model.files.length === 1 ? '' : 's'}, ${model.torchDtype || 'dtype not said'}`],
+    ['weights', `${formatBytes(model.weightBytes)} in ${model.files.length} file${model.files.length === 1 ? '' : 's'}, ${model.torchDtype || 'dtype not said'}${model.quantization === null ? '' : `, ${model.quantization}`}`],
     ['vocabulary', `${formatCount(model.vocabSize)}, embeddings ${model.tieWordEmbeddings ? 'tied to the output head' : 'and output head apart'}`],
     ['layers', `${model.numHiddenLayers}, hidden ${model.hiddenSize}, intermediate ${model.intermediateSize}`],
     ['heads', `${model.numAttentionHeads} of ${model.headDim}, ${model.numKeyValueHeads} for keys and values`],

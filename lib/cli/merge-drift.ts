@@ -1,7 +1,7 @@
 // How far a merged model is from base and adapter: the distributions over the next token at some positions, once from
 // each. Rounding the merged weights to bf16 moves them a little; a wrong merge moves them far.
 import { makeError } from '../core/errors/index.js'
-import { diagnostics, inspectModel, loadModel, resolveDtype } from '../models/index.js'
+import { diagnostics, inspectModel, loadModel, resolveDtype, type LoadModelOptions, type QuantizationOptions } from '../models/index.js'
 import type { NativeDtype } from '../native/binding.js'
 
 export interface MergeDrift {
@@ -20,6 +20,8 @@ export interface Comparison {
   merged: string
   device: string
   signal: AbortSignal
+  /** Of the base. */
+  quantization: QuantizationOptions
 }
 
 const positions = 32
@@ -27,12 +29,12 @@ const positions = 32
 const worstMeanKl = 0.1
 
 /** null: there is not enough memory to load the model. Errors: FT_EVALUATION when the two are far apart. */
-export async function compareWithAdapter({ model, adapter, merged, device, signal }: Comparison): Promise<MergeDrift | null> {
+export async function compareWithAdapter({ model, adapter, merged, device, signal, quantization }: Comparison): Promise<MergeDrift | null> {
   const { vocabSize, numParameters } = await inspectModel(merged)
   const dtype = fittingDtype(numParameters, device)
   if (dtype === null) return null
   const tokens = probe(vocabSize)
-  const wanted = await logitsOf({ name: model, adapter, dtype, device, signal }, tokens)
+  const wanted = await logitsOf({ name: model, adapter, dtype, device, signal, ...quantization }, tokens)
   const got = await logitsOf({ name: merged, dtype, device, signal }, tokens)
   const drift = compare(wanted, got, vocabSize)
   if (!(drift.mean_kl <= worstMeanKl)) {
@@ -57,7 +59,7 @@ function probe(vocabSize: number): number[] {
   return Array.from({ length: positions }, (_, index) => (index * 7919 + 13) % vocabSize)
 }
 
-async function logitsOf(options: { name: string; adapter?: string; dtype: NativeDtype; device: string; signal: AbortSignal }, tokens: number[]): Promise<Float32Array> {
+async function logitsOf(options: LoadModelOptions, tokens: number[]): Promise<Float32Array> {
   const model = await loadModel(options)
   try {
     return (await model.forward([tokens], { signal: options.signal })).logits

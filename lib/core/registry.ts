@@ -36,7 +36,7 @@ export class NameTable {
 
 /** What the configuration can name. A built-in name is here before its code is loaded. */
 export const names = {
-  trainers: new NameTable('training method', ['lora', 'full']),
+  trainers: new NameTable('training method', ['lora', 'qlora', 'full']),
   loaders: new NameTable('dataset loader', ['jsonl', 'json', 'csv', 'tsv', 'txt', 'parquet']),
   formats: new NameTable('row format', ['tokenized', 'messages', 'sharegpt', 'preference', 'unpaired_preference', 'stepwise', 'prompt_completion', 'alpaca', 'text']),
   filters: new NameTable('row filter', [

@@ -8,9 +8,10 @@ import { withCancel } from './cancel.js'
 import { resolveDevice, resolveDtype, type DtypeOption } from './devices.js'
 import { inspectModel, type ModelInspection } from './inspect.js'
 import { Model } from './model.js'
+import { nativeQuantization, quantizationOptionNames, quantizationOptionsOf, type QuantizationOptions } from './quantization.js'
 import { resolveModelFolder } from './resolve.js'
 
-export interface LoadModelOptions {
+export interface LoadModelOptions extends QuantizationOptions {
   /** Folder with config.json and *.safetensors, or the name of a hub model that is in the local cache. */
   name: string
   /** What is computed in. Default auto: bf16 where it is native, else fp32. */
@@ -34,6 +35,7 @@ export interface LoadModelOptions {
 
 const optionNames: OptionNames<LoadModelOptions> = {
   name: true, dtype: true, device: true, init: true, attention: true, arch: true, seed: true, threads: true, adapter: true, onProgress: true, signal: true,
+  ...quantizationOptionNames,
 }
 
 /**
@@ -73,9 +75,10 @@ async function load(options: LoadModelOptions, tokenizer?: TextTokenizer): Promi
   const device = resolveDevice(options.device)
   const dtype = resolveDtype(options.dtype, device)
   if (options.threads !== undefined) await native().setNumThreads(options.threads)
-  const request = { path: folder, dtype, device, init: options.init ?? 'pretrained', attention: options.attention ?? 'auto', arch: options.arch, seed: options.seed ?? 42 }
+  const quantization = nativeQuantization(options, () => native().inspectConfig(folder, options.arch).linearModules)
+  const request = { path: folder, dtype, device, init: options.init ?? 'pretrained', attention: options.attention ?? 'auto', arch: options.arch, seed: options.seed ?? 42, quantization }
   const handle = await withCancel(options.signal, (cancel) => native().loadModel(request, options.onProgress, cancel))
-  const model = new Model(handle, { name: options.name, folder }, tokenizer)
+  const model = new Model(handle, { name: options.name, folder, quantization: quantizationOptionsOf(options) }, tokenizer)
   warnOfUnused(model)
   if (options.adapter === undefined) return { model }
   try {

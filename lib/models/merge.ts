@@ -9,17 +9,18 @@ import { explainingMismatch, type ExpectedTensor } from './adapter-mismatch.js'
 import { withCancel } from './cancel.js'
 import { loraShapes, loraTargets, withLoraDefaults } from './lora.js'
 import { readAdapterConfig } from './peft/config.js'
+import { nativeQuantization, quantizationOptionNames, type QuantizationOptions } from './quantization.js'
 import { resolveModelFolder } from './resolve.js'
 import { refuseSameFolder, writeCompanions } from './save.js'
 
-export interface MergeOptions {
+export interface MergeOptions extends QuantizationOptions {
   /** Folder or cached hub name of the base; default: what the adapter's config names. */
   model?: string
   /** PEFT adapter folder. */
   adapter: string
   /** Folder to write; must be empty or absent. */
   output: string
-  /** Of the merged weights; default: each tensor keeps its own. */
+  /** Of the merged weights; default: each tensor keeps its own, and what was quantized gets 16 bits. */
   dtype?: NativeDtype
   /** Default "cpu". */
   device?: string
@@ -27,7 +28,7 @@ export interface MergeOptions {
   signal?: AbortSignal
 }
 
-const optionNames: OptionNames<MergeOptions> = { model: true, adapter: true, output: true, dtype: true, device: true, onProgress: true, signal: true }
+const optionNames: OptionNames<MergeOptions> = { model: true, adapter: true, output: true, dtype: true, device: true, onProgress: true, signal: true, ...quantizationOptionNames }
 
 export interface MergeResult {
   output: string
@@ -52,8 +53,9 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
     expected = loraShapes(info, targets)
     await prepareOutput(options.output)
     const { device = 'cpu', dtype, onProgress } = options
+    const quantization = nativeQuantization(options, () => info.linearModules)
     await withCancel(options.signal, (cancel) =>
-      native().mergeAdapter({ model: folder, adapter: options.adapter, output: options.output, targets, dtype, device }, onProgress, cancel),
+      native().mergeAdapter({ model: folder, adapter: options.adapter, output: options.output, targets, dtype, device, quantization }, onProgress, cancel),
     )
     await writeCompanions(folder, options.output, { dtype, architecture: info.architecture, tieWordEmbeddings: info.tieWordEmbeddings })
     return { output: options.output, model, adapter: options.adapter, mergedModules: targets.length }

@@ -13,6 +13,7 @@ import { loraOptionNames, loraTargets, withLoraDefaults, type LoraOptions, type 
 import { Optimizer, type StepOptions, type StepResult } from './optimizer.js'
 import { Pass } from './pass.js'
 import { readAdapterConfig } from './peft/config.js'
+import type { QuantizationOptions } from './quantization.js'
 import { saveModelFolder, type SaveModelOptions } from './save.js'
 import { isAllLinear, TargetModuleDetector } from './target-modules.js'
 
@@ -22,6 +23,8 @@ export interface ModelFacts {
   /** As it was asked for: a path or a hub name. */
   name: string
   folder: string
+  /** How it was asked to keep its weights. */
+  quantization?: QuantizationOptions
 }
 
 export interface Matrix {
@@ -52,6 +55,8 @@ export class Model {
   /** Where its files are. */
   readonly folder: string
   readonly info: ModelInfo
+  /** How it was asked to keep its weights. */
+  readonly quantization: QuantizationOptions
   readonly #native: NativeModel
   #tokenizer: Promise<TextTokenizer> | undefined
   /** Held, because the engine lets go of an adapter whose handle is collected. */
@@ -62,6 +67,7 @@ export class Model {
     this.#native = handle
     this.name = facts.name
     this.folder = facts.folder
+    this.quantization = facts.quantization ?? {}
     this.info = Object.freeze(handle.info())
     if (tokenizer !== undefined) this.#tokenizer = Promise.resolve(tokenizer)
   }

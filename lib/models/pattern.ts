@@ -59,3 +59,9 @@ export function layerIndexMatcher(patterns: readonly string[], place: PatternPla
     return null
   }
 }
+
+/** re.match(pattern, name): at the beginning, to any end. */
+export function patternMatcher(pattern: string, place: PatternPlace): (name: string) => boolean {
+  const expression = compile(`(?:${fromPython(pattern)})`, pattern, place)
+  return (name) => expression.matcher(name).lookingAt()
+}

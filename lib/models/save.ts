@@ -6,6 +6,7 @@ import { copyFileSynced, makeFolder, pathKind, writeFileSynced } from '../utils/
 import type { NativeDtype } from '../native/binding.js'
 import { jsonTextAsWritten, readJsonFile } from './json-file.js'
 import type { Model } from './model.js'
+import { schemeOf } from './quantization.js'
 
 export interface SaveModelOptions {
   /** Default 5e9, as transformers. */
@@ -28,8 +29,24 @@ export async function saveModelFolder(model: Model, folder: string, options: Sav
   await refuseSameFolder(model.folder, folder)
   await makeFolder(folder)
   const dtype = options.dtype ?? model.info.dtype
+  const quantization = savedQuantization(model)
   await model.native.saveWeights(folder, { maxShardBytes: options.maxShardBytes ?? defaultShardBytes, dtype })
-  await writeCompanions(model.folder, folder, { dtype, architecture: model.info.architecture, tieWordEmbeddings: model.info.tieWordEmbeddings, textPart: model.info.textPartOf === '' ? undefined : model.info.modelType })
+  await writeCompanions(model.folder, folder, { dtype, quantization, architecture: model.info.architecture, tieWordEmbeddings: model.info.tieWordEmbeddings, textPart: model.info.textPartOf === '' ? undefined : model.info.modelType })
+}
+
+/** As transformers writes a BitsAndBytesConfig; the engine has refused what is no bitsandbytes scheme. */
+function savedQuantization({ info, quantization }: Model): Record<string, unknown> | 'kept' | undefined {
+  if (info.quantization === null) return undefined
+  const scheme = schemeOf(quantization)
+  if (scheme === null) return 'kept' // as it was stored
+  const { bnb4bitUseDoubleQuant = false, llmInt8Threshold = 6, llmInt8SkipModules } = quantization
+  const four = scheme !== 'int8'
+  return {
+    _load_in_4bit: four, _load_in_8bit: !four, bnb_4bit_compute_dtype: torchDtypes[info.dtype], bnb_4bit_quant_storage: 'uint8',
+    bnb_4bit_quant_type: four ? scheme : 'fp4', bnb_4bit_use_double_quant: four && bnb4bitUseDoubleQuant, llm_int8_enable_fp32_cpu_offload: false,
+    llm_int8_has_fp16_weight: false, llm_int8_skip_modules: llmInt8SkipModules ?? null, llm_int8_threshold: llmInt8Threshold, load_in_4bit: four, load_in_8bit: !four,
+    quant_method: 'bitsandbytes',
+  }
 }
 
 /** Writing over the files that are being read would lose both. */
@@ -41,6 +58,8 @@ export async function refuseSameFolder(source: string, target: string): Promise<
 export interface CompanionFacts {
   /** undefined: config.json keeps what it says. */
   dtype?: NativeDtype
+  /** Of quantized weights; kept: what config.json says; undefined: they are plain. */
+  quantization?: Readonly<Record<string, unknown>> | 'kept'
   /** The class that transformers builds, where config.json does not say. */
   architecture: string
   tieWordEmbeddings: boolean
@@ -59,7 +78,7 @@ export async function writeCompanions(source: string, folder: string, facts: Com
 }
 
 /** The config of a model whose weights are now in `dtype`. */
-export function configFor(config: Readonly<Record<string, unknown>>, { dtype, architecture, tieWordEmbeddings, textPart }: CompanionFacts): Record<string, unknown> {
+export function configFor(config: Readonly<Record<string, unknown>>, { dtype, quantization, architecture, tieWordEmbeddings, textPart }: CompanionFacts): Record<string, unknown> {
   const result: Record<string, unknown> = textPart === undefined ? { ...config } : { ...(config.text_config as Record<string, unknown>), model_type: textPart, architectures: [architecture] }
   if (result.architectures === undefined) result.architectures = [architecture]
   if (dtype !== undefined) {
@@ -70,5 +89,7 @@ export function configFor(config: Readonly<Record<string, unknown>>, { dtype, ar
   }
   if (result.tie_word_embeddings !== tieWordEmbeddings && (result.tie_word_embeddings !== undefined || tieWordEmbeddings)) result.tie_word_embeddings = tieWordEmbeddings
   delete result._name_or_path
+  if (quantization === undefined) delete result.quantization_config
+  else if (quantization !== 'kept') result.quantization_config = quantization
   return result
 }

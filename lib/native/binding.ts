@@ -80,8 +80,21 @@ export interface NativeModelInfo {
   linearModules: NativeLinearModule[]
   /** Module path of the output head. */
   outputHead: string
+  /** How the files hold linear weights ("bitsandbytes 4-bit", "GPTQ 4-bit" …), or of a loaded model how memory does ("nf4"); null: plain. */
+  quantization: string | null
   /** Tensors of the files that the model has no place for; rotary buffers and a tied head left out. */
   unusedTensors: string[]
+}
+
+/** How linear weights are kept that the files hold in more bits. */
+export interface NativeQuantization {
+  scheme: 'nf4' | 'fp4' | 'int8'
+  /** 4-bit schemes: their scales in 8 bits. */
+  doubleQuant: boolean
+  /** int8: inputs of at least this size keep their columns out of the 8-bit product. */
+  int8Threshold: number
+  /** Module paths that stay as they are; the output head always does. */
+  skipModules: string[]
 }
 
 export interface NativeLoadOptions {
@@ -97,6 +110,7 @@ export interface NativeLoadOptions {
   arch?: string
   /** Seed of a random initialisation. */
   seed: number
+  quantization?: NativeQuantization
 }
 
 export interface NativeLoraTarget {
@@ -258,12 +272,16 @@ export interface NativeLock { release(): void }
 
 export interface NativeMergeOptions {
   model: string
-  adapter: string
+  /** undefined: the base alone, made plain. */
+  adapter?: string
   output: string
   /** Module path → scale. */
   targets: NativeLoraTarget[]
+  /** Default: each tensor's own; of quantized weights what they were made from, where that has 16 bits, else bf16. */
   dtype?: NativeDtype
   device: string
+  /** The base as it is loaded with this: quantized and made plain again before the adapter is added. */
+  quantization?: NativeQuantization
 }
 
 export interface NativeAddon {

@@ -2,7 +2,7 @@
 import type { ResolvedConfig } from '../core/config/index.js'
 import { loadTokenizer, planEpoch, prepareDataset, runDataOptions, toBatch } from '../data/index.js'
 import {
-  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, memoryOf, memoryRequest, readAdapterConfig, resolveDevice, resolveDtype, resolveModelFolder, TargetModuleDetector, warmUpBytes,
+  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, memoryOf, memoryRequest, quantizationOptionsOf, readAdapterConfig, resolveDevice, resolveDtype, resolveModelFolder, TargetModuleDetector, warmUpBytes,
   type Model, type OptimizerOptions,
 } from '../models/index.js'
 import type { EngineModel, TrainingBackend } from './engine.js'
@@ -14,6 +14,12 @@ function modelOf(model: EngineModel): Model {
   const known = models.get(model)
   if (known === undefined) throw new TypeError('this model was not loaded by this backend')
   return known
+}
+
+const dtypeNames = { bfloat16: 'bf16', float16: 'fp16', float32: 'fp32', bf16: 'bf16', fp16: 'fp16', fp32: 'fp32' } as const
+
+function computeDtypeOf({ dtype, bnb4bitComputeDtype }: ResolvedConfig['model']): ResolvedConfig['model']['dtype'] {
+  return bnb4bitComputeDtype === undefined ? dtype : dtypeNames[bnb4bitComputeDtype]
 }
 
 export const nativeBackend: TrainingBackend = {
@@ -32,7 +38,7 @@ export const nativeBackend: TrainingBackend = {
   },
 
   async memoryEstimator(source, config, adapter) {
-    const request = await memoryRequest({ name: source.name, init: config.model.init, arch: config.model.arch, dtype: source.dtype, device: source.device, attention: config.model.attention, lora: adapter, threads: config.training.threads })
+    const request = await memoryRequest({ name: source.name, init: config.model.init, arch: config.model.arch, dtype: source.dtype, device: source.device, attention: config.model.attention, lora: adapter, threads: config.training.threads, ...quantizationOptionsOf(config.model) })
     return ({ trained, ...shape }) => {
       const estimate = memoryOf({ ...request, ...shape, trained: trained === 'weights' ? trained : request.trained })
       return { ...estimate, neededBytes: estimate.totalBytes - estimate.runtimeBytes + warmUpBytes }
@@ -45,7 +51,7 @@ export const nativeBackend: TrainingBackend = {
     const { name } = config.model
     const folder = await resolveModelFolder(name, process.env, { need: config.model.init === 'random' ? 'tokenizer' : 'weights' })
     const device = resolveDevice(config.model.device)
-    return { name, folder, device, dtype: resolveDtype(config.model.dtype, device), arch: config.model.arch }
+    return { name, folder, device, dtype: resolveDtype(computeDtypeOf(config.model), device), arch: config.model.arch }
   },
 
   inspectModel: async (source, options) => await inspectModel(source.name, {}, { arch: source.arch, ...options }),
@@ -64,6 +70,7 @@ export const nativeBackend: TrainingBackend = {
   async loadModel(source, config, signal) {
     const model = await loadModel({
       name: source.name, dtype: source.dtype, device: source.device, init: config.model.init, arch: config.model.arch, attention: config.model.attention, seed: config.training.seed, threads: config.training.threads, signal,
+      ...quantizationOptionsOf(config.model),
     })
     const engine: EngineModel = {
       info: model.info,

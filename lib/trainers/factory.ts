@@ -1,4 +1,4 @@
-// Trainers by the name that `training.method` has. Built in: lora and full; plugins register more under their own names.
+// Trainers by the name that `training.method` has. Built in: lora, qlora and full; plugins register more under their own names.
 import type { ResolvedConfig } from '../core/config/index.js'
 import { fail } from '../core/errors/index.js'
 import { checkOptions, type OptionNames } from '../core/options.js'
@@ -7,7 +7,7 @@ import { benchmarkTraining, type BenchmarkOptions, type BenchmarkReport } from '
 import { rehearse } from './dry-run.js'
 import type { DataProgress, TrainingBackend } from './engine.js'
 import type { EndEvent, TrainingObserver } from './events.js'
-import { full, lora, type TrainingMethod } from './methods/index.js'
+import { full, lora, qlora, type TrainingMethod } from './methods/index.js'
 import { objectives, type Objective } from './objectives/index.js'
 import { runTraining } from './run.js'
 
@@ -122,8 +122,10 @@ export function defineTrainer(parts: TrainerParts): TrainerConstructor {
 }
 
 export class LoRATrainer extends defineTrainer({ name: 'lora', method: lora }) {}
+export class QLoRATrainer extends defineTrainer({ name: 'qlora', method: qlora }) {}
 export class FullFineTuner extends defineTrainer({ name: 'full', method: full }) {}
 TrainerFactory.register('lora', LoRATrainer)
+TrainerFactory.register('qlora', QLoRATrainer)
 TrainerFactory.register('full', FullFineTuner)
 
 /** Trains as the configuration says. Errors: FineTuneError; the run's folder then holds its last good checkpoint. */

@@ -41,6 +41,7 @@ export function runInputs({ config, source, objective, methodInputs, modelFinger
   // What is as if it were not there was not written down before it was.
   const chosen = { filters: filters?.length ? [filters].flat() : undefined, split: split === 'random' ? undefined : split, splitColumn, stratifyColumn }
   const { init, attention, arch } = config.model
+  const quantization = quantizationInputs(config.model)
   const training = Object.entries(flatten({ ...config.training }, 'training')).filter(([key]) => !freeTrainingKeys.has(key))
   const { chatTemplate: _template, ...tokenization } = config.tokenization
   return {
@@ -48,7 +49,7 @@ export function runInputs({ config, source, objective, methodInputs, modelFinger
     'training data': dataFingerprint,
     objective,
     'model.dtype': source.dtype,
-    ...flatten({ init, attention, ...(arch === undefined ? {} : { arch }) }, 'model'),
+    ...flatten({ init, attention, ...(arch === undefined ? {} : { arch }), ...quantization }, 'model'),
     ...flatten({ shuffle, shuffleWindow, validationRatio, ...chosen }, 'dataset'),
     ...flatten(tokenization, 'tokenization'),
     // How rows are packed when nobody says is part of what a run repeats.
@@ -56,4 +57,12 @@ export function runInputs({ config, source, objective, methodInputs, modelFinger
     ...Object.fromEntries(training),
     ...methodInputs,
   }
+}
+
+/** Nothing where weights are not quantized: such runs have the inputs that they always had. */
+function quantizationInputs(model: ResolvedConfig['model']): Record<string, unknown> {
+  const { loadIn4bit, loadIn8bit, bnb4bitQuantType, bnb4bitUseDoubleQuant, llmInt8Threshold, llmInt8SkipModules } = model
+  const skipped = { llm_int8_skip_modules: llmInt8SkipModules }
+  if (loadIn4bit) return { load_in_4bit: true, bnb_4bit_quant_type: bnb4bitQuantType, bnb_4bit_use_double_quant: bnb4bitUseDoubleQuant, ...skipped }
+  return loadIn8bit ? { load_in_8bit: true, llm_int8_threshold: llmInt8Threshold, ...skipped } : {}
 }

@@ -26,7 +26,7 @@ Napi::Value IdOrNull(Napi::Env env, int64_t id) { return id < 0 ? env.Null() : N
 }  // namespace
 
 ModelDescription Describe(const DecoderSpec& spec, uint64_t weight_bytes) {
-  ModelDescription description{spec, CountParameters(spec), weight_bytes, {}, {}};
+  ModelDescription description{spec, CountParameters(spec), weight_bytes, {}, {}, {}};
   for (LinearModule& module : LinearModules(spec)) {
     if (module.output_head && spec.tie_word_embeddings) continue;
     description.linear_modules.push_back(std::move(module));
@@ -74,6 +74,7 @@ Napi::Object FromDescription(Napi::Env env, const ModelDescription& description)
   }
   info.Set("linearModules", modules);
   info.Set("outputHead", Napi::String::New(env, spec.names.lm_head));
+  info.Set("quantization", description.quantization.empty() ? env.Null() : Napi::Value(Napi::String::New(env, description.quantization)));
   Napi::Array unused = Napi::Array::New(env, description.unused_tensors.size());
   for (size_t i = 0; i < description.unused_tensors.size(); ++i) {
     unused.Set(static_cast<uint32_t>(i), Napi::String::New(env, description.unused_tensors[i]));

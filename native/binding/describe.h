@@ -17,6 +17,7 @@ struct ModelDescription {
   uint64_t weight_bytes = 0;
   std::vector<LinearModule> linear_modules;  // module order, lm_head last when it is untied
   std::vector<std::string> unused_tensors;   // of the files: the model has no place for them
+  std::string quantization;                  // of the files, or of a loaded model's memory; "": plain
 };
 
 ModelDescription Describe(const DecoderSpec& spec, uint64_t weight_bytes);

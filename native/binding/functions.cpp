@@ -8,6 +8,7 @@
 #include "binding/convert.h"
 #include "binding/handles.h"
 #include "core/arch/arch.h"
+#include "core/arch/stored_quantization.h"
 #include "core/base/memory.h"
 #include "core/engine/host_memory.h"
 #include "core/engine/device.h"
@@ -75,9 +76,10 @@ std::string ArchOf(const Napi::Value& value) { return value.IsUndefined() ? "" :
 Inspection Inspect(const std::string& folder, const std::string& arch) {
   DecoderSpec spec = ReadDecoderSpec(folder, arch);
   const WeightFolder weights = WeightFolder::Open(folder);
-  CheckedTensors checked = CheckTensors(spec, weights);
+  CheckedTensors checked = CheckTensors(spec, weights, ReadStoredQuantization(folder));
   spec.tie_word_embeddings = checked.tie_word_embeddings;
   Inspection inspection{Describe(spec, weights.total_bytes()), {}};
+  inspection.description.quantization = checked.stored.name();
   inspection.description.unused_tensors = std::move(checked.unused);
   for (const auto& file : weights.files()) inspection.files.push_back(file->path());
   return inspection;
@@ -96,7 +98,10 @@ Napi::Value InspectModel(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value InspectConfig(const Napi::CallbackInfo& info) {
-  return FromDescription(info.Env(), Describe(ReadDecoderSpec(ToPath(info[0], "path"), ArchOf(info[1])), 0));
+  const std::string folder = ToPath(info[0], "path");
+  ModelDescription description = Describe(ReadDecoderSpec(folder, ArchOf(info[1])), 0);
+  description.quantization = ReadStoredQuantization(folder).name();
+  return FromDescription(info.Env(), description);
 }
 
 Napi::Value ModelTypes(const Napi::CallbackInfo& info) {
@@ -130,12 +135,16 @@ Napi::Value Merge(const Napi::CallbackInfo& info) {
   const Napi::Object object = ToObject(info[0], "options");
   MergeOptions options;
   options.model = ToPath(object.Get("model"), "options.model");
-  options.adapter = ToPath(object.Get("adapter"), "options.adapter");
+  const Napi::Value adapter = object.Get("adapter");
+  if (!IsNothing(adapter)) {
+    options.adapter = ToPath(adapter, "options.adapter");
+    options.targets = ToTargets(object.Get("targets"), "options.targets");
+  }
   options.output = ToPath(object.Get("output"), "options.output");
-  options.targets = ToTargets(object.Get("targets"), "options.targets");
   const Napi::Value dtype = object.Get("dtype");
   if (!IsNothing(dtype)) options.dtype = ToDtype(dtype, "options.dtype");
   options.device = ToText(object.Get("device"), "options.device");
+  options.quantization = ToQuantization(object.Get("quantization"), "options.quantization");
   CallOptions call;
   call.progress = ToCallback(info[1], "onProgress");
   call.cancel = ToCancel(info.Env(), info[2], "signal");

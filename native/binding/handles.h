@@ -91,6 +91,8 @@ Napi::Value WrapAdapter(Napi::Env env, AdapterHandle handle);
 Napi::Value WrapPass(Napi::Env env, MadePass made);
 Napi::Value WrapGeneration(Napi::Env env, GenerationHandle handle);
 std::vector<LoraTarget> ToTargets(const Napi::Value& value, const std::string& what);
+/// NativeQuantization; undefined: nothing is quantized.
+LoadQuantization ToQuantization(const Napi::Value& value, const std::string& what);
 /// The token of a NativeCancel argument, or null.
 CancelTokenPtr ToCancel(Napi::Env env, const Napi::Value& value, const std::string& what);
 /// "bf16" | "fp16" | "fp32"

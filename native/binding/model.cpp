@@ -5,6 +5,8 @@
 #include "binding/convert.h"
 #include "binding/handles.h"
 #include "core/engine/device.h"
+#include "core/engine/packed_weights.h"
+#include "core/quant/scheme_table.h"
 
 namespace ft::binding {
 namespace {
@@ -148,6 +150,23 @@ Napi::Value LoadWeights(const Napi::CallbackInfo& info) {
   return SubmitVoid(info.Env(), {}, [model = handle->model, folder = ToPath(info[0], "folder")](CallContext&) { model->LoadWeights(folder); });
 }
 
+}  // namespace
+
+LoadQuantization ToQuantization(const Napi::Value& value, const std::string& what) {
+  LoadQuantization quantization;
+  if (IsNothing(value)) return quantization;
+  const Napi::Object object = ToObject(value, what);
+  quantization.scheme = ToText(object.Get("scheme"), what + ".scheme");
+  quant::FindScheme(quantization.scheme);
+  quantization.double_quant = ToBool(object.Get("doubleQuant"), what + ".doubleQuant");
+  quantization.int8_threshold = ToNumber(object.Get("int8Threshold"), what + ".int8Threshold", 0.0);
+  const Napi::Array skipped = ToArray(object.Get("skipModules"), what + ".skipModules");
+  for (uint32_t i = 0; i < skipped.Length(); ++i) quantization.skip_modules.push_back(ToText(skipped.Get(i), fmt::format("{}.skipModules[{}]", what, i)));
+  return quantization;
+}
+
+namespace {
+
 struct LoadedModel {
   ModelHandle handle;
   int64_t host_bytes = 0;
@@ -160,6 +179,7 @@ LoadedModel Load(const LoadOptions& options, CallContext& context) {
   LoadedModel loaded;
   loaded.handle.description = Describe(model->spec(), model->WeightBytes());
   loaded.handle.description.unused_tensors = model->unused_tensors();
+  loaded.handle.description.quantization = PackedScheme(model->decoder());
   loaded.handle.dtype = DtypeName(model->decoder().dtype());
   loaded.handle.device = model->decoder().device().str();
   if (!model->decoder().device().is_cuda()) loaded.host_bytes = static_cast<int64_t>(model->WeightBytes());
@@ -183,6 +203,7 @@ Napi::Value LoadModel(const Napi::CallbackInfo& info) {
   if (!arch.IsUndefined()) options.arch = ToText(arch, "options.arch");
   const Napi::Value attention = object.Get("attention");
   if (!attention.IsUndefined()) options.attention = ToText(attention, "options.attention");
+  options.quantization = ToQuantization(object.Get("quantization"), "options.quantization");
   CallOptions call;
   call.progress = ToCallback(info[1], "onProgress");
   call.cancel = ToCancel(info.Env(), info[2], "signal");

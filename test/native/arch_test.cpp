@@ -138,7 +138,6 @@ TEST(arch_unsupported_features_are_named) {
     const char* says;
   };
   for (const Case& one : std::vector<Case>{
-           {R"("quantization_config":{"quant_method":"gptq"})", "gptq"},
            {R"("hidden_act":"mish")", "mish"},
            {R"("rope_scaling":{"rope_type":"mrope"})", "mrope"},
            {R"("rope_parameters":{"full_attention":{"rope_theta":1.0}})", "full_attention"},

@@ -13,7 +13,7 @@ std::vector<at::Tensor> RandomWeights(const DecoderSpec& spec, uint64_t seed, in
   const int before = at::get_num_threads();
   at::set_num_threads(threads);
   Decoder decoder(spec, dtype, at::kCPU);
-  RandomiseWeights(decoder, seed);
+  RandomiseWeights(decoder, seed, {});
   at::set_num_threads(before);
   std::vector<at::Tensor> weights;
   for (const auto& named : decoder.NamedTensors()) weights.push_back(named.tensor.clone());

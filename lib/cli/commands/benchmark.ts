@@ -12,7 +12,7 @@ export const benchmark = {
   flags: () => ({
     steps: { kind: 'integer', group: 'The benchmark', describe: 'Optimizer steps that are timed, after two that are not.', defaultText: String(defaultSteps) },
     ...pickConfigFlags(
-      'model', 'dtype', 'device', 'attention', 'init', 'arch', 'data', 'max-seq-length', 'packing', 'train-on-prompt', 'allow-truncation', 'chat-template', 'on-bad-row', 'method', 'batch-size',
+      'model', 'dtype', 'device', 'attention', 'init', 'arch', 'load-in-4bit', 'load-in-8bit', 'quant-type', 'double-quant', 'data', 'max-seq-length', 'packing', 'train-on-prompt', 'allow-truncation', 'chat-template', 'on-bad-row', 'method', 'batch-size',
       'gradient-accumulation-steps', 'gradient-checkpointing', 'optimizer', 'seed', 'threads', 'force', 'adapter', 'lora-r', 'lora-alpha', 'lora-dropout', 'target-modules',
     ),
   }),

@@ -3,6 +3,7 @@
 import { inGroup, pickConfigFlags } from '../../core/config/flags.js'
 import { fail } from '../../core/errors/index.js'
 import type { Command } from '../command.js'
+import { quantizationFlags, quantizationOf } from '../quantization-flags.js'
 
 const dtypes = ['bf16', 'fp16', 'fp32'] as const
 const group = 'The merge'
@@ -13,11 +14,11 @@ export const merge = {
     adapter: { kind: 'string', group, valueName: '<folder>', describe: 'PEFT adapter folder.' },
     output: { kind: 'string', group, valueName: '<folder>', describe: 'Where the merged model goes; must be empty or absent.' },
     dtype: { kind: 'choice', group, choices: dtypes, describe: 'Type of the merged weights.', defaultText: 'each tensor keeps its own' },
-    ...inGroup(group, pickConfigFlags('device')),
+    ...inGroup(group, pickConfigFlags('device', ...quantizationFlags)),
     overwrite: { kind: 'boolean', group, describe: 'Replace the model that the output folder holds.' },
     verify: { kind: 'boolean', group, describe: 'Compare the result with base and adapter.', describeNo: 'Do not compare the result with base and adapter: half the time, no model in memory.' },
   }),
-  examples: ['ft-native merge --model ./model --adapter ./output --output ./merged', 'ft-native merge --adapter ./output --output ./merged --dtype bf16'],
+  examples: ['ft-native merge --model ./model --adapter ./output --output ./merged', 'ft-native merge --model ./model --adapter ./qlora-output --load-in-4bit --output ./merged', 'ft-native merge --adapter ./output --output ./merged --dtype bf16'],
   handlesSignals: true,
   async run({ flags }, context) {
     const adapter = flags.text('adapter') ?? fail('FT_USAGE', 'no adapter was named', { remedy: 'ft-native merge --adapter <folder> --output <folder>' })
@@ -31,6 +32,7 @@ export const merge = {
         adapter,
         output,
         dtype,
+        quantization: quantizationOf(flags),
         device: flags.text('device') ?? 'auto',
         overwrite: flags.boolean('overwrite') ?? false,
         verify: flags.boolean('verify') ?? true,

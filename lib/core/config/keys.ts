@@ -10,6 +10,8 @@ const inits = ['pretrained', 'random'] as const
 const trainOn = ['answers', 'last', 'all'] as const
 const overflows = ['truncate', 'truncate_left', 'keep_answer', 'drop', 'split'] as const
 const packings = ['best_fit', 'wrapped'] as const
+const fourBitTypes = ['nf4', 'fp4'] as const
+const fourBitDtypes = ['bfloat16', 'float16', 'float32', 'bf16', 'fp16', 'fp32'] as const
 const badRows = ['stop', 'skip'] as const
 const sampleBys = ['line', 'paragraph', 'file'] as const
 const mixStops = ['first_exhausted', 'all_exhausted'] as const
@@ -46,6 +48,42 @@ const model = {
     kind: 'string', flag: 'arch', valueName: '<model_type>', defaultText: 'what config.json says', aka: ['model_type'],
     schema: (z) => z.string().min(1), expects: 'a model_type that is supported',
     describe: 'Read config.json as that of this family, whatever it calls itself.',
+  }),
+  load_in_4bit: key({
+    kind: 'boolean', flag: 'load-in-4bit', defaultText: 'false (qlora: true)', aka: ['quantization_bit', 'load_4bit', '4bit'],
+    default: (read) => read('training.method') === 'qlora',
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Keep linear weights in 4 bits, quantized while they are read. The output head and embeddings stay as they are.',
+  }),
+  load_in_8bit: key({
+    kind: 'boolean', flag: 'load-in-8bit', default: false, aka: ['load_8bit', '8bit'],
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Keep linear weights in 8 bits (LLM.int8), quantized while they are read. The output head and embeddings stay as they are.',
+  }),
+  bnb_4bit_quant_type: key({
+    kind: 'choice', flag: 'quant-type', choices: fourBitTypes, default: 'nf4', aka: ['quant_type', 'quantization_type', 'bnb_quant_type'],
+    schema: (z) => z.enum(fourBitTypes), expects: 'nf4 or fp4',
+    describe: 'Type of 4-bit weights.',
+  }),
+  bnb_4bit_use_double_quant: key({
+    kind: 'boolean', flag: 'double-quant', default: false, aka: ['double_quantization', 'double_quant', 'use_bnb_nested_quant', 'use_nested_quant'],
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'Keep the scales of 4-bit weights in 8 bits too.',
+  }),
+  bnb_4bit_compute_dtype: optionalKey({
+    kind: 'choice', choices: fourBitDtypes, defaultText: 'model.dtype', aka: ['compute_dtype', 'bnb_compute_dtype'],
+    schema: (z) => z.enum(fourBitDtypes), expects: 'bfloat16, float16 or float32',
+    describe: 'Compute type beside 4-bit weights: another name of dtype.',
+  }),
+  llm_int8_threshold: key({
+    kind: 'number', default: 6, defaultText: '6.0',
+    schema: (z) => z.number().min(0), expects: 'a number of at least 0',
+    describe: 'Inputs of at least this size keep their columns out of the 8-bit product; 0: none do.',
+  }),
+  llm_int8_skip_modules: optionalKey({
+    kind: 'names',
+    schema: (z) => z.array(z.string().min(1)), expects: 'a list of module names',
+    describe: 'Modules that are not quantized, besides the output head: names, ends of names or patterns.',
   }),
 } satisfies SectionRows
 
@@ -258,7 +296,7 @@ const training = {
   method: key({
     kind: 'choice', flag: 'method', table: names.trainers, default: 'lora', aka: ['finetuning_type', 'training_method', 'stage'],
     schema: (z) => z.string().min(1), expects: 'the name of a training method',
-    describe: 'What is trained: a LoRA adapter, or all weights.',
+    describe: 'What is trained: a LoRA adapter (qlora: on weights in 4 bits), or all weights.',
   }),
   output_dir: key({
     kind: 'string', flag: 'output', path: 'always', valueName: '<folder>', default: './output', aka: ['output', 'output_path', 'save_dir'],

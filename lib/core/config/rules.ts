@@ -49,9 +49,36 @@ function unusableSplit(values: Values): Problem | null {
   return null
 }
 
+const fourBitKeys = ['bnb_4bit_quant_type', 'bnb_4bit_use_double_quant', 'bnb_4bit_compute_dtype'].map((name) => `model.${name}`)
+
+/** Two ways to keep weights, a method that needs another, options of a way that is not taken. */
+function unusableQuantization(values: Values): Problem | null {
+  const [four, eight] = [values.get('model.load_in_4bit') === true, values.get('model.load_in_8bit') === true]
+  const method = values.get('training.method')
+  if (method === 'qlora' && (eight || !four)) {
+    return eight
+      ? incompatible('training.method qlora keeps weights in 4 bits and model.load_in_8bit in 8', 'use --method lora with --load-in-8bit')
+      : incompatible('training.method qlora needs model.load_in_4bit, which is false', 'use --method lora')
+  }
+  if (four && eight) return incompatible('model.load_in_4bit and model.load_in_8bit are both set', 'keep one of them')
+  if (method === 'full' && (four || eight)) return incompatible('training.method full trains all weights, and quantized ones cannot be trained', 'use --method qlora or lora')
+  const unused = fourBitKeys.find((key) => !four && explicit(values, key))
+  if (unused !== undefined) return incompatible(`${unused} is set, but weights are not loaded in 4 bits`, 'add --load-in-4bit, or leave it out')
+  return otherComputeType(values)
+}
+
+const dtypeNames: Readonly<Record<string, string>> = { bfloat16: 'bf16', float16: 'fp16', float32: 'fp32' }
+
+function otherComputeType(values: Values): Problem | null {
+  const [compute, dtype] = [values.get('model.bnb_4bit_compute_dtype'), values.get('model.dtype')].map(String)
+  if (values.get('model.bnb_4bit_compute_dtype') === undefined || dtype === 'auto' || dtype === (dtypeNames[compute ?? ''] ?? compute)) return null
+  return incompatible(`model.bnb_4bit_compute_dtype is ${compute} and model.dtype is ${dtype}`, 'keep one of them')
+}
+
 const rules: readonly Rule[] = [
   brokenFilter,
   unusableSplit,
+  unusableQuantization,
   (values) =>
     explicit(values, 'training.warmup_ratio') && positive(values.get('training.warmup_ratio')) && positive(values.get('training.warmup_steps'))
       ? incompatible('training.warmup_ratio and training.warmup_steps are both set', 'keep one of them')

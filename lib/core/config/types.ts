@@ -30,7 +30,7 @@ export type EvaluationInput = SectionInput<Sections['evaluation']>
 export type LoggingInput = SectionInput<Sections['logging']>
 
 /** Training methods of this package; plugins add their own names. */
-export const TrainingMethod = { LORA: 'lora', FULL: 'full' } as const
+export const TrainingMethod = { LORA: 'lora', QLORA: 'qlora', FULL: 'full' } as const
 export type TrainingMethod = (typeof TrainingMethod)[keyof typeof TrainingMethod] | (string & {})
 
 /** Where rows come from: the loaders of this package, by the names that DatasetLoaderRegistry knows; plugins add their own. */

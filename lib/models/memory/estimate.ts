@@ -5,14 +5,15 @@ import { makeError } from '../../core/errors/index.js'
 import { checkOptions, type OptionNames } from '../../core/options.js'
 import { native, type NativeBuildInfo, type NativeDtype, type NativeLoraTarget } from '../../native/binding.js'
 import { resolveDevice, resolveDtype, type DtypeOption } from '../devices.js'
-import { inspectModel } from '../inspect.js'
+import { inspectModel, type ModelInspection } from '../inspect.js'
 import { loraShapes, loraTargets, withLoraDefaults, type LoraOptions } from '../lora.js'
+import { quantizationOptionNames, quantizationOptionsOf, schemeOf, weightBytesAs, type QuantizationOptions } from '../quantization.js'
 import { layerWidths, sum, type MemoryModel } from './layers.js'
 import { stateBytes, type TrainedShape } from './state.js'
 import { stepBytes, type StepShape } from './step.js'
 
 export interface MemoryEstimate {
-  /** Frozen or trained, in the compute dtype. */
+  /** Frozen or trained, in the compute dtype; or quantized. */
   weightBytes: number
   /** fp32 masters beside the weights or copies that are computed with; and an adapter itself. */
   masterBytes: number
@@ -40,6 +41,8 @@ export interface MemoryEstimate {
 /** Everything that is decided, and sizes. */
 export interface MemoryRequest {
   model: MemoryModel
+  /** Of weights as they are kept, where that is not all in the compute dtype. */
+  keptWeightBytes?: number
   dtype: NativeDtype
   device: string
   attention: 'auto' | 'flash' | 'eager'
@@ -65,7 +68,7 @@ export function memoryOf(request: MemoryRequest): MemoryEstimate {
   const step = stepBytes(model, layerWidths(model, targets), {
     rows: request.rows, valueBytes, checkpointedLayers: request.checkpointedLayers, kernels: kernelsOf(request), threads: request.threads, full: trained === 'weights',
   })
-  const weightBytes = model.numParameters * valueBytes
+  const weightBytes = request.keptWeightBytes ?? model.numParameters * valueBytes
   const runtimeBytes = runtimeBytesOf(request)
   const fragmentationBytes = Math.round(fragmentation * step.largest)
   return {
@@ -106,13 +109,13 @@ const fragmentation = 0.3
 /** What code and libraries take once a step has run, beyond what they take when a model is about to be loaded. */
 export const warmUpBytes = 45e6
 
-export interface EstimateOptions {
+export interface EstimateOptions extends QuantizationOptions {
   /** As for loadModel. */
   name: string
   init?: 'pretrained' | 'random'
   arch?: string
   /** Default lora. */
-  method?: 'lora' | 'full'
+  method?: 'lora' | 'qlora' | 'full'
   dtype?: DtypeOption
   device?: string
   attention?: 'auto' | 'flash' | 'eager'
@@ -133,7 +136,7 @@ export interface EstimateOptions {
 
 const optionNames: OptionNames<EstimateOptions> = {
   name: true, init: true, arch: true, method: true, dtype: true, device: true, attention: true, lora: true, optimizer: true, batchSize: true, maxSeqLength: true, rows: true,
-  gradientCheckpointing: true, threads: true,
+  gradientCheckpointing: true, threads: true, ...quantizationOptionNames,
 }
 
 /** Errors: those of inspectModel; FT_UNKNOWN_TARGET_MODULE; FT_INVALID_ARGUMENT. */
@@ -152,12 +155,22 @@ export async function memoryRequest(options: EstimateOptions, build: Pick<Native
   const model = await inspectModel(options.name, {}, { init: options.init ?? 'pretrained', arch: options.arch })
   const device = resolveDevice(options.device, build)
   const all = gradientCheckpointing === true ? model.numHiddenLayers : 0
+  const dtype = resolveDtype(options.dtype, device, build)
   return {
-    model, device, dtype: resolveDtype(options.dtype, device, build), attention: options.attention ?? 'auto',
+    model, device, dtype, keptWeightBytes: keptWeightBytes(model, dtype, options), attention: options.attention ?? 'auto',
     trained: method === 'full' ? 'weights' : loraTargets(model, withLoraDefaults(options.lora ?? {})),
     optimizer: options.optimizer ?? 'adamw', rows, checkpointedLayers: typeof gradientCheckpointing === 'number' ? gradientCheckpointing : all,
     threads: options.threads ?? build.threads, bf16Native: build.bf16Native, tokenizerFileBytes: await tokenizerFileBytes(model.folder),
   }
+}
+
+/** undefined: all in the compute dtype. Where products are not tiled, one matrix at a time is made plain. */
+function keptWeightBytes(model: ModelInspection, dtype: NativeDtype, options: EstimateOptions): number | undefined {
+  const quantization = options.method === 'qlora' ? { ...quantizationOptionsOf(options), loadIn4bit: true } : quantizationOptionsOf(options)
+  const { weightBytes, largestBytes } = weightBytesAs(model, valueBytesOf(dtype), quantization)
+  const onePlain = dtype === 'bf16' ? 0 : largestBytes
+  if (model.quantization !== null) return model.weightBytes + onePlain // as they are stored
+  return schemeOf(quantization) === null ? undefined : weightBytes + onePlain
 }
 
 /** Of tokenizer.json: what becomes objects of the process. */

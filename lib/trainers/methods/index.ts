@@ -3,8 +3,9 @@
 import { full } from './full.js'
 import { lora } from './lora.js'
 import type { TrainingMethod } from './method.js'
+import { qlora } from './qlora.js'
 
-export const methods = { lora, full } as const satisfies Record<string, TrainingMethod>
+export const methods = { lora, qlora, full } as const satisfies Record<string, TrainingMethod>
 
-export { full, lora }
+export { full, lora, qlora }
 export type { MethodContext, PlannedMethod, TrainingMethod } from './method.js'

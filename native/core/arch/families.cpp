@@ -13,13 +13,6 @@ constexpr size_t kMaxEosTokens = 1024;
 constexpr const char* kConvertRemedy = "Use a checkpoint of this family in its plain form.";
 
 void RefuseUnsupported(const ConfigReader& config) {
-  if (config.Has("quantization_config")) {
-    const Json* object = config.Find("quantization_config");
-    const Json* method = object->Find("quant_method");
-    const bool named = method != nullptr && method->kind() == JsonKind::kString;
-    config.Unsupported("quantization_config", named ? JsonQuote(Shorten(method->AsString())) : "",
-                       "Use the unquantized release of the model (bf16, fp16 or fp32 safetensors).");
-  }
   if (config.Has("per_layer_config")) config.Unsupported("per_layer_config", "", kConvertRemedy);
   if (config.Bool("is_encoder_decoder", false)) {
     config.Unsupported("is_encoder_decoder", "true", "Use a decoder-only language model.");

@@ -1,5 +1,5 @@
 // Folds a LoRA adapter into base weights, tensor by tensor and shard by shard: W + scale · B·A in fp32,
-// rounded once. Memory: one tensor.
+// rounded once. Quantized weights become plain on the way. Memory: one tensor.
 #pragma once
 
 #include <string>
@@ -11,11 +11,12 @@ namespace ft {
 
 struct MergeOptions {
   std::string model;    // base folder
-  std::string adapter;  // folder with adapter_model.safetensors
+  std::string adapter;  // folder with adapter_model.safetensors; "": none, the base alone
   std::string output;   // existing folder; gets weights (same shards as the base) and index
   std::vector<LoraTarget> targets;
-  std::string dtype;    // "" keeps each tensor's own
+  std::string dtype;    // "" keeps each tensor's own; quantized ones become what they were made from where that has 16 bits, else bf16
   std::string device = "cpu";
+  LoadQuantization quantization;  // plain linear weights are rounded to it first: the base that the adapter was trained on
 };
 
 /// Errors: those of the readers; kAdapterMismatch; kStorage.

@@ -4,7 +4,9 @@
 #include <ATen/core/grad_mode.h>
 
 #include "core/arch/arch.h"
+#include "core/arch/stored_quantization.h"
 #include "core/engine/device.h"
+#include "core/engine/packed_weights.h"
 #include "core/engine/weights.h"
 #include "core/io/safetensors.h"
 #include "core/kernels/attention.h"
@@ -42,14 +44,14 @@ std::shared_ptr<Model> Model::Load(const LoadOptions& options, const ProgressFn&
   CheckAttention(options.attention, device, dtype, spec.head_dim);
   auto model = std::make_shared<Model>();
   if (options.random_init) {
-    model->decoder_ = std::make_unique<Decoder>(spec, dtype, device);
-    RandomiseWeights(*model->decoder_, options.seed);
+    model->decoder_ = std::make_unique<Decoder>(spec, dtype, device, PackedModules(spec, nullptr, options.quantization));
+    RandomiseWeights(*model->decoder_, options.seed, options.quantization);
   } else {
     const WeightFolder folder = WeightFolder::Open(options.path);
-    const CheckedTensors tensors = CheckTensors(spec, folder);  // before anything is allocated
+    const CheckedTensors tensors = CheckTensors(spec, folder, ReadStoredQuantization(options.path));  // before anything is allocated
     spec.tie_word_embeddings = tensors.tie_word_embeddings;
-    model->decoder_ = std::make_unique<Decoder>(spec, dtype, device);
-    LoadWeightsInto(*model->decoder_, tensors, progress, cancel);
+    model->decoder_ = std::make_unique<Decoder>(spec, dtype, device, PackedModules(spec, &tensors, options.quantization));
+    LoadWeightsInto(*model->decoder_, tensors, options.quantization, progress, cancel);
     model->unused_tensors_ = tensors.unused;
   }
   TrimTensorArena();
@@ -85,6 +87,10 @@ Model::Evaluation Model::Evaluate(const HostBatch& host) {
 
 void Model::SetTrainable() {
   FT_CHECK(active_adapter_ == nullptr, kHandleMisuse, "full fine-tuning and an active adapter exclude each other: dispose of the adapter first");
+  if (const std::string scheme = PackedScheme(*decoder_); !scheme.empty()) {
+    throw Error(ErrorCode::kIncompatibleConfig, fmt::format("weights in {} cannot be trained themselves", scheme),
+                "train an adapter on them (method qlora or lora), or load the model without quantization");
+  }
   if (weight_blocks_.empty()) weight_blocks_ = decoder_->MakeTrainable();
 }
 
@@ -107,20 +113,17 @@ void Model::SaveWeights(const std::string& folder, uint64_t max_shard_bytes, con
 
 void Model::LoadWeights(const std::string& path) {
   FT_CHECK(!pass_live, kHandleMisuse, "a Pass of this model is live: finish or dispose of it first");
+  FT_CHECK(decoder_->PackedParts().empty(), kIncompatibleConfig, "the weights of a quantized model are not replaced: load the model again");
   at::NoGradGuard no_grad;
   const WeightFolder folder = WeightFolder::Open(path);
-  LoadWeightsInto(*decoder_, CheckTensors(spec(), folder), nullptr, nullptr);
+  LoadWeightsInto(*decoder_, CheckTensors(spec(), folder), {}, nullptr, nullptr);
   for (ParameterBlock& block : weight_blocks_) {
     if (!block.master.is_same(block.compute)) block.master.copy_(block.compute);
   }
 }
 
-int64_t Model::NumParameters() const {
-  int64_t count = 0;
-  for (const auto& named : decoder_->NamedTensors()) count += named.tensor.numel();
-  return count;
-}
+int64_t Model::NumParameters() const { return CountParameters(spec()); }
 
-uint64_t Model::WeightBytes() const { return static_cast<uint64_t>(NumParameters()) * c10::elementSize(decoder_->dtype()); }
+uint64_t Model::WeightBytes() const { return decoder_->WeightBytes(); }
 
 }  // namespace ft

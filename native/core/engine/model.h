@@ -14,6 +14,7 @@
 #include "core/engine/host_memory.h"
 #include "core/nn/batch.h"
 #include "core/nn/decoder.h"
+#include "core/nn/quantization.h"
 
 namespace ft {
 
@@ -25,6 +26,7 @@ struct LoadOptions {
   std::string attention = "auto";  // auto | flash | eager
   bool random_init = false;
   uint64_t seed = 0;            // of the random initialisation
+  LoadQuantization quantization;  // of linear weights, while they are read
 };
 
 using ProgressFn = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;

@@ -12,6 +12,7 @@
 
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/engine/packed_weights.h"
 #include "core/kernels/dropout.h"
 #include "core/nn/expected_tensors.h"
 
@@ -32,27 +33,47 @@ void AppendTensor(SafetensorsWriter& writer, const at::Tensor& tensor, at::Scala
   }
 }
 
+// A tensor as a file is to have it.
+struct Saved {
+  std::string name;
+  at::Tensor tensor;
+  at::ScalarType dtype;
+  uint64_t bytes() const { return static_cast<uint64_t>(tensor.numel()) * c10::elementSize(dtype); }
+};
+
+std::vector<Saved> SavedTensors(Decoder& decoder, at::ScalarType dtype) {
+  std::vector<Saved> saved;
+  for (const Decoder::NamedTensor& named : decoder.NamedTensors()) saved.push_back({named.name, named.tensor, dtype});
+  for (const auto& [name, tensor] : PackedFileTensors(decoder)) saved.push_back({name, tensor, tensor.scalar_type()});
+  if (decoder.spec().text_part_of.empty()) return saved;
+  // The text part becomes a model by itself: its names lose what the wrapper put in front.
+  const std::string& prefix = decoder.spec().names.base_prefix;
+  for (Saved& tensor : saved) {
+    if (tensor.name.rfind(prefix, 0) == 0) tensor.name = "model." + tensor.name.substr(prefix.size());
+  }
+  return saved;
+}
+
 struct Shard {
-  std::vector<const Decoder::NamedTensor*> tensors;
+  std::vector<const Saved*> tensors;
   uint64_t bytes = 0;
 };
 
-std::vector<Shard> SplitShards(const std::vector<Decoder::NamedTensor>& tensors, uint64_t max_bytes, at::ScalarType dtype) {
+std::vector<Shard> SplitShards(const std::vector<Saved>& tensors, uint64_t max_bytes) {
   std::vector<Shard> shards(1);
-  for (const Decoder::NamedTensor& named : tensors) {
-    const uint64_t bytes = named.tensor.numel() * c10::elementSize(dtype);
-    if (!shards.back().tensors.empty() && shards.back().bytes + bytes > max_bytes) shards.emplace_back();
-    shards.back().tensors.push_back(&named);
-    shards.back().bytes += bytes;
+  for (const Saved& saved : tensors) {
+    if (!shards.back().tensors.empty() && shards.back().bytes + saved.bytes() > max_bytes) shards.emplace_back();
+    shards.back().tensors.push_back(&saved);
+    shards.back().bytes += saved.bytes();
   }
   return shards;
 }
 
-void WriteShard(const std::string& path, const Shard& shard, at::ScalarType dtype) {
+void WriteShard(const std::string& path, const Shard& shard) {
   std::vector<TensorHeader> headers;
-  for (const auto* named : shard.tensors) headers.push_back({named->name, DTypeOf(dtype), named->tensor.sizes().vec()});
+  for (const Saved* saved : shard.tensors) headers.push_back({saved->name, DTypeOf(saved->dtype), saved->tensor.sizes().vec()});
   SafetensorsWriter writer(path, headers, {{"format", "pt"}});
-  for (const auto* named : shard.tensors) AppendTensor(writer, named->tensor, dtype);
+  for (const Saved* saved : shard.tensors) AppendTensor(writer, saved->tensor, saved->dtype);
   writer.Finish();
 }
 
@@ -103,6 +124,8 @@ DType DTypeOf(at::ScalarType type) {
       return DType::kI64;
     case at::kByte:
       return DType::kU8;
+    case at::kChar:
+      return DType::kI8;
     default:
       FT_THROW(kInternal, "no safetensors name for dtype {}", c10::toString(type));
   }
@@ -141,63 +164,67 @@ void ReadInto(const SafetensorsFile& file, const TensorEntry& entry, at::Tensor 
   }
 }
 
-void LoadWeightsInto(Decoder& decoder, const CheckedTensors& checked, const ProgressFn& progress, const CancelToken* cancel) {
+void LoadWeightsInto(Decoder& decoder, const CheckedTensors& checked, const LoadQuantization& wanted, const ProgressFn& report, const CancelToken* cancel) {
   const std::vector<Decoder::NamedTensor> tensors = decoder.NamedTensors();
-  uint64_t total = 0, done = 0;
+  uint64_t total = PackedFileBytes(decoder, checked);
   for (const auto& named : tensors) total += named.tensor.nbytes();
+  LoadProgress progress(report, total);
   for (const auto& named : tensors) {
     ThrowIfCancelled(cancel);
     const auto found = checked.locations.find(named.name);
-    FT_CHECK(found != checked.locations.end(), kMissingTensor, "the weights hold no tensor {}", named.name);
-    const auto& [file, entry] = found->second;
-    FT_CHECK(entry->shape == named.tensor.sizes().vec(), kTensorShape, "tensor {} of {} has shape [{}], expected [{}]", named.name,
-             file->path(), fmt::join(entry->shape, ", "), fmt::join(named.tensor.sizes(), ", "));
-    ReadInto(*file, *entry, named.tensor);
-    done += named.tensor.nbytes();
-    if (progress) progress(done, total);
+    if (found == checked.locations.end()) {
+      FT_CHECK(LoadPlainFromPacked(decoder, checked, named.name, named.tensor), kMissingTensor, "the weights hold no tensor {}", named.name);
+    } else {
+      const auto& [file, entry] = found->second;
+      FT_CHECK(entry->shape == named.tensor.sizes().vec(), kTensorShape, "tensor {} of {} has shape [{}], expected [{}]", named.name, file->path(),
+               fmt::join(entry->shape, ", "), fmt::join(named.tensor.sizes(), ", "));
+      ReadInto(*file, *entry, named.tensor);
+    }
+    progress.Add(named.tensor.nbytes());
   }
+  LoadPackedInto(decoder, checked, wanted, progress, cancel);
 }
 
-void RandomiseWeights(Decoder& decoder, uint64_t seed) {
-  const std::vector<Decoder::NamedTensor> tensors = decoder.NamedTensors();
-  const DecoderSpec& spec = decoder.spec();
+void RandomiseWeights(Decoder& decoder, uint64_t seed, const LoadQuantization& quantization) {
+  std::map<std::string, uint32_t> numbers;  // of every weight, however it is kept
   std::set<std::string> norms;
-  for (const ExpectedTensor& tensor : ExpectedTensors(spec)) {
+  for (const ExpectedTensor& tensor : ExpectedTensors(decoder.spec())) {
+    numbers.emplace(tensor.name, static_cast<uint32_t>(numbers.size()));
     if (tensor.kind == TensorKind::kNorm) norms.insert(tensor.name);
   }
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    at::Tensor tensor = tensors[i].tensor;
-    if (EndsWith(tensors[i].name, ".bias")) {
+  const double deviation = decoder.spec().initializer_range;
+  for (const Decoder::NamedTensor& named : decoder.NamedTensors()) {
+    at::Tensor tensor = named.tensor;
+    if (EndsWith(named.name, ".bias")) {
       tensor.zero_();
-    } else if (norms.count(tensors[i].name) > 0) {
-      tensor.fill_(spec.norm.unit_offset ? 0.0 : 1.0);
+    } else if (norms.count(named.name) > 0) {
+      tensor.fill_(decoder.spec().norm.unit_offset ? 0.0 : 1.0);
     } else {
-      FillNormal(tensor.view({-1}), spec.initializer_range, seed, static_cast<uint32_t>(i));
+      FillNormal(tensor.view({-1}), deviation, seed, numbers.at(named.name));
     }
+  }
+  for (const Decoder::PackedPart& part : decoder.PackedParts()) {
+    const std::string name = part.stored + ".weight";
+    at::Tensor plain = at::empty({part.rows * part.columns}, at::TensorOptions(decoder.dtype()).device(decoder.device()));
+    FillNormal(plain, deviation, seed, numbers.at(name));
+    plain = IsTransposed(decoder.spec(), name) ? plain.view({part.columns, part.rows}).t().contiguous() : plain.view({part.rows, part.columns});
+    part.weights->SetPart(part.part, Quantize(plain, quantization, name));
   }
 }
 
-void SaveWeightsOf(const Decoder& decoder, const std::string& folder, uint64_t max_shard_bytes, at::ScalarType dtype) {
-  std::vector<Decoder::NamedTensor> tensors = decoder.NamedTensors();
-  const DecoderSpec& spec = decoder.spec();
-  if (!spec.text_part_of.empty()) {
-    // The text part becomes a model by itself: its names lose what the wrapper put in front.
-    const std::string& prefix = spec.names.base_prefix;
-    for (Decoder::NamedTensor& named : tensors) {
-      if (named.name.rfind(prefix, 0) == 0) named.name = "model." + named.name.substr(prefix.size());
-    }
-  }
-  const std::vector<Shard> shards = SplitShards(tensors, max_shard_bytes, dtype);
+void SaveWeightsOf(Decoder& decoder, const std::string& folder, uint64_t max_shard_bytes, at::ScalarType dtype) {
+  const std::vector<Saved> tensors = SavedTensors(decoder, dtype);
+  const std::vector<Shard> shards = SplitShards(tensors, max_shard_bytes);
   if (shards.size() == 1) {
-    WriteShard(JoinPath(folder, "model.safetensors"), shards[0], dtype);
+    WriteShard(JoinPath(folder, "model.safetensors"), shards[0]);
     return;
   }
   Json::Object map;
   uint64_t total = 0;
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
-    WriteShard(JoinPath(folder, name), shards[i], dtype);
-    for (const auto* named : shards[i].tensors) map.push_back({named->name, name});
+    WriteShard(JoinPath(folder, name), shards[i]);
+    for (const Saved* saved : shards[i].tensors) map.push_back({saved->name, name});
     total += shards[i].bytes;
   }
   Json::Object metadata = {{"total_size", static_cast<int64_t>(total)}};

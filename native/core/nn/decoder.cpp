@@ -11,12 +11,13 @@
 #include "core/nn/kv_cache.h"
 
 namespace ft {
-Decoder::Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device)
+Decoder::Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device, const std::set<std::string>& packed)
     : spec_(spec), dtype_(dtype), device_(device), stem_(spec, at::TensorOptions(dtype).device(device)) {
   const auto options = at::TensorOptions(dtype_).device(device_);
   for (const RopeSpec& rope : spec_.ropes) ropes_.emplace_back(rope, spec_.max_position_embeddings, device_);
-  for (int64_t i = 0; i < spec_.num_hidden_layers; ++i) layers_.push_back(std::make_unique<DecoderLayer>(spec_, i, options));
-  const std::vector<ModuleLayout> top = TopLayout(spec_);
+  for (int64_t i = 0; i < spec_.num_hidden_layers; ++i) layers_.push_back(std::make_unique<DecoderLayer>(spec_, i, options, packed));
+  std::vector<ModuleLayout> top = TopLayout(spec_);
+  MarkPacked(packed, &top);
   if (const ModuleLayout* layout = FindSlot(top, Slot::kFinalNorm)) norm_.emplace(*layout, options);
   if (const ModuleLayout* layout = FindSlot(top, Slot::kProjectOut)) project_out_.emplace(*layout, options);
   lm_head_ = LinearGroup(LayoutOf(top, Slot::kHead), options, spec_.tie_word_embeddings ? stem_.tokens().weight : at::Tensor());
@@ -71,6 +72,27 @@ std::vector<Decoder::NamedTensor> Decoder::NamedTensors() const {
     for (const WeightRef::Part& part : ref.parts) tensors.push_back({part.name, flat.narrow(0, part.offset, part.numel).view(part.shape)});
   }
   return tensors;
+}
+
+std::vector<Decoder::PackedPart> Decoder::PackedParts() {
+  std::vector<PackedPart> packed;
+  for (LinearGroup* group : Groups()) {
+    for (size_t i = 0; i < group->parts.size(); ++i) {
+      const LinearPart& part = group->parts[i];
+      if (part.packed) packed.push_back({part.name, part.in_files, group->packed.get(), i, part.out_features, group->in_features()});
+    }
+  }
+  return packed;
+}
+
+uint64_t Decoder::WeightBytes() const {
+  uint64_t bytes = 0;
+  for (const NamedTensor& named : NamedTensors()) bytes += named.tensor.nbytes();
+  for (const PackedPart& packed : const_cast<Decoder*>(this)->PackedParts()) {
+    const auto& weight = packed.weights->part(packed.part);
+    bytes += weight == nullptr ? 0 : weight->bytes();
+  }
+  return bytes;
 }
 
 std::vector<LinearGroup*> Decoder::Groups() {

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,9 @@ namespace ft {
 
 class Decoder {
  public:
-  /// Allocates every weight (uninitialised) in `dtype` on `device`.
-  Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device);
+  /// Allocates every weight (uninitialised) in `dtype` on `device`, but for those of linear modules named in `packed`: these
+  /// are to be quantized ones, see PackedParts.
+  Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device, const std::set<std::string>& packed = {});
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
@@ -39,6 +41,18 @@ class Decoder {
   };
   /// Every weight once, in module order.
   std::vector<NamedTensor> NamedTensors() const;
+  /// One quantized weight: its place in a group's weights.
+  struct PackedPart {
+    std::string module;  // "model.layers.0.self_attn.q_proj"
+    std::string stored;  // as files call it
+    quant::StackedWeight* weights;
+    size_t part;
+    int64_t rows, columns;  // [out_features, in_features]
+  };
+  /// In module order. What makes a decoder fills them before it runs.
+  std::vector<PackedPart> PackedParts();
+  /// Memory of all weights.
+  uint64_t WeightBytes() const;
   /// Every group that an adapter can attach to, in module order; lm_head last, when it is untied.
   std::vector<LinearGroup*> Groups();
   /// What generation keeps of a token, a layer.

@@ -32,12 +32,13 @@ const NormWeight* Pointer(const std::optional<NormWeight>& norm) { return norm ?
 
 }  // namespace
 
-DecoderLayer::DecoderLayer(const DecoderSpec& spec, int64_t layer, const at::TensorOptions& options)
+DecoderLayer::DecoderLayer(const DecoderSpec& spec, int64_t layer, const at::TensorOptions& options, const std::set<std::string>& packed)
     : rope_(spec.layers.at(static_cast<size_t>(layer)).rope),
       place_(spec.norm_place),
       parallel_(spec.parallel_residual),
       multiplier_(spec.residual_multiplier) {
-  const Modules modules = LayerLayout(spec, layer);
+  Modules modules = LayerLayout(spec, layer);
+  MarkPacked(packed, &modules);
   attention_norm_ = MakeNorm(modules, Slot::kAttentionNorm, options);
   attention_ = MakeAttention(spec, layer, modules, options);
   attention_post_norm_ = MakeNorm(modules, Slot::kAttentionPostNorm, options);

@@ -4,6 +4,8 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "core/nn/block.h"
@@ -15,7 +17,7 @@ namespace ft {
 class DecoderLayer {
  public:
   /// Allocates every weight (uninitialised).
-  DecoderLayer(const DecoderSpec& spec, int64_t layer, const at::TensorOptions& options);
+  DecoderLayer(const DecoderSpec& spec, int64_t layer, const at::TensorOptions& options, const std::set<std::string>& packed);
   DecoderLayer(const DecoderLayer&) = delete;
   DecoderLayer& operator=(const DecoderLayer&) = delete;
 

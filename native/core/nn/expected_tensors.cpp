@@ -20,7 +20,8 @@ void AppendTensors(const DecoderSpec& spec, const ModuleLayout& module, std::vec
   const TensorKind kind = norm ? TensorKind::kNorm : module.kind == ModuleKind::kEmbedding ? TensorKind::kEmbedding : TensorKind::kLinearWeight;
   for (const ModuleLayout::Part& part : module.parts) {
     const std::vector<int64_t> shape = module.WeightShape(part);
-    if (own_weight) out->push_back({part.stored() + ".weight", shape, kind, part.name + ".weight"});
+    if (own_weight) out->push_back({part.stored() + ".weight", shape, kind, part.name + ".weight", kind == TensorKind::kLinearWeight ? part.rows : 0, module.transposed,
+                                   module.slot == Slot::kHead});
     if (module.bias) out->push_back({part.stored() + ".bias", norm ? shape : std::vector<int64_t>{part.rows}, norm ? kind : TensorKind::kLinearBias, part.name + ".bias"});
   }
 }
@@ -72,7 +73,7 @@ void CheckOne(const ExpectedTensor& expected, const WeightFolder::Location& foun
     throw Error(ErrorCode::kTensorDtype,
                 fmt::format("tensor \"{}\" in {}: expected BF16, F16 or F32, got {}", entry.name, found.file->path(),
                             SafetensorsName(entry.dtype)),
-                "Use the bf16, fp16 or fp32 release of the model (quantized weights are not read).")
+                "Use the bf16, fp16 or fp32 release of the model: config.json does not say how such weights are quantized (quantization_config).")
         .With("tensor", entry.name)
         .With("expected", "BF16, F16, F32")
         .With("got", SafetensorsName(entry.dtype))
@@ -151,8 +152,9 @@ int64_t CountParameters(const DecoderSpec& spec) {
   return total;
 }
 
-CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights) {
+CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights, const StoredQuantization& stored) {
   CheckedTensors checked;
+  checked.stored = stored;
   checked.tie_word_embeddings = spec.tie_word_embeddings;
   checked.files = weights.files();
   const std::string embed_name = spec.names.embed_tokens + ".weight";
@@ -161,7 +163,17 @@ CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights
 
   std::vector<std::string> missing;
   std::set<std::string> used;  // names in the files
+  const TensorFinder find = [&](const std::string& name) { return FindRenamed(spec, weights, name); };
   for (const ExpectedTensor& tensor : expected) {
+    if (tensor.kind == TensorKind::kLinearWeight && stored.packed()) {
+      auto packed = FindPackedTensors(stored, find, tensor.stored_module(), tensor.out_features, tensor.in_features());
+      if (!packed) packed = FindPackedTensors(stored, find, tensor.module(), tensor.out_features, tensor.in_features());
+      if (packed) {
+        for (const auto& [name, location] : packed->tensors) used.insert(location.entry->name);
+        checked.packed[tensor.stored_module()] = std::move(*packed);
+        continue;
+      }
+    }
     WeightFolder::Location found = FindRenamed(spec, weights, tensor.name);
     if (found.entry == nullptr) found = FindRenamed(spec, weights, tensor.module_name);
     if (found.entry == nullptr && spec.tie_word_embeddings && tensor.name == embed_name) {

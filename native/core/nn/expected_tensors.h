@@ -10,6 +10,7 @@
 
 #include "core/io/safetensors.h"
 #include "core/nn/layout.h"
+#include "core/nn/packed_tensors.h"
 
 namespace ft {
 
@@ -20,6 +21,14 @@ struct ExpectedTensor {
   std::vector<int64_t> shape;  // linear weights: [out_features, in_features], or the other way round where stored transposed
   TensorKind kind;
   std::string module_name;  // by the module, where files have another name; they may have this one
+  int64_t out_features = 0;  // of linear weights
+  bool transposed = false;   // shape is [in_features, out_features]
+  bool output_head = false;
+
+  /// "model.layers.0.self_attn.q_proj": of the module, and as the files call it.
+  std::string module() const { return module_name.substr(0, module_name.rfind('.')); }
+  std::string stored_module() const { return name.substr(0, name.rfind('.')); }
+  int64_t in_features() const { return shape[transposed ? 0 : 1]; }
 };
 
 /// Every parameter, in module order (embedding, layers, norm, head); lm_head.weight only where it is untied.
@@ -43,6 +52,9 @@ int64_t CountParameters(const DecoderSpec& spec);
 struct CheckedTensors {
   /// For every name of ExpectedTensors, where its bytes are. The name in the file may differ (see CheckTensors).
   std::map<std::string, WeightFolder::Location> locations;
+  /// Linear modules whose weights are stored quantized, by stored_module(); these are not in `locations`.
+  std::map<std::string, PackedTensors> packed;
+  StoredQuantization stored;
   /// What the model has to do about its head. Differs from the spec's value in one case: the config says tied,
   /// the files hold an embedding and a head that differ; then, as in transformers, they are not tied.
   bool tie_word_embeddings = false;
@@ -55,6 +67,7 @@ struct CheckedTensors {
 /// Compares a folder with a spec. Names are matched as transformers does: also without the base's prefix
 /// ("model."; saved from the bare model) or with one too many. A tied model may ship lm_head.weight as well, or only that.
 /// Errors: kMissingTensor, kTensorShape, kTensorDtype (details: tensor, expected, got, path); kSafetensors.
-CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights);
+/// `stored`: how the files hold linear weights.
+CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights, const StoredQuantization& stored = {});
 
 }  // namespace ft

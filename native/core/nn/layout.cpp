@@ -134,6 +134,12 @@ std::vector<ModuleLayout> DecoderLayout(const DecoderSpec& spec) {
   return modules;
 }
 
+void MarkPacked(const std::set<std::string>& packed, std::vector<ModuleLayout>* modules) {
+  for (ModuleLayout& module : *modules) {
+    for (ModuleLayout::Part& part : module.parts) part.packed = packed.count(part.name) > 0;
+  }
+}
+
 const ModuleLayout* FindSlot(const std::vector<ModuleLayout>& modules, Slot slot) {
   for (const ModuleLayout& module : modules) {
     if (module.slot == slot) return &module;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ struct ModuleLayout {
     std::string name;  // "model.layers.0.self_attn.q_proj"
     int64_t rows;      // out_features, width of the norm, size of the vocabulary
     std::string in_files = {};  // its tensors' name there, where it is another
+    bool packed = false;  // its weight is quantized in memory
     const std::string& stored() const { return in_files.empty() ? name : in_files; }
   };
   Slot slot;
@@ -75,6 +77,9 @@ std::vector<ModuleLayout> TopLayout(const DecoderSpec& spec);
 
 /// All of them.
 std::vector<ModuleLayout> DecoderLayout(const DecoderSpec& spec);
+
+/// Marks the parts whose weights memory holds quantized, by module path.
+void MarkPacked(const std::set<std::string>& packed, std::vector<ModuleLayout>* modules);
 
 /// The module of a slot, or nullptr.
 const ModuleLayout* FindSlot(const std::vector<ModuleLayout>& modules, Slot slot);

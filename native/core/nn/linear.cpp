@@ -4,9 +4,11 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "core/base/error.h"
+#include "core/kernels/int8_rows.h"
 
 namespace ft {
 namespace {
@@ -79,6 +81,12 @@ class GroupFunction : public torch::autograd::Function<GroupFunction> {
   }
 };
 
+// x as a weight of this scheme wants it.
+at::Tensor InputOf(const quant::PackedWeight& weight, const at::Tensor& x) {
+  const auto threshold = weight.input_threshold();
+  return threshold ? kernels::RoundToInt8Rows(x, *threshold) : x;
+}
+
 }  // namespace
 
 LinearGroup::LinearGroup(const ModuleLayout& layout, const at::TensorOptions& options, const at::Tensor& shared_weight)
@@ -87,11 +95,28 @@ LinearGroup::LinearGroup(const ModuleLayout& layout, const at::TensorOptions& op
   FT_CHECK(!transposed || layout.parts.size() == 1, kInternal, "{}: transposed weights are not joined", layout.parts[0].name);
   int64_t out = 0;
   for (const ModuleLayout::Part& part : layout.parts) {
-    parts.push_back({part.name, out, part.rows, part.stored()});
+    parts.push_back({part.name, out, part.rows, part.stored(), part.packed && !shared});
     out += part.rows;
+  }
+  if (std::any_of(parts.begin(), parts.end(), [](const LinearPart& part) { return part.packed; })) {
+    MakePacked(layout, options);
+    if (layout.bias) bias = at::empty({out}, options);
+    return;
   }
   weight = shared ? shared_weight : transposed ? at::empty({layout.width, out}, options) : at::empty({out, layout.width}, options);
   if (layout.bias) bias = at::empty({out}, options);
+}
+
+void LinearGroup::MakePacked(const ModuleLayout& layout, const at::TensorOptions& options) {
+  std::vector<int64_t> rows;
+  for (const LinearPart& part : parts) rows.push_back(part.out_features);
+  transposed = false;  // quantized weights are rows of outputs, however they are stored
+  packed = std::make_shared<quant::StackedWeight>(rows, layout.width, options.device());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].packed) continue;
+    plain_parts_.emplace_back(i, at::empty({rows[i], layout.width}, options));
+    packed->SetPart(i, quant::MakeDense(plain_parts_.back().second));
+  }
 }
 
 at::Tensor LinearGroup::Forward(const at::Tensor& u, const InputTransform* transform, const at::Tensor& residual,
@@ -107,16 +132,40 @@ at::Tensor LinearGroup::Forward(const at::Tensor& u, const InputTransform* trans
 
 at::Tensor LinearGroup::Product(const at::Tensor& x, const at::Tensor& residual, const TokenKeys& keys, const ForwardContext& context,
                                 std::vector<at::Tensor>* saved) {
-  std::vector<kernels::ProductTerm> terms = {{x, weight, /*by_rows=*/transposed}};
+  if (packed && !packed->uniform_input()) return ProductByParts(x, residual, keys, context, saved);
+  std::vector<kernels::ProductTerm> terms = {ForwardTerm(x)};
   if (adapter != nullptr) terms.push_back(adapter->Forward(x, keys, context, saved));
   return kernels::SumOfProducts(terms, bias, residual);
+}
+
+kernels::ProductTerm LinearGroup::ForwardTerm(const at::Tensor& x) const {
+  if (!packed) return {x, weight, /*by_rows=*/transposed};
+  return {InputOf(*packed->part(0), x), {}, /*by_rows=*/false, packed.get()};
+}
+
+kernels::ProductTerm LinearGroup::BackwardTerm(const at::Tensor& dy) const {
+  if (!packed) return {dy, weight, /*by_rows=*/!transposed};
+  return {dy, {}, /*by_rows=*/true, packed.get()};
+}
+
+at::Tensor LinearGroup::ProductByParts(const at::Tensor& x, const at::Tensor& residual, const TokenKeys& keys, const ForwardContext& context,
+                                       std::vector<at::Tensor>* saved) {
+  std::vector<at::Tensor> products;
+  for (size_t i = 0; i < packed->size(); ++i) {
+    const quant::PackedWeight& part = *packed->part(i);
+    products.push_back(kernels::SumOfProducts({{InputOf(part, x), {}, /*by_rows=*/false, &part}}, {}, {}));
+  }
+  at::Tensor sum = at::cat(products, 1);
+  if (residual.defined()) sum.add_(residual);
+  if (adapter != nullptr) return kernels::SumOfProducts({adapter->Forward(x, keys, context, saved)}, bias, sum);
+  return bias.defined() ? sum.add_(bias) : sum;
 }
 
 LinearGroup::InputGradient LinearGroup::BackwardInput(const at::Tensor& dy, const std::vector<at::Tensor>& saved, const BackwardKeys& keys, bool need_dx) {
   InputGradient input;
   if (adapter != nullptr) input.adapter = adapter->BackwardInput(dy, saved, keys, need_dx);
   if (!need_dx) return input;
-  std::vector<kernels::ProductTerm> terms = {{dy, weight, /*by_rows=*/!transposed}};
+  std::vector<kernels::ProductTerm> terms = {BackwardTerm(dy)};
   if (input.adapter.term) terms.push_back(*input.adapter.term);
   input.dx = kernels::SumOfProducts(terms, {}, input.adapter.addend);
   return input;
@@ -130,6 +179,9 @@ void LinearGroup::BackwardParameters(const at::Tensor& x, const at::Tensor& dy, 
 }
 
 void LinearGroup::AppendWeights(std::vector<WeightRef>* refs) {
+  for (const auto& [part, plain] : plain_parts_) {
+    refs->push_back({plain, &weight_grad, true, {{parts[part].in_files + ".weight", plain.sizes().vec(), 0, plain.numel()}}});
+  }
   WeightRef weights{weight, &weight_grad, true, {}}, biases{bias, &bias_grad, false, {}};
   const int64_t in = in_features();
   for (const LinearPart& part : parts) {
@@ -137,7 +189,7 @@ void LinearGroup::AppendWeights(std::vector<WeightRef>* refs) {
     weights.parts.push_back({part.in_files + ".weight", transposed ? std::vector<int64_t>{in, rows} : std::vector<int64_t>{rows, in}, part.begin * in, rows * in});
     biases.parts.push_back({part.in_files + ".bias", {rows}, part.begin, rows});
   }
-  if (!shared) refs->push_back(std::move(weights));
+  if (!shared && !packed) refs->push_back(std::move(weights));
   if (bias.defined()) refs->push_back(std::move(biases));
 }
 

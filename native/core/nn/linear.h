@@ -15,6 +15,7 @@
 #include "core/nn/input_transform.h"
 #include "core/nn/layout.h"
 #include "core/nn/weight_ref.h"
+#include "core/quant/stacked_weight.h"
 
 namespace ft {
 
@@ -23,6 +24,7 @@ struct LinearPart {
   int64_t begin;     // first output row in the group
   int64_t out_features;
   std::string in_files;  // the name of its tensors in files
+  bool packed = false;  // quantized
 };
 
 /// Identity of the tokens that the rows of an input stand for: keys of dropout.
@@ -65,14 +67,15 @@ struct LinearGroup {
 
   at::Tensor weight;              // [out, in], or transposed [in, out]; compute dtype
   bool transposed = false;
+  std::shared_ptr<quant::StackedWeight> packed;  // in place of weight where a part is quantized: [out, in]; what loads fills its parts
   bool shared = false;            // the weight belongs to another module
   at::Tensor bias;                // [out] or undefined
   std::vector<LinearPart> parts;  // in output order
   LinearAdapter* adapter = nullptr;         // the active one; owned by its Adapter
   at::Tensor weight_grad;         // as weight, or undefined when frozen
   at::Tensor bias_grad;           // [out] or undefined
-  int64_t in_features() const { return weight.size(transposed ? 0 : 1); }
-  int64_t out_features() const { return weight.size(transposed ? 1 : 0); }
+  int64_t in_features() const { return packed ? packed->columns() : weight.size(transposed ? 0 : 1); }
+  int64_t out_features() const { return packed ? packed->rows() : weight.size(transposed ? 1 : 0); }
   bool trainable() const { return adapter != nullptr || weight_grad.defined(); }
 
   /// transform(u) [tokens, in] -> [tokens, out], plus `residual` [tokens, out] where one is given. Differentiable: the
@@ -93,8 +96,19 @@ struct LinearGroup {
   void BackwardParameters(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const InputGradient& input,
                           const BackwardKeys& keys);
 
-  /// Its own weights: not a shared one.
+  /// Its own weights: neither a shared one nor quantized ones.
   void AppendWeights(std::vector<WeightRef>* refs);
+
+ private:
+  void MakePacked(const ModuleLayout& layout, const at::TensorOptions& options);
+  /// x · wᵀ as a term, and dy · w.
+  kernels::ProductTerm ForwardTerm(const at::Tensor& x) const;
+  kernels::ProductTerm BackwardTerm(const at::Tensor& dy) const;
+  /// Product where parts want their inputs rounded differently.
+  at::Tensor ProductByParts(const at::Tensor& x, const at::Tensor& residual, const TokenKeys& keys, const ForwardContext& context,
+                            std::vector<at::Tensor>* saved);
+
+  std::vector<std::pair<size_t, at::Tensor>> plain_parts_;  // beside quantized ones: part, weight
 };
 
 }  // namespace ft

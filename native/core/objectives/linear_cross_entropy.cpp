@@ -17,10 +17,10 @@ using torch::autograd::variable_list;
 
 // Rows of logits made at a time. Each chunk reads the whole head twice, so that a large head wants large chunks; a chunk
 // takes at most twice the head's memory and 320 MB.
-int64_t ChunkRows(const LinearGroup& head) {
-  if (head.weight.is_cuda()) return 4096;  // fewer leave a GPU idle
-  const int64_t row_bytes = std::max<int64_t>(head.out_features() * static_cast<int64_t>(head.weight.element_size()), 1);
-  const int64_t bytes = std::clamp<int64_t>(2 * head.weight.numel() * static_cast<int64_t>(head.weight.element_size()), 64 << 20, 320 << 20);
+int64_t ChunkRows(const LinearGroup& head, const at::Tensor& x) {
+  if (x.is_cuda()) return 4096;  // fewer leave a GPU idle
+  const int64_t row_bytes = std::max<int64_t>(head.out_features() * static_cast<int64_t>(x.element_size()), 1);
+  const int64_t bytes = std::clamp<int64_t>(2 * row_bytes * head.in_features(), 64 << 20, 320 << 20);
   return std::clamp<int64_t>(bytes / row_bytes, 64, 4096);
 }
 
@@ -107,7 +107,7 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
     const bool need_dx = need_dhidden || NormTrains(*decoder);
     *token_loss = at::empty({batch.supervised}, hidden.options().dtype(at::kFloat));
     at::Tensor dx = need_dx ? at::empty_like(input.x) : at::Tensor();
-    const int64_t step_rows = ChunkRows(head);
+    const int64_t step_rows = ChunkRows(head, input.x);
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       ThrowIfCancelled(context->cancel);
       const int64_t count = std::min(step_rows, batch.supervised - begin);
@@ -141,7 +141,7 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
     const HeadInput input(hidden, batch.loss_source, decoder);
     const Supervised rows = Supervised::Of(batch);
     at::Tensor values = at::empty({batch.supervised}, hidden.options().dtype(at::kFloat));
-    const int64_t step_rows = ChunkRows(decoder.lm_head());
+    const int64_t step_rows = ChunkRows(decoder.lm_head(), input.x);
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       ThrowIfCancelled(context.cancel);
       const int64_t count = std::min(step_rows, batch.supervised - begin);
@@ -160,7 +160,7 @@ class LogProbsFunction : public torch::autograd::Function<LogProbsFunction> {
     const Supervised rows = Supervised::Of(batch);
     const bool need_dhidden = ctx->needs_input_grad(0), need_dx = need_dhidden || NormTrains(decoder);
     at::Tensor dx = need_dx ? at::empty_like(input.x) : at::Tensor();
-    const int64_t step_rows = ChunkRows(decoder.lm_head());
+    const int64_t step_rows = ChunkRows(decoder.lm_head(), input.x);
     for (int64_t begin = 0; begin < batch.supervised; begin += step_rows) {
       const int64_t count = std::min(step_rows, batch.supervised - begin);
       Chunk chunk = MakeChunk(input.x, rows, begin, count, decoder, context, /*gradient=*/true);
