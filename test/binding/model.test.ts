@@ -405,7 +405,7 @@ describe('Model', () => {
     const cases: [string, ErrorCode, () => void][] = [
       ['a truncated file', 'FT_SAFETENSORS', () => fs.truncateSync(path.join(saved, 'model.safetensors'), 1000)],
       ['a missing file', 'FT_MODEL_NOT_FOUND', () => fs.rmSync(path.join(saved, 'model.safetensors'))],
-      ['an unknown family', 'FT_UNSUPPORTED_MODEL', () => fs.writeFileSync(path.join(saved, 'config.json'), JSON.stringify({ ...tinyConfig, model_type: 'gpt_neox' }))],
+      ['an unknown family', 'FT_UNSUPPORTED_MODEL', () => fs.writeFileSync(path.join(saved, 'config.json'), JSON.stringify({ ...tinyConfig, model_type: 'mamba' }))],
       ['no config', 'FT_MODEL_NOT_FOUND', () => fs.rmSync(path.join(saved, 'config.json'))],
     ]
     for (const [what, code, damage] of cases) {

@@ -47,6 +47,7 @@ describe('adapter_config.json', () => {
         targetModules: config.targetModules,
         baseModelNameOrPath: config.baseModelNameOrPath,
         initLoraWeights: config.initLoraWeights === 'gaussian' ? 'gaussian' : true,
+        fanInFanOut: raw.fan_in_fan_out === true,
       })
       const written = JSON.parse(text) as Record<string, unknown>
       expect(Object.keys(written)).to.deep.equal(Object.keys(raw))
