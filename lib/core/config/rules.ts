@@ -49,7 +49,8 @@ function unusableSplit(values: Values): Problem | null {
   return null
 }
 
-const fourBitKeys = ['bnb_4bit_quant_type', 'bnb_4bit_use_double_quant', 'bnb_4bit_compute_dtype'].map((name) => `model.${name}`)
+/** Keys of 4-bit weights, with the values that say nothing: a run's resolved configuration has them too. */
+const fourBitKeys = [['model.bnb_4bit_quant_type', 'nf4'], ['model.bnb_4bit_use_double_quant', false], ['model.bnb_4bit_compute_dtype', undefined]] as const
 
 /** Two ways to keep weights, a method that needs another, options of a way that is not taken. */
 function unusableQuantization(values: Values): Problem | null {
@@ -62,7 +63,7 @@ function unusableQuantization(values: Values): Problem | null {
   }
   if (four && eight) return incompatible('model.load_in_4bit and model.load_in_8bit are both set', 'keep one of them')
   if (method === 'full' && (four || eight)) return incompatible('training.method full trains all weights, and quantized ones cannot be trained', 'use --method qlora or lora')
-  const unused = fourBitKeys.find((key) => !four && explicit(values, key))
+  const [unused] = fourBitKeys.find(([key, plain]) => !four && (values.get(key) ?? plain) !== plain) ?? []
   if (unused !== undefined) return incompatible(`${unused} is set, but weights are not loaded in 4 bits`, 'add --load-in-4bit, or leave it out')
   return otherComputeType(values)
 }

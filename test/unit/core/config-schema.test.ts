@@ -63,7 +63,7 @@ const invalid: unknown[] = [
   { model: { name: '' }, dataset: { path: 'd' } },
   { model: { name: 'm' }, dataset: { path: 'd', validation_ratio: 1 } },
   { model: { name: 'm' }, dataset: { path: [] } },
-  { model: { name: 'm', load_in_4bit: true }, dataset: { path: 'd' } },
+  { model: { name: 'm', load_in_4bits: true }, dataset: { path: 'd' } },
 ]
 
 describe('the JSON Schema', () => {
