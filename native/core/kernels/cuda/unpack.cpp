@@ -8,6 +8,8 @@
 namespace ft::kernels::cuda {
 namespace {
 
+constexpr int64_t kFewestABlock = 256;  // values: one for each of a block's threads (kThreads of device.h, which is for .cu files)
+
 void CheckNibbles(const at::Tensor& beside, const at::Tensor& codes, const at::Tensor& table, const at::Tensor& scales, int64_t block, int64_t count) {
   CheckBeside(beside, codes, at::kByte, "codes");
   CheckBeside(beside, table, at::kFloat, "a table of codes");
@@ -21,7 +23,7 @@ void CheckNibbles(const at::Tensor& beside, const at::Tensor& codes, const at::T
 void UnpackNibbles(const at::Tensor& codes, const at::Tensor& table, const at::Tensor& scales, int64_t block, at::Tensor& out) {
   const int64_t count = out.numel();
   CheckNibbles(out, codes, table, scales, block, count);
-  CheckBlocks(count / kThreads + 1);
+  CheckBlocks(count / kFewestABlock + 1);
   at::Tensor whole = out.is_contiguous() ? out : at::empty(out.sizes(), out.options());
   const at::Tensor plain = scales.contiguous();
   LaunchOn(out, [&](Stream stream) {
