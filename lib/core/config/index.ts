@@ -1,4 +1,4 @@
-// Configuration: one table of keys (keys.ts); files, environment, flags and code merge over its defaults
+// Configuration: one table of keys (keys/); files, environment, flags and code merge over its defaults
 // into one frozen ResolvedConfig. Paths in a file are relative to the current working directory.
 export { ConfigBuilder } from './builder.js'
 export { configFlags, defaultText, pickConfigFlags, type FlagSpec } from './flags.js'
