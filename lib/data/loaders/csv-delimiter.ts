@@ -2,8 +2,8 @@
 // taken into account.
 
 const candidates = [',', '\t', ';', '|']
-const sampledRows = 50
-const sampledCharacters = 1 << 16
+export const sampledRows = 50
+export const sampledCharacters = 1 << 16
 
 /** A comma where nothing parts the rows: a table of one column. */
 export function detectDelimiter(text: string): string {
@@ -20,8 +20,8 @@ export function detectDelimiter(text: string): string {
   return best.delimiter
 }
 
-/** Cells of each row that is whole. */
-function cellCounts(text: string, delimiter: string, complete: boolean): number[] {
+/** Cells of each row that is whole. @param complete the text has its end */
+export function cellCounts(text: string, delimiter: string, complete: boolean): number[] {
   const counts: number[] = []
   let cells = 1
   let quoted = false

@@ -10,13 +10,14 @@ import { detectDelimiter } from './csv-delimiter.js'
 import { libraries } from './libraries.js'
 import { defineLoader, type LoadOptions, type RowBatch } from './loader.js'
 import { openText } from './read.js'
+import { recogniseTable } from './sniff-table.js'
 
 /** A row that is longer has most likely a quote that is never closed. */
 const maxRowCharacters = 1 << 26
 const batchRows = 256
 
-export const csvLoader = defineLoader({ name: 'csv', extensions: ['.csv'], batches: (file, options) => batches(file, options ?? {}, undefined) })
-export const tsvLoader = defineLoader({ name: 'tsv', extensions: ['.tsv', '.tab'], batches: (file, options) => batches(file, options ?? {}, '\t') })
+export const csvLoader = defineLoader({ name: 'csv', extensions: ['.csv'], recognises: (head, whole) => recogniseTable([',', ';', '|'], head, whole), batches: (file, options) => batches(file, options ?? {}, undefined) })
+export const tsvLoader = defineLoader({ name: 'tsv', extensions: ['.tsv', '.tab'], recognises: (head, whole) => recogniseTable(['\t'], head, whole), batches: (file, options) => batches(file, options ?? {}, '\t') })
 
 interface Record {
   record: string[]

@@ -5,19 +5,15 @@ import { RowSplitter } from './json-splitter.js'
 import { defineLoader, type LoadOptions, type RowBatch } from './loader.js'
 import { isRow } from './parse-row.js'
 import { openText } from './read.js'
+import { arrayColumns, recogniseJson } from './sniff-json.js'
 
 export const jsonLoader = defineLoader({
   name: 'json',
   extensions: ['.json'],
-  recognises: (head) => /^\s*\[/.test(Buffer.from(head).toString('latin1')),
+  recognises: (head, whole) => recogniseJson('json', head, whole),
   batches,
 })
 
-/** Columns whose value in one row is an array, so that an object which has one may be a row. */
-const arrayColumns = new Set([
-  'messages', 'conversations', 'conversation', 'input_ids', 'labels', 'attention_mask', 'token_type_ids', 'chosen', 'rejected', 'prompt', 'completion', 'completions', 'history',
-  'tools', 'steps',
-])
 /** {"data": [{ …: known to hold rows before all of it is read. */
 const wrappedHead = /^\s*\{\s*"([^"\\]{1,64})"\s*:\s*(?=\[\s*\{)/
 

@@ -4,12 +4,13 @@ import type { LoadedRow } from '../types.js'
 import { maxLineBytes, readBlocks, splitLines, startOf, type LineBlock } from './lines.js'
 import { parseRow, parseText } from './parse-row.js'
 import { openText } from './read.js'
+import { recogniseJson } from './sniff-json.js'
 import { defineLoader, type LoadOptions, type RowBatch } from './loader.js'
 
 export const jsonlLoader = defineLoader({
   name: 'jsonl',
   extensions: ['.jsonl', '.ndjson'],
-  recognises: (head) => /^\s*\{/.test(Buffer.from(head).toString('latin1')),
+  recognises: (head, whole) => recogniseJson('jsonl', head, whole),
   batches,
 })
 

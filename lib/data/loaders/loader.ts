@@ -28,8 +28,13 @@ export interface DatasetLoader {
   readonly name: string
   /** With the dot, lower case: ".jsonl". */
   readonly extensions: readonly string[]
-  /** True where the first bytes of a file look like this format; asked when no extension matches. */
-  recognises?(head: Uint8Array): boolean
+  /**
+   * Whether the beginning of a file looks like this format; asked when no extension matches. A text says by what: "it begins with
+   * PAR1". `head`: unpacked, and text of any encoding as UTF-8. `whole`: it is all there is.
+   */
+  recognises?(head: Uint8Array, whole: boolean): boolean | string
+  /** It takes whatever is left: the others are asked first. */
+  readonly catchAll?: true
   /** The rows in order. A bad row is yielded as a problem; damage that hides later rows is thrown as FT_DATASET. */
   load(file: string, options?: LoadOptions): AsyncIterable<LoadedRow>
   /**

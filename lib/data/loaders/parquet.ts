@@ -6,6 +6,7 @@ import { fileSize, localSource, type ByteSource } from './bytes.js'
 import { defineLoader, type LoadOptions, type RowBatch } from './loader.js'
 import { openParquet, readGroup, type ParquetFile, type RowGroup } from './parquet-file.js'
 import { plainValue, ValueFault } from './parquet-values.js'
+import { packingName } from './unpack.js'
 
 const magic = 'PAR1'
 /** Unpacked bytes of the rows that are decoded together. */
@@ -15,13 +16,16 @@ const batchRows = 1024
 export const parquetLoader = defineLoader({
   name: 'parquet',
   extensions: ['.parquet', '.pq'],
-  recognises: (head) => Buffer.from(head.subarray(0, 4)).toString('latin1') === magic,
+  recognises: (head) => Buffer.from(head.subarray(0, 4)).toString('latin1') === magic && `it begins with ${magic}`,
   batches,
 })
 
 async function* batches(file: string, options: LoadOptions = {}): AsyncGenerator<RowBatch> {
   const { source, size } = await seekable(file, options)
-  const parquet = await damaged(source.name, () => openParquet(source, size, options))
+  const parquet = await damaged(source.name, () => openParquet(source, size, options)).catch(async (error: unknown) => {
+    await refusePacked(source, options)
+    throw error
+  })
   const wanted = options.from?.row ?? 0
   let firstRow = 0
   for (const group of parquet.groups) {
@@ -69,6 +73,12 @@ async function seekable(file: string, options: LoadOptions): Promise<{ source: B
   }
   const size = source.size ?? (await fileSize(file))
   return { source: { ...source, read }, size }
+}
+
+async function refusePacked({ name, read }: Required<Pick<ByteSource, 'name' | 'read'>>, { signal }: LoadOptions): Promise<void> {
+  const packing = packingName(await read(0, 8, signal))
+  if (packing === null) return
+  fail('FT_DATASET', `${name} is a ${packing} archive, and Parquet in one cannot be read: its index is at its end`, { remedy: 'unpack it first; Parquet packs its own columns', details: { path: name } })
 }
 
 /** Whatever the library throws of a file is the file's fault; the library's message may hold its bytes, so it is only the cause. */

@@ -3,6 +3,7 @@
 import { fail } from '../../core/errors/index.js'
 import { headBytes, localSource, type ByteSource } from './bytes.js'
 import { checkEncoding, detectEncoding, isUnicode8, noteGuess, transcode } from './encoding.js'
+import { libraries } from './libraries.js'
 import { isPacked, unpack, type UnpackLimits } from './unpack.js'
 
 export { chunkBytes } from './bytes.js'
@@ -37,7 +38,8 @@ export interface TextStream {
   offset: number | null
 }
 
-const otherFormats: readonly (readonly [string, readonly number[]])[] = [
+/** What people have instead of data, by its first bytes. */
+export const otherFormats: readonly (readonly [string, readonly number[]])[] = [
   ['a zip archive', [0x50, 0x4b, 0x03, 0x04]],
   ['a Parquet file', [0x50, 0x41, 0x52, 0x31]],
   ['an Arrow file', [0x41, 0x52, 0x52, 0x4f, 0x57, 0x31]],
@@ -69,30 +71,38 @@ export async function* readChunks(file: string, options: ReadOptions = {}, setti
   yield* (await openText(file, options, settings)).chunks
 }
 
-/** The beginning of the text as a format would read it. */
-export async function readHead(file: string, options: ReadOptions): Promise<Buffer> {
+/** The beginning of a file as a format would read it: unpacked, and text as UTF-8. `whole`: it is all there is. */
+export async function readHead(file: string, options: ReadOptions): Promise<{ bytes: Buffer; whole: boolean }> {
   const source = options.source ?? localSource(file)
   const head = await source.head(options.signal)
-  if (!isPacked(head)) return decodeHead(head)
+  if (!isPacked(head)) return { bytes: decodeHead(head, options.encoding), whole: head.length < headBytes }
   async function* once(): AsyncGenerator<Buffer> {
     yield await Promise.resolve(head)
   }
   const chunks: Buffer[] = []
+  let size = 0
+  let whole = true
   try {
     for await (const chunk of unpack(source.name, head, once(), options)) {
       chunks.push(chunk)
-      if (chunks.reduce((sum, one) => sum + one.length, 0) >= headBytes) break
+      size += chunk.length
+      if (size < headBytes) continue
+      whole = false
+      break
     }
   } catch (error) {
     // The head of an archive ends in its middle; what came out before that is what was asked for.
     if (chunks.length === 0) throw error
+    whole = false
   }
-  return decodeHead(Buffer.concat(chunks).subarray(0, headBytes))
+  return { bytes: decodeHead(Buffer.concat(chunks).subarray(0, headBytes), options.encoding), whole }
 }
 
-function decodeHead(head: Buffer): Buffer {
+function decodeHead(head: Buffer, named: string | undefined): Buffer {
   const { encoding, mark } = detectEncoding(head, false)
-  return isUnicode8(encoding) ? head.subarray(mark) : Buffer.from(head.toString(/le$/.test(encoding) ? 'utf16le' : 'latin1').replaceAll('\0', ''))
+  if (named === undefined && isUnicode8(encoding)) return head.subarray(mark)
+  const text = libraries.iconv().decode(head, named === undefined ? encoding : checkEncoding(named), { stripBOM: true })
+  return Buffer.from(text)
 }
 
 async function* counted(chunks: AsyncIterable<Buffer>, { onBytes, signal }: ReadOptions): AsyncGenerator<Buffer> {

@@ -3,8 +3,9 @@ import path from 'node:path'
 import { fail } from '../../core/errors/index.js'
 import { names, Registry } from '../../core/registry.js'
 import type { DatasetLoader, LoadOptions } from './loader.js'
+import { noteFormat, unknownFormat } from './sniff.js'
 import { readHead } from './read.js'
-import { packedExtensions, withoutPacking } from './unpack.js'
+import { withoutPacking } from './unpack.js'
 
 export class LoaderRegistry {
   readonly #entries = new Registry<DatasetLoader>(names.loaders)
@@ -50,19 +51,21 @@ export class LoaderRegistry {
     return best?.loader
   }
 
-  /** By `options.format`, else by extension, else by the first bytes. Errors: FT_INVALID_CONFIG, FT_DATASET. */
+  /** By `options.format`, else by extension, else by the first bytes, which is logged. Errors: FT_INVALID_CONFIG, FT_DATASET. */
   async forFile(file: string, options: LoadOptions = {}): Promise<DatasetLoader> {
     if (options.format !== undefined) return this.get(options.format)
     const named = this.forName(file)
     if (named !== undefined) return named
     const head = await readHead(file, options)
-    for (const loader of this.#loaders()) if (loader.recognises?.(head)) return loader
     const name = options.source?.name ?? file
-    const extension = path.extname(withoutPacking(path.basename(file)))
-    return fail('FT_DATASET', head.length === 0 ? `${name} is empty` : `no loader reads ${name}${extension === '' ? '' : ` (${extension})`}`, {
-      remedy: `say what it is with --data-format ${this.names().join('|')}; known extensions: ${this.extensions().join(', ')}, also with ${packedExtensions().join(', ')} behind`,
-      details: { path: file, extensions: this.extensions() },
-    })
+    const loaders = [...this.#loaders()]
+    for (const loader of [...loaders.filter(({ catchAll }) => catchAll !== true), ...loaders.filter(({ catchAll }) => catchAll)]) {
+      const why = loader.recognises?.(head.bytes, head.whole) ?? false
+      if (why === false || head.bytes.length === 0) continue
+      noteFormat(name, loader, why)
+      return loader
+    }
+    return unknownFormat(name, head.bytes, this)
   }
 
   *#loaders(): Generator<DatasetLoader> {

@@ -6,8 +6,9 @@ import type { LoadedRow } from '../types.js'
 import { maxLineBytes, readBlocks, splitLines, startOf } from './lines.js'
 import { defineLoader, type LoadOptions, type RowBatch, type RowStart } from './loader.js'
 import { openText, type TextStream } from './read.js'
+import { recogniseText } from './sniff.js'
 
-export const txtLoader = defineLoader({ name: 'txt', extensions: ['.txt', '.text'], batches })
+export const txtLoader = defineLoader({ name: 'txt', extensions: ['.txt', '.text'], recognises: recogniseText, catchAll: true, batches })
 
 async function* batches(file: string, options: LoadOptions = {}): AsyncGenerator<RowBatch> {
   const byLine = (options.sampleBy ?? 'line') === 'line'

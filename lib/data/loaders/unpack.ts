@@ -49,6 +49,11 @@ export function isPacked(head: Uint8Array): boolean {
   return packingOf(head) !== undefined
 }
 
+/** "gzip", or null. */
+export function packingName(head: Uint8Array): string | null {
+  return packingOf(head)?.name ?? null
+}
+
 function packingOf(head: Uint8Array): Packing | undefined {
   return packings.find(({ magic }) => magic.every((byte, i) => head[i] === byte))
 }

@@ -160,14 +160,6 @@ describe('choosing files and loaders', () => {
       const error = await failure(() => read('packed.jsonl', Uint8Array.from(bytes)), 'FT_DATASET')
       expect(error.message).to.include(what)
     }
-    const error = await failure(() => read('notes.docx', 'hello'), 'FT_DATASET')
-    expect(error.remedy).to.include('.jsonl').and.include('--data-format')
-    expect((await failure(() => read('nothing', ''), 'FT_DATASET')).message).to.include('is empty')
-  })
-
-  it('looks into a file without a known extension', async () => {
-    expect(await read('rows', '\n{"a":1}\n{"a":2}')).to.deep.equal([{ a: 1 }, { a: 2 }])
-    expect(await read('rows.data', ' [{"a":1}]')).to.deep.equal([{ a: 1 }])
   })
 
   it('names what is near a missing file', async () => {
