@@ -14,9 +14,7 @@ DecoderSpec ParseExaone4(const ConfigReader& config) {
                                           .eos_token_id = 2,
                                           .norm_eps = 1e-5});
   spec.qk_norm = QkNorm::kHead;
-  spec.names.attention_norm = spec.names.mlp_norm = "";
-  spec.names.attention_post_norm = "model.layers.{}.post_attention_layernorm";
-  spec.names.mlp_post_norm = "model.layers.{}.post_feedforward_layernorm";
+  NormsBehindOnly(&spec);
   const int64_t window = WindowOr(config, 4096);
   // Without a window every layer is full, whatever the pattern.
   const auto types = window > 0 ? SlidingLayers(config, spec.num_hidden_layers, 4) : SlidingLayers(config, spec.num_hidden_layers, [](int64_t) { return false; });

@@ -105,6 +105,8 @@ double SoftCap(const ConfigReader& config, const char* key, double otherwise);
 void ReadGemmaFacts(const ConfigReader& config, DecoderSpec* spec);
 /// Norms before and behind attention and MLP; query_pre_attn_scalar.
 void ReadSandwichNorms(const ConfigReader& config, DecoderSpec* spec);
+/// Norms of what attention and MLP return, none of what they read.
+void NormsBehindOnly(DecoderSpec* spec);
 /// A parallel residual behind one LayerNorm without bias, rotation of neighbours, scaled logits.
 void ReadCohereFacts(const ConfigReader& config, DecoderSpec* spec);
 
@@ -118,6 +120,8 @@ std::vector<LayerSpec> LayersWithoutRope(int64_t num_hidden_layers);
 CommonKeys GptKeys(const ConfigReader& config);
 /// Its names of embeddings and norms, under "transformer.".
 DecoderSpec::Names GptNames();
+/// GPT-2 and GPT-BigCode up to their attention: sizes, LayerNorm, biases, names.
+DecoderSpec ParseGptLike(const ConfigReader& config, const char* hidden_act);
 
 /// Slopes of ALiBi for a number of heads, as in BLOOM.
 std::vector<float> AlibiSlopes(int64_t heads);

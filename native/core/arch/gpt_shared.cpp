@@ -1,4 +1,4 @@
-// What the families after GPT-2 share: key spellings, tensor names, slopes of ALiBi (https://arxiv.org/abs/2108.12409).
+// What the families after GPT-2 share: key spellings, tensor names, the decoder of GPT-2 and GPT-BigCode, slopes of ALiBi (https://arxiv.org/abs/2108.12409).
 #include <cmath>
 
 #include "core/arch/families.h"
@@ -27,6 +27,37 @@ DecoderSpec::Names GptNames() {
   names.mlp_norm = "transformer.h.{}.ln_2";
   names.norm = "transformer.ln_f";
   return names;
+}
+
+DecoderSpec ParseGptLike(const ConfigReader& config, const char* hidden_act) {
+  if (config.Bool("add_cross_attention", false)) {
+    config.Unsupported("add_cross_attention", "", "Use a decoder without an encoder.");
+  }
+  DecoderSpec spec = ParseWithoutRope(config, {.vocab_size = 50257,
+                                               .hidden_size = 768,
+                                               .intermediate_size = 0,
+                                               .num_hidden_layers = 12,
+                                               .num_attention_heads = 12,
+                                               .num_key_value_heads = 0,
+                                               .head_dim = 0,
+                                               .max_position_embeddings = 1024,
+                                               .bos_token_id = 50256,
+                                               .eos_token_id = 50256,
+                                               .norm_eps = 1e-5,
+                                               .tie_word_embeddings = true,
+                                               .hidden_act = hidden_act,
+                                               .keys = GptKeys(config)});
+  spec.norm = {.kind = NormKind::kLayer, .eps = spec.norm.eps, .bias = true};
+  spec.gated_mlp = false;
+  spec.qkv_bias = spec.o_bias = spec.mlp_bias = true;
+  spec.layers = LayersWithoutRope(spec.num_hidden_layers);
+
+  spec.names = GptNames();
+  spec.names.qkv_proj = "transformer.h.{}.attn.c_attn";
+  spec.names.o_proj = "transformer.h.{}.attn.c_proj";
+  spec.names.up_proj = "transformer.h.{}.mlp.c_fc";
+  spec.names.down_proj = "transformer.h.{}.mlp.c_proj";
+  return spec;
 }
 
 std::vector<LayerSpec> LayersWithoutRope(int64_t num_hidden_layers) {

@@ -14,9 +14,7 @@ DecoderSpec ParseOlmo2(const ConfigReader& config) {
                                           .pad_token_id = 1,
                                           .norm_eps = 1e-5});
   spec.qk_norm = QkNorm::kWidth;
-  spec.names.attention_norm = spec.names.mlp_norm = "";
-  spec.names.attention_post_norm = "model.layers.{}.post_attention_layernorm";
-  spec.names.mlp_post_norm = "model.layers.{}.post_feedforward_layernorm";
+  NormsBehindOnly(&spec);
   spec.qkv_bias = spec.o_bias = config.Bool("attention_bias", false);
   spec.layers = UniformLayers(config, spec.num_hidden_layers, 0);
   return spec;

@@ -15,6 +15,12 @@ void ReadGemmaFacts(const ConfigReader& config, DecoderSpec* spec) {
   spec->qkv_bias = spec->o_bias = config.Bool("attention_bias", false);
 }
 
+void NormsBehindOnly(DecoderSpec* spec) {
+  spec->names.attention_norm = spec->names.mlp_norm = "";
+  spec->names.attention_post_norm = "model.layers.{}.post_attention_layernorm";
+  spec->names.mlp_post_norm = "model.layers.{}.post_feedforward_layernorm";
+}
+
 void ReadSandwichNorms(const ConfigReader& config, DecoderSpec* spec) {
   spec->names.attention_post_norm = "model.layers.{}.post_attention_layernorm";
   spec->names.mlp_norm = "model.layers.{}.pre_feedforward_layernorm";
