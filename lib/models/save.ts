@@ -1,6 +1,7 @@
 // A whole model as a folder that transformers loads: weights from the engine; config.json, generation_config.json
 // and tokenizer files from the folder it was loaded from. Everything is flushed to disk.
 import path from 'node:path'
+import { torchDtypes } from '../core/dtype.js'
 import { makeError } from '../core/errors/index.js'
 import { copyFileSynced, makeFolder, pathKind, writeFileSynced } from '../utils/fs.js'
 import type { NativeDtype } from '../native/binding.js'
@@ -21,7 +22,6 @@ const companionFiles = [
   'spiece.model', 'sentencepiece.bpe.model', 'vocab.json', 'merges.txt', 'chat_template.jinja', 'chat_template.json',
 ] as const
 
-const torchDtypes = { bf16: 'bfloat16', fp16: 'float16', fp32: 'float32' } as const satisfies Record<NativeDtype, string>
 const defaultShardBytes = 5_000_000_000
 
 /** Writes into `folder`, made when it is not there. Errors: FT_STORAGE. */

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isMainThread } from 'node:worker_threads'
+import type { ComputeDtype } from '../core/dtype.js'
 import { fail, fromNative } from '../core/errors/index.js'
 
 /** Rows of tokens laid end to end, without padding. `rows = cuSeqlens.length - 1`. */
@@ -20,7 +21,7 @@ export interface NativeBatch {
   rowIds?: Int32Array
 }
 
-export type NativeDtype = 'bf16' | 'fp16' | 'fp32'
+export type NativeDtype = ComputeDtype
 
 export interface NativeBuildInfo {
   libtorch: string

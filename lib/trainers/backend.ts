@@ -1,5 +1,6 @@
 // The real floors below the trainer: data through lib/data, models through lib/models. Thin: names and shapes only.
 import type { ResolvedConfig } from '../core/config/index.js'
+import { computeDtype } from '../core/dtype.js'
 import { loadTokenizer, planEpoch, prepareDataset, runDataOptions, toBatch } from '../data/index.js'
 import {
   createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, memoryOf, memoryRequest, quantizationOptionsOf, readAdapterConfig, resolveDevice, resolveDtype, resolveModelFolder, TargetModuleDetector, warmUpBytes,
@@ -16,10 +17,8 @@ function modelOf(model: EngineModel): Model {
   return known
 }
 
-const dtypeNames = { bfloat16: 'bf16', float16: 'fp16', float32: 'fp32', bf16: 'bf16', fp16: 'fp16', fp32: 'fp32' } as const
-
 function computeDtypeOf({ dtype, bnb4bitComputeDtype }: ResolvedConfig['model']): ResolvedConfig['model']['dtype'] {
-  return bnb4bitComputeDtype === undefined ? dtype : dtypeNames[bnb4bitComputeDtype]
+  return bnb4bitComputeDtype === undefined ? dtype : computeDtype(bnb4bitComputeDtype)
 }
 
 export const nativeBackend: TrainingBackend = {

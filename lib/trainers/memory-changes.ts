@@ -2,15 +2,20 @@
 // accumulation gives the same gradients at nearly the same speed; computing layers again costs time; then come changes of the numbers.
 import type { MemoryEstimator, MemoryShape } from './engine.js'
 
-export interface ChangeOptions {
+/** What a run asks for, and what there is. */
+export interface MemoryNeed {
   estimate: MemoryEstimator
   shape: Omit<MemoryShape, 'rows' | 'checkpointedLayers'>
+  /** Tokens of each row of the heaviest micro-batch of so many rows or windows. */
   heaviest: (batchSize: number) => readonly number[]
   batchSize: number
   accumulation: number
+  availableBytes: number
+}
+
+export interface ChangeOptions extends MemoryNeed {
   /** As the run would have them. */
   checkpointedLayers: number
-  availableBytes: number
   bf16Native: boolean
   maxSeqLength: number
 }

@@ -2,21 +2,14 @@
 // micro-batch has, and, where nothing that was asked for fits, the cheapest change that does.
 import { FineTuneError, makeError } from '../core/errors/index.js'
 import { formatBytes } from '../utils/terminal.js'
-import type { Batch, MemoryEstimator, MemoryShape, TrainingMemory } from './engine.js'
-import { cheapestChange, type ChangeOptions } from './memory-changes.js'
+import type { Batch, TrainingMemory } from './engine.js'
+import { cheapestChange, type ChangeOptions, type MemoryNeed } from './memory-changes.js'
 import type { PreparedRun } from './prepare.js'
 
 /** Of what is free: the rest is left to the data feed, to saving and to everybody else. */
 const usableShare = 0.9
 
-export interface MemoryPlanOptions {
-  estimate: MemoryEstimator
-  shape: Omit<MemoryShape, 'rows' | 'checkpointedLayers'>
-  /** Tokens of each row of the heaviest micro-batch of so many rows or windows. */
-  heaviest: (batchSize: number) => readonly number[]
-  batchSize: number
-  accumulation: number
-  availableBytes: number
+export interface MemoryPlanOptions extends MemoryNeed {
   /** true: every layer; a number: so many of the first; auto: as few as are needed. */
   gradientCheckpointing: boolean | number | 'auto'
   autoBatch: boolean
@@ -73,7 +66,7 @@ function fewestLayers(of: (layers: number) => TrainingMemory, none: TrainingMemo
 
 function tooLarge(plan: MemoryPlan, options: MemoryPlanOptions): FineTuneError {
   const { estimate, availableBytes } = plan
-  const change = cheapestChange({ ...options.change, estimate: options.estimate, shape: options.shape, heaviest: options.heaviest, batchSize: options.batchSize, accumulation: options.accumulation, checkpointedLayers: plan.checkpointedLayers, availableBytes })
+  const change = cheapestChange({ ...options, ...options.change, checkpointedLayers: plan.checkpointedLayers })
   const fits = change === null ? 'no change of settings makes it fit: use a smaller model or more memory' : `${change.flags} fits (about ${formatBytes(change.neededBytes)})`
   return makeError('FT_OUT_OF_MEMORY', `this run needs about ${formatBytes(estimate.neededBytes)} of memory, ${formatBytes(availableBytes)} are available: ${partsText(estimate)}`, {
     remedy: `${fits}; --force tries all the same`,

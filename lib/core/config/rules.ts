@@ -1,7 +1,9 @@
 // Rules over several keys. They fail here, before anything is loaded.
+import { computeDtype, type dtypeNames } from '../dtype.js'
 import { isProblem, readFilter } from './filters.js'
 import type { Origin } from './layers.js'
 import type { Problem } from './problems.js'
+import { findKey } from './table.js'
 
 export interface Values {
   get(dotted: string): unknown
@@ -49,8 +51,10 @@ function unusableSplit(values: Values): Problem | null {
   return null
 }
 
-/** Keys of 4-bit weights, with the values that say nothing: a run's resolved configuration has them too. */
-const fourBitKeys = [['model.bnb_4bit_quant_type', 'nf4'], ['model.bnb_4bit_use_double_quant', false], ['model.bnb_4bit_compute_dtype', undefined]] as const
+const fourBitKeys = ['model.bnb_4bit_quant_type', 'model.bnb_4bit_use_double_quant', 'model.bnb_4bit_compute_dtype'] as const
+
+/** A run's resolved configuration has every key: a default says nothing. */
+const saysSomething = (values: Values, dotted: string): boolean => ![undefined, findKey(dotted)?.row.default].includes(values.get(dotted))
 
 /** Two ways to keep weights, a method that needs another, options of a way that is not taken. */
 function unusableQuantization(values: Values): Problem | null {
@@ -63,16 +67,15 @@ function unusableQuantization(values: Values): Problem | null {
   }
   if (four && eight) return incompatible('model.load_in_4bit and model.load_in_8bit are both set', 'keep one of them')
   if (method === 'full' && (four || eight)) return incompatible('training.method full trains all weights, and quantized ones cannot be trained', 'use --method qlora or lora')
-  const [unused] = fourBitKeys.find(([key, plain]) => !four && (values.get(key) ?? plain) !== plain) ?? []
+  const unused = four ? undefined : fourBitKeys.find((dotted) => saysSomething(values, dotted))
   if (unused !== undefined) return incompatible(`${unused} is set, but weights are not loaded in 4 bits`, 'add --load-in-4bit, or leave it out')
   return otherComputeType(values)
 }
 
-const dtypeNames: Readonly<Record<string, string>> = { bfloat16: 'bf16', float16: 'fp16', float32: 'fp32' }
-
 function otherComputeType(values: Values): Problem | null {
-  const [compute, dtype] = [values.get('model.bnb_4bit_compute_dtype'), values.get('model.dtype')].map(String)
-  if (values.get('model.bnb_4bit_compute_dtype') === undefined || dtype === 'auto' || dtype === (dtypeNames[compute ?? ''] ?? compute)) return null
+  const compute = values.get('model.bnb_4bit_compute_dtype') as (typeof dtypeNames)[number] | undefined
+  const dtype = String(values.get('model.dtype'))
+  if (compute === undefined || dtype === 'auto' || dtype === computeDtype(compute)) return null
   return incompatible(`model.bnb_4bit_compute_dtype is ${compute} and model.dtype is ${dtype}`, 'keep one of them')
 }
 

@@ -1,11 +1,11 @@
 // The model to start from, how it is kept and where it computes.
+import { computeDtypes, dtypeNames } from '../../dtype.js'
 import { key, optionalKey, requiredKey, type SectionRows } from '../row.js'
 
-const dtypes = ['auto', 'bf16', 'fp16', 'fp32'] as const
+const dtypes = ['auto', ...computeDtypes] as const
 const attentions = ['auto', 'flash', 'eager'] as const
 const inits = ['pretrained', 'random'] as const
 const fourBitTypes = ['nf4', 'fp4'] as const
-const fourBitDtypes = ['bfloat16', 'float16', 'float32', 'bf16', 'fp16', 'fp32'] as const
 
 export const model = {
   name: requiredKey({
@@ -60,8 +60,8 @@ export const model = {
     describe: 'Keep the scales of 4-bit weights in 8 bits too.',
   }),
   bnb_4bit_compute_dtype: optionalKey({
-    kind: 'choice', choices: fourBitDtypes, defaultText: 'model.dtype', aka: ['compute_dtype', 'bnb_compute_dtype'],
-    schema: (z) => z.enum(fourBitDtypes), expects: 'bfloat16, float16 or float32',
+    kind: 'choice', choices: dtypeNames, defaultText: 'model.dtype', aka: ['compute_dtype', 'bnb_compute_dtype'],
+    schema: (z) => z.enum(dtypeNames), expects: 'bfloat16, float16 or float32',
     describe: 'Compute type beside 4-bit weights: another name of dtype.',
   }),
   llm_int8_threshold: key({
