@@ -11,7 +11,7 @@ export const model = {
   name: requiredKey({
     kind: 'string', flag: 'model', path: 'or name', valueName: '<folder|name>', aka: ['model', 'model_name', 'model_name_or_path', 'base_model', 'path'],
     schema: (z) => z.string().min(1), expects: 'a model folder or the name of a model',
-    describe: 'Model folder (config.json, safetensors weights, tokenizer files), or the name of a model in the Hugging Face cache.',
+    describe: 'Model folder (config.json, safetensors weights, tokenizer files), or the name of a model of the Hugging Face hub, which is downloaded into its cache.',
   }),
   dtype: key({
     kind: 'choice', flag: 'dtype', choices: dtypes, default: 'auto', aka: ['torch_dtype', 'bf16', 'fp16', 'precision'],
