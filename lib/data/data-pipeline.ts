@@ -4,8 +4,9 @@ import type { DatasetConfig, DatasetInput, TokenizationConfig, TokenizationInput
 import { fail } from '../core/errors/index.js'
 import { checkOptions, type OptionNames } from '../core/options.js'
 import { dataOptions } from './from-config.js'
-import { prepareRows, type PreparedDataset, type PrepareDatasetOptions } from './pipeline.js'
+import { prepareRows, type PrepareDatasetOptions } from './pipeline.js'
 import type { TextTokenizer } from './tokenizer/index.js'
+import type { PreparedDataset } from './types.js'
 
 /** Sections as ConfigBuilder makes them, or parts of them: what is missing has its default. */
 export type DatasetSection = DatasetConfig | (DatasetInput & { path: string | readonly string[] })

@@ -19,7 +19,7 @@ import { Splitter, type SplitOptions } from './splits.js'
 import { chooseTemplate, openRenderer, usesClock, type ChosenTemplate } from './templates/choose.js'
 import { canOpenAgain, type TextTokenizer } from './tokenizer/index.js'
 import { EncodePool, poolThreads } from './tokenizing/pool.js'
-import { placeText, type DatasetReport, type EncodedRow, type OnBadRow, type RowPlace } from './types.js'
+import { placeText, toleratedLoss, type DatasetReport, type EncodedRow, type OnBadRow, type PreparedDataset, type RowPlace } from './types.js'
 
 export interface PrepareDatasetOptions extends RowShapeOptions {
   /** Files, globs, folders, data sets of the hub, "-" for standard input, sources with weights, or rows. */
@@ -72,23 +72,9 @@ const optionNames: OptionNames<PrepareDatasetOptions> = {
   columns: true, columnSeparator: true, template: true, rowSchema: true, threads: true, cache: true, memoryBudget: true, maxSamples: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
-export interface PreparedDataset {
-  train: EncodedRow[]
-  validation: EncodedRow[]
-  report: DatasetReport
-  /** SHA-256 of the encoded rows, and of how many come from validationPath: with the same seed and ratio the same data trains the same. */
-  fingerprint: string
-  /** ISO date that the chat template wrote into the rows, or null: it writes none. */
-  templateDate: string | null
-  /** The validation rows are files of their own, and no share of the others. */
-  ownValidation?: true
-}
-
 const keptExamples = 5
 const autoRatio = 0.1
 const autoRatioRows = 20
-/** Share of the supervised tokens that truncation may take. */
-const toleratedLoss = 0.01
 
 /** Errors: FT_DATASET, FT_DATASET_ROW, FT_NO_TEXT_COLUMNS, FT_EMPTY_DATASET, FT_NO_LABELS, FT_TRUNCATION, FT_TEMPLATE, FT_CANCELLED. */
 export async function prepareRows(options: PrepareDatasetOptions): Promise<PreparedDataset> {

@@ -3,6 +3,9 @@
 /** Label of a position that carries no loss. */
 export const ignoreLabel = -100
 
+/** Share of the tokens with loss that truncation may take before a run is refused. */
+export const toleratedLoss = 0.01
+
 /** One row in tokens. Both arrays have the same length; labels[t] is what the tokens before t should predict. */
 export interface EncodedRow {
   inputIds: Int32Array
@@ -79,4 +82,17 @@ export function countSupervised(labels: Int32Array): number {
   let count = 0
   for (let t = 1; t < labels.length; t++) if (labels[t] !== ignoreLabel) count++
   return count
+}
+
+/** Rows as tokens, ready to train on. */
+export interface PreparedDataset {
+  train: EncodedRow[]
+  validation: EncodedRow[]
+  report: DatasetReport
+  /** SHA-256 of the encoded rows, and of how many come from validationPath: with the same seed and ratio the same data trains the same. */
+  fingerprint: string
+  /** ISO date that the chat template wrote into the rows, or null: it writes none. */
+  templateDate: string | null
+  /** The validation rows are files of their own, and no share of the others. */
+  ownValidation?: true
 }

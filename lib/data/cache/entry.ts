@@ -8,18 +8,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { errnoOf, fsyncFile, fsyncFolder, makeFolder, removePath, writeFileSynced } from '../../utils/fs.js'
 import { FileRow, indexWords, TokenFile } from '../store/token-file.js'
 import { checksum, unpackIds, unpackLabels } from '../store/row-codec.js'
-import { countSupervised, type DatasetReport, type EncodedRow } from '../types.js'
+import { countSupervised, type EncodedRow, type PreparedDataset } from '../types.js'
 
-export interface CachedData {
-  train: EncodedRow[]
-  validation: EncodedRow[]
-  report: DatasetReport
-  fingerprint: string
-  templateDate: string | null
-  ownValidation?: true
-}
-
-interface Manifest extends Pick<CachedData, 'report' | 'fingerprint' | 'templateDate' | 'ownValidation'> {
+interface Manifest extends Pick<PreparedDataset, 'report' | 'fingerprint' | 'templateDate' | 'ownValidation'> {
   train: number
   validation: number
   words: number
@@ -31,7 +22,7 @@ const rowsBetweenTurns = 20_000
 /** Rows of a large entry that are checked when it is opened; the others are when they are read. */
 const checkedRows = 64
 
-export async function writeEntry(folder: string, data: CachedData): Promise<void> {
+export async function writeEntry(folder: string, data: PreparedDataset): Promise<void> {
   const parent = path.dirname(folder)
   await makeFolder(parent)
   const draft = path.join(parent, `.draft-${process.pid}-${randomBytes(6).toString('hex')}`)
@@ -64,7 +55,7 @@ export async function writeEntry(folder: string, data: CachedData): Promise<void
 }
 
 /** null: there is none, or it is damaged; what is damaged is removed. `memoryBudget`: bytes of rows that are held in memory. */
-export async function readEntry(folder: string, memoryBudget: number): Promise<CachedData | null> {
+export async function readEntry(folder: string, memoryBudget: number): Promise<PreparedDataset | null> {
   let manifest: Manifest
   try {
     manifest = JSON.parse(await fs.readFile(path.join(folder, 'manifest.json'), 'utf8')) as Manifest

@@ -5,7 +5,8 @@ import path from 'node:path'
 import { cacheFolder } from '../../utils/cache-folder.js'
 import { makeFolder, removePath } from '../../utils/fs.js'
 import { getLogger } from '../../utils/logger.js'
-import { readEntry, writeEntry, type CachedData } from './entry.js'
+import type { PreparedDataset } from '../types.js'
+import { readEntry, writeEntry } from './entry.js'
 import { Journal } from './journal.js'
 import { cacheKey, type KeyParts } from './key.js'
 
@@ -43,13 +44,13 @@ export class DatasetCache {
   }
 
   /** null: it has to be made. */
-  async find(memoryBudget: number): Promise<CachedData | null> {
+  async find(memoryBudget: number): Promise<PreparedDataset | null> {
     const found = await quietly('read', () => readEntry(this.#entry(), memoryBudget))
     if (found !== null) getLogger().info(`prepared rows come from the cache, ${this.#entry()}; --no-cache makes them anew`)
     return found
   }
 
-  async keep(data: CachedData): Promise<void> {
+  async keep(data: PreparedDataset): Promise<void> {
     await quietly('write', async () => {
       await writeEntry(this.#entry(), data)
       await this.#evict()

@@ -1,9 +1,7 @@
 // truncation: rows longer than the window (warnings), and an error where more than 1 % of what is to be learned is cut, as
 // training refuses it.
-import { countSupervised } from '../types.js'
+import { countSupervised, toleratedLoss } from '../types.js'
 import type { LintRule } from './rule.js'
-
-const tolerated = 0.01
 
 export const truncationRule: LintRule = {
   name: 'truncation',
@@ -25,7 +23,7 @@ export const truncationRule: LintRule = {
         return { message: `${encoded.inputIds.length} tokens, ${encoded.inputIds.length - maxSeqLength} are cut off, ${cut} of them with loss` }
       },
       *end() {
-        if (lost > tolerated * all) yield { place: null, severity: 'error', message: `${lost} of ${all} tokens with loss are cut off (${((100 * lost) / all).toFixed(2)} %): training refuses more than 1 %` }
+        if (lost > toleratedLoss * all) yield { place: null, severity: 'error', message: `${lost} of ${all} tokens with loss are cut off (${((100 * lost) / all).toFixed(2)} %): training refuses more than 1 %` }
       },
     }
   },

@@ -1,13 +1,12 @@
 // DatasetAnalyzer: the numbers are those of prepareDataset, the preview is the batch, and lint finds what was planted.
 import { expect } from 'chai'
 import {
-  DatasetAnalyzer, loadTokenizer, prepareDataset, TextColumnDetector, toBatch, type AnalyzeOptions, type DatasetAnalysis, type RowValue, type TextTokenizer,
+  DatasetAnalyzer, prepareDataset, TextColumnDetector, toBatch, type AnalyzeOptions, type DatasetAnalysis, type RowValue,
 } from '../../../lib/data/index.js'
-import { failure, fixture, temporaryFolder } from './helpers.js'
+import { failure, rowFiles, temporaryFolder, tokenizers } from './helpers.js'
 
 const folder = temporaryFolder()
-let files = 0
-const write = (rows: readonly RowValue[], name = `rows-${files++}.jsonl`): string => folder.write(name, rows.map((row) => JSON.stringify(row)).join('\n'))
+const write = rowFiles(folder)
 const prose = (i: number): string => Array.from({ length: 30 }, (_, w) => `w${(i * 37 + w * 11) % 991}`).join(' ')
 const user = (content: string) => ({ role: 'user', content })
 const assistant = (content: string) => ({ role: 'assistant', content })
@@ -15,16 +14,7 @@ const assistant = (content: string) => ({ role: 'assistant', content })
 describe('DatasetAnalyzer', function () {
   // Each run starts a process for the chat template.
   this.timeout(120_000)
-  let llama: TextTokenizer
-  let qwen: TextTokenizer
-  before(async () => {
-    llama = await loadTokenizer(fixture('tokenizers/llama3-style'))
-    qwen = await loadTokenizer(fixture('tokenizers/qwen-style'))
-  })
-  after(() => {
-    llama.dispose()
-    qwen.dispose()
-  })
+  const styles = tokenizers('llama3', 'qwen')
   const analyze = (rows: readonly RowValue[], options: Partial<AnalyzeOptions> = {}): Promise<DatasetAnalysis> => new DatasetAnalyzer({ paths: write(rows), ...options }).run()
 
   const mixed: RowValue[] = [
@@ -35,8 +25,8 @@ describe('DatasetAnalyzer', function () {
   it('previews the very batch that training makes, for every kind of row and way to cut it', async () => {
     for (const options of [{ maxSeqLength: 256 }, { maxSeqLength: 10 }, { maxSeqLength: 10, overflow: 'truncate_left' as const }, { maxSeqLength: 256, trainOnPrompt: true }, { maxSeqLength: 10, overflow: 'split' as const }]) {
       const paths = write(mixed)
-      const { preview, tokens } = await new DatasetAnalyzer({ paths, tokenizer: qwen, preview: [1, 2, 3, 4, 5, 6], ...options }).run()
-      const { train, report } = await prepareDataset({ paths, tokenizer: qwen, seed: 1, validationRatio: 0, allowTruncation: true, ...options })
+      const { preview, tokens } = await new DatasetAnalyzer({ paths, tokenizer: styles.qwen, preview: [1, 2, 3, 4, 5, 6], ...options }).run()
+      const { train, report } = await prepareDataset({ paths, tokenizer: styles.qwen, seed: 1, validationRatio: 0, allowTruncation: true, ...options })
       expect(preview).to.have.length(6)
       // A row that is split shows its first part.
       const firsts = options.overflow === 'split' ? train.filter((row) => preview.some(({ inputIds }) => inputIds.join() === row.inputIds.join())) : train
@@ -45,9 +35,9 @@ describe('DatasetAnalyzer', function () {
       expect([...batch.labels]).to.deep.equal(preview.flatMap((row) => [...row.labels]))
       for (const row of preview) {
         expect(row.tokens.map(({ id }) => id)).to.deep.equal([...row.inputIds])
-        expect(row.tokens.map(({ text }) => text).join('')).to.equal(await qwen.decode(row.inputIds, { skipSpecialTokens: false }))
+        expect(row.tokens.map(({ text }) => text).join('')).to.equal(await styles.qwen.decode(row.inputIds, { skipSpecialTokens: false }))
         expect(row.tokens.map(({ learned }) => learned)).to.deep.equal([...row.labels].map((label, t) => t > 0 && label !== -100))
-        for (const { id, special } of row.tokens) expect(special).to.equal(qwen.isSpecial(id))
+        for (const { id, special } of row.tokens) expect(special).to.equal(styles.qwen.isSpecial(id))
       }
       expect(tokens?.report).to.deep.equal(report)
     }
@@ -55,8 +45,8 @@ describe('DatasetAnalyzer', function () {
 
   it('counts as training counts, without keeping rows, and packs as training packs', async () => {
     const rows = Array.from({ length: 60 }, (_, i) => ({ text: prose(i % 50).slice(0, 20 + 3 * i) }))
-    const { statistics, tokens, rows: count } = await analyze(rows, { tokenizer: llama, maxSeqLength: 40, filters: ['exact_duplicates'] })
-    const lengths = await Promise.all(rows.map(async ({ text }) => (await llama.encode(text)).length + 1))
+    const { statistics, tokens, rows: count } = await analyze(rows, { tokenizer: styles.llama3, maxSeqLength: 40, filters: ['exact_duplicates'] })
+    const lengths = await Promise.all(rows.map(async ({ text }) => (await styles.llama3.encode(text)).length + 1))
     expect(count).to.equal(60)
     expect(statistics.tokens).to.include({ max: Math.max(...lengths), total: lengths.reduce((a, b) => a + b) })
     expect(tokens?.truncatedShare).to.be.closeTo(lengths.filter((length) => length > 40).length / 60, 1e-12)
@@ -81,7 +71,7 @@ describe('DatasetAnalyzer', function () {
     const clean = Array.from({ length: 30 }, (_, i): RowValue => (i % 2 === 0 ? { prompt: prose(i), completion: ` ${prose(i + 40)}` } : { messages: [user(prose(i)), assistant(prose(i + 80))] }))
 
     it('is silent on rows without fault', async () => {
-      const analysis = await analyze(clean, { tokenizer: qwen, lint: true })
+      const analysis = await analyze(clean, { tokenizer: styles.qwen, lint: true })
       expect(found(analysis)).to.deep.equal({})
       expect(analysis.lint).to.include({ rows: 30, errors: 0, warnings: 0 })
       expect((await analyze(clean, { lint: true })).lint?.notRun).to.deep.equal(['double_bos', 'missing_end', 'zero_labels', 'truncation'])
@@ -107,7 +97,7 @@ describe('DatasetAnalyzer', function () {
         ['bad_rows', { prompt: 3, completion: 'x' }],
       ]
       const rows = planted.map(([, row]) => row)
-      const analysis = await analyze([...clean, ...rows], { tokenizer: qwen, maxSeqLength: 1500, lint: true, validationRatio: 0 })
+      const analysis = await analyze([...clean, ...rows], { tokenizer: styles.qwen, maxSeqLength: 1500, lint: true, validationRatio: 0 })
       const lines = found(analysis)
       planted.forEach(([rule], i) => expect(lines[rule], `${rule}: ${JSON.stringify(lines)}`).to.include(31 + i))
       for (const [rule, where] of Object.entries(lines)) for (const line of where) if (line !== null) expect(line, `${rule} in a row without fault`).to.be.above(30)
@@ -115,22 +105,22 @@ describe('DatasetAnalyzer', function () {
     })
 
     it('double_bos: by id and by text', async () => {
-      const analysis = await analyze([{ input_ids: [llama.bosTokenId, llama.bosTokenId, 5] }, { text: `${llama.namedTokens.bos_token}Hello` }, { text: 'Hello' }], { tokenizer: llama, lint: true, validationRatio: 0 })
+      const analysis = await analyze([{ input_ids: [styles.llama3.bosTokenId, styles.llama3.bosTokenId, 5] }, { text: `${styles.llama3.namedTokens.bos_token}Hello` }, { text: 'Hello' }], { tokenizer: styles.llama3, lint: true, validationRatio: 0 })
       expect(found(analysis).double_bos).to.deep.equal([1, 2])
     })
 
     it('split_leakage: in files that are given, and in the split the run would make', async () => {
       const validationPath = write([clean[3]!, { prompt: prose(500), completion: prose(501) }], 'held.jsonl')
-      const given = await analyze(clean, { tokenizer: qwen, lint: true, validationPath })
+      const given = await analyze(clean, { tokenizer: styles.qwen, lint: true, validationPath })
       expect(found(given)).to.deep.equal({ split_leakage: [4] })
       expect(given.lint!.rules.find(({ rule }) => rule === 'split_leakage')?.findings[0]?.message).to.match(/held-out row .*held\.jsonl:1$/)
       const twice = [...clean, ...clean]
-      expect(found(await analyze(twice, { tokenizer: qwen, lint: true, validationRatio: 0.5 })).split_leakage).to.be.an('array').that.is.not.empty
-      expect(found(await analyze(twice, { tokenizer: qwen, lint: true, validationRatio: 0.5, split: { by: 'hash' } }))).to.have.keys('duplicates')
+      expect(found(await analyze(twice, { tokenizer: styles.qwen, lint: true, validationRatio: 0.5 })).split_leakage).to.be.an('array').that.is.not.empty
+      expect(found(await analyze(twice, { tokenizer: styles.qwen, lint: true, validationRatio: 0.5, split: { by: 'hash' } }))).to.have.keys('duplicates')
     })
 
     it('truncation is an error of the data where training would refuse it', async () => {
-      const { lint } = await analyze(clean, { tokenizer: qwen, maxSeqLength: 60, lint: true, validationRatio: 0 })
+      const { lint } = await analyze(clean, { tokenizer: styles.qwen, maxSeqLength: 60, lint: true, validationRatio: 0 })
       const truncation = lint!.rules.find(({ rule }) => rule === 'truncation')!
       expect(truncation.findings[0]).to.include({ severity: 'error', file: null, line: null })
       expect(truncation.findings[0]?.message).to.include('training refuses more than 1 %')
@@ -139,7 +129,7 @@ describe('DatasetAnalyzer', function () {
 
     it('rows that the chat template refuses are named by the rule that knows why', async () => {
       const template = folder.write('strict.jinja', "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate') }}{% endif %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}")
-      const analysis = await analyze([clean[1]!, { messages: [user('a'), user('b'), assistant('c')] }], { tokenizer: qwen, chatTemplate: template, lint: true, validationRatio: 0 })
+      const analysis = await analyze([clean[1]!, { messages: [user('a'), user('b'), assistant('c')] }], { tokenizer: styles.qwen, chatTemplate: template, lint: true, validationRatio: 0 })
       expect(found(analysis)).to.deep.include({ bad_rows: [2], role_order: [2] })
     })
   })

@@ -5,7 +5,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSyn
 import path from 'node:path'
 import { expect } from 'chai'
 import { loadTokenizer, prepareDataset, type EncodedRow, type PreparedDataset, type PrepareDatasetOptions, type TextTokenizer } from '../../../lib/data/index.js'
-import { failure, fixture, temporaryFolder } from './helpers.js'
+import { failure, fixture, rowFiles, temporaryFolder } from './helpers.js'
 
 const plain = (rows: readonly EncodedRow[]): number[][][] => rows.map((row) => [[...row.inputIds], [...row.labels]])
 const whole = ({ train, validation, ...rest }: PreparedDataset): unknown => ({ train: plain(train), validation: plain(validation), ...rest })
@@ -28,7 +28,7 @@ describe('the cache of prepared rows', function () {
       return real.encodeRequests(requests)
     },
   })
-  const write = (name: string, rows: readonly object[]): string => folder.write(name, rows.map((row) => JSON.stringify(row)).join('\n'))
+  const write = rowFiles(folder)
   const rows = Array.from({ length: 50 }, (_, i) => (i % 3 === 0 ? { text: `row ${i} of the data` } : { prompt: `p${i}`, completion: ' c'.repeat(i) }))
   const cacheFolder = (): string => folder.path(`cache-${cacheCount++}`)
   const prepare = (paths: string, cache: string, options: Partial<PrepareDatasetOptions> = {}): Promise<PreparedDataset> =>
@@ -37,7 +37,7 @@ describe('the cache of prepared rows', function () {
   const leftovers = (cache: string): string[] => readdirSync(cache).filter((name) => name !== 'files' && !/^[0-9a-f]{64}$/.test(name))
 
   it('gives the same rows and report without tokenizing, from memory or from the file', async () => {
-    const [data, cache] = [write('same.jsonl', rows), cacheFolder()]
+    const [data, cache] = [write(rows, 'same.jsonl'), cacheFolder()]
     const first = await prepare(data, cache)
     expect(tokenized).to.equal(50)
     for (const memoryBudget of [undefined, 0]) {
@@ -50,7 +50,7 @@ describe('the cache of prepared rows', function () {
   })
 
   it('is kept by content and options: a new time changes nothing, a new byte or option does', async () => {
-    const [data, cache] = [write('content.jsonl', rows), cacheFolder()]
+    const [data, cache] = [write(rows, 'content.jsonl'), cacheFolder()]
     await prepare(data, cache)
     const old = new Date(Date.now() - 86_400_000)
     utimesSync(data, old, old)
@@ -74,7 +74,7 @@ describe('the cache of prepared rows', function () {
       expect(entries(cache).length, JSON.stringify(changed)).to.be.at.most(3 + i)
       if (i !== 4) expect(tokenized, JSON.stringify(changed)).to.be.greaterThan(0)
     }
-    const file = write('schema.json', [{ required: [] }])
+    const file = write([{ required: [] }], 'schema.json')
     await prepare(data, cache, { rowSchema: file })
     writeFileSync(file, '{"properties": {"text": {"type": "string"}}}')
     tokenized = 0
@@ -84,14 +84,14 @@ describe('the cache of prepared rows', function () {
 
   it('is not kept where nobody can tell what a program gives, nor what fails', async () => {
     const cache = cacheFolder()
-    await prepare(write('small.jsonl', rows), cache, { cache: { folder: cache } })
-    await prepare(write('function.jsonl', rows), cache, { filters: [() => true] })
-    await failure(() => prepare(write('failing.jsonl', [...rows, { nothing: 1 }]), cache), 'FT_NO_TEXT_COLUMNS')
+    await prepare(write(rows, 'small.jsonl'), cache, { cache: { folder: cache } })
+    await prepare(write(rows, 'function.jsonl'), cache, { filters: [() => true] })
+    await failure(() => prepare(write([...rows, { nothing: 1 }], 'failing.jsonl'), cache), 'FT_NO_TEXT_COLUMNS')
     expect(existsSync(cache) ? entries(cache) : []).to.deep.equal([])
   })
 
   it('is made anew when it is damaged, whatever is', async () => {
-    const [data, cache] = [write('damage.jsonl', rows), cacheFolder()]
+    const [data, cache] = [write(rows, 'damage.jsonl'), cacheFolder()]
     const first = whole(await prepare(data, cache))
     const damages: ((entry: string) => void)[] = [
       (entry) => truncateSync(path.join(entry, 'tokens.bin'), 40),
@@ -116,7 +116,7 @@ describe('the cache of prepared rows', function () {
   })
 
   it('takes two writers at once', async () => {
-    const [data, cache] = [write('two.jsonl', rows), cacheFolder()]
+    const [data, cache] = [write(rows, 'two.jsonl'), cacheFolder()]
     const both = await Promise.all([prepare(data, cache), prepare(data, cache), prepare(data, cache)])
     expect(whole(both[1])).to.deep.equal(whole(both[0]))
     expect(entries(cache)).to.have.lengthOf(1)
@@ -126,7 +126,7 @@ describe('the cache of prepared rows', function () {
   it('lets those go that were used longest ago', async () => {
     const cache = cacheFolder()
     const limit = { folder: cache, leastBytes: 0, limit: 20_000 }
-    const files = [0, 1, 2, 3].map((i) => write(`lru-${i}.jsonl`, rows.map((row) => ({ ...row, id: i }))))
+    const files = [0, 1, 2, 3].map((i) => write(rows.map((row) => ({ ...row, id: i })), `lru-${i}.jsonl`))
     const used = Date.now() / 1000 - 1000
     for (const [i, file] of files.slice(0, 2).entries()) {
       await prepare(file, cache, { cache: limit })
@@ -146,7 +146,7 @@ describe('the cache of prepared rows', function () {
 
   it('goes on where a run was stopped, with the same rows', async () => {
     const many = Array.from({ length: 1000 }, (_, i) => ({ prompt: `p${i} <|eot_id|>`, completion: ` c ${i}` }))
-    const [data, cache] = [write('journal.jsonl', many), cacheFolder()]
+    const [data, cache] = [write(many, 'journal.jsonl'), cacheFolder()]
     const expected = whole(await prepare(data, cacheFolder()))
     for (const cut of [0, 7]) {
       rmSync(cache, { recursive: true, force: true })
@@ -165,7 +165,7 @@ describe('the cache of prepared rows', function () {
   })
 
   it('passes over a folder that cannot be used', async () => {
-    const data = write('readonly.jsonl', rows)
+    const data = write(rows, 'readonly.jsonl')
     const file = folder.write('not-a-folder', 'x')
     expect((await prepare(data, file)).train).to.have.lengthOf(40)
     const cache = cacheFolder()

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { DatasetFilter, type FilterInput } from '../../../lib/data/dataset-filter.js'
 import { filterKinds } from '../../../lib/data/filters/index.js'
 import { loadTokenizer, prepareDataset, type LoadedRow, type PrepareDatasetOptions, type RowValue, type TextTokenizer } from '../../../lib/data/index.js'
-import { failure, fixture, temporaryFolder } from './helpers.js'
+import { failure, fixture, rowFiles, temporaryFolder } from './helpers.js'
 
 const prose = (i: number): string => Array.from({ length: 40 }, (_, w) => `w${(i * 31 + w * 7) % 997}x${w}`).join(' ')
 
@@ -118,11 +118,11 @@ describe('filters in prepareDataset', () => {
     tokenizer = await loadTokenizer(fixture('tokenizers/llama3-style'))
   })
   after(() => tokenizer.dispose())
-  const write = (name: string, rows: readonly RowValue[]): string => folder.write(name, rows.map((row) => JSON.stringify(row)).join('\n'))
+  const write = rowFiles(folder)
   const prepare = (options: Partial<PrepareDatasetOptions> & Pick<PrepareDatasetOptions, 'paths'>) => prepareDataset({ seed: 1, tokenizer, maxSeqLength: 4096, validationRatio: 0, ...options })
 
   it('leaves rows out before and after tokenizing, and reports', async () => {
-    const paths = write('a.jsonl', [{ text: 'one' }, { text: 'one' }, { text: '' }, { text: prose(1) }, { text: 'two' }])
+    const paths = write([{ text: 'one' }, { text: 'one' }, { text: '' }, { text: prose(1) }, { text: 'two' }], 'a.jsonl')
     const { train, report } = await prepare({ paths, filters: ['empty', 'exact_duplicates', { length: { max_tokens: 20 } }] })
     expect(train).to.have.length(2)
     expect(report.rows).to.equal(2)
@@ -136,14 +136,14 @@ describe('filters in prepareDataset', () => {
 
   it('validation_overlap takes the training row and leaves the held-out one', async () => {
     const rows = Array.from({ length: 40 }, (_, i) => ({ text: prose(i) }))
-    const paths = write('b.jsonl', rows)
-    const validationPath = write('v.jsonl', [rows[7]!, { text: prose(8).replace(/ w\d+x20/, ' changed') }, { text: prose(100) }])
+    const paths = write(rows, 'b.jsonl')
+    const validationPath = write([rows[7]!, { text: prose(8).replace(/ w\d+x20/, ' changed') }, { text: prose(100) }], 'v.jsonl')
     const { train, validation, report } = await prepare({ paths, validationPath, validationRatio: undefined, filters: [{ validation_overlap: { threshold: 0.6 } }] })
     expect([train.length, validation.length, report.rows]).to.deep.equal([38, 3, 41])
     expect(report.filtered[0]?.examples.map((one) => /:(\d+): /.exec(one)?.[1])).to.deep.equal(['8', '9'])
     expect(report.tokens).to.equal([...train, ...validation].reduce((sum, row) => sum + row.inputIds.length, 0))
     // Held out by the seed: each row is there twice.
-    const twice = write('c.jsonl', [...rows, ...rows])
+    const twice = write([...rows, ...rows], 'c.jsonl')
     const split = await prepare({ paths: twice, validationRatio: 0.25, filters: ['validation_overlap'] })
     const texts = async (list: typeof split.train) => new Set(await Promise.all(list.map((row) => tokenizer.decode(row.inputIds))))
     const held = await texts(split.validation)

@@ -6,6 +6,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { FineTuneError, type ErrorCode } from '../../../lib/core/errors/index.js'
+import { loadTokenizer, type TextTokenizer } from '../../../lib/data/index.js'
 
 const root = fileURLToPath(new URL('../../fixtures/', import.meta.url))
 
@@ -47,4 +48,22 @@ export async function failure(work: () => unknown, code: ErrorCode): Promise<Fin
 /** As the goldens have it: SHA-256 of little-endian int32. */
 export function digest(ids: Int32Array): string {
   return createHash('sha256').update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)).digest('hex')
+}
+
+/** Rows as JSONL files of the folder; a text stands as it is. Names count up where none is given. */
+export function rowFiles(folder: { write(name: string, content: string): string }): (rows: readonly (object | string)[], name?: string) => string {
+  let files = 0
+  return (rows, name = `rows-${files++}.jsonl`) => folder.write(name, rows.map((row) => (typeof row === 'string' ? row : JSON.stringify(row))).join('\n'))
+}
+
+/** Fixtures by name, loaded before the tests of the enclosing describe and disposed of after them. */
+export function tokenizers<Name extends string>(...names: readonly Name[]): Record<Name, TextTokenizer> {
+  const loaded: Partial<Record<Name, TextTokenizer>> = {}
+  before(async () => {
+    for (const name of names) loaded[name] = await loadTokenizer(fixture(`tokenizers/${name}-style`))
+  })
+  after(() => {
+    for (const name of names) loaded[name]?.dispose()
+  })
+  return loaded as Record<Name, TextTokenizer>
 }

@@ -1,32 +1,18 @@
 // Rows to tokens and labels, truncation, what is refused, splits and fingerprints: the contract on rows.
 import { expect } from 'chai'
 import { describeDataset, loadTokenizer, prepareDataset, type PrepareDatasetOptions, type PreparedDataset, type TextTokenizer } from '../../../lib/data/index.js'
-import { failure, fixture, temporaryFolder } from './helpers.js'
+import { failure, fixture, rowFiles, temporaryFolder, tokenizers } from './helpers.js'
 
 const folder = temporaryFolder()
-let files = 0
-
 type Row = Record<string, unknown>
 
-function write(rows: readonly (Row | string)[]): string {
-  return folder.write(`rows-${files++}.jsonl`, rows.map((row) => (typeof row === 'string' ? row : JSON.stringify(row))).join('\n'))
-}
+const write = rowFiles(folder)
 
 describe('prepareDataset', () => {
-  let llama: TextTokenizer
-  let qwen: TextTokenizer
-
-  before(async () => {
-    llama = await loadTokenizer(fixture('tokenizers/llama3-style'))
-    qwen = await loadTokenizer(fixture('tokenizers/qwen-style'))
-  })
-  after(() => {
-    llama.dispose()
-    qwen.dispose()
-  })
+  const styles = tokenizers('llama3', 'qwen')
 
   const prepare = (rows: readonly (Row | string)[], options: Partial<PrepareDatasetOptions> = {}): Promise<PreparedDataset> =>
-    prepareDataset({ paths: write(rows), seed: 42, tokenizer: llama, maxSeqLength: 1024, validationRatio: 0, ...options })
+    prepareDataset({ paths: write(rows), seed: 42, tokenizer: styles.llama3, maxSeqLength: 1024, validationRatio: 0, ...options })
 
   /** Each row as its ids, and as the text of those that carry loss. */
   async function learned(tokenizer: TextTokenizer, prepared: PreparedDataset): Promise<string[]> {
@@ -40,8 +26,8 @@ describe('prepareDataset', () => {
 
     it('text: BOS once, everything with loss, EOS once', async () => {
       const { train, report } = await prepare([{ text: 'Hello world' }])
-      const text = [...(await llama.encode('Hello world', { addSpecialTokens: false }))]
-      expect([...train[0]!.inputIds]).to.deep.equal([llama.bosTokenId, ...text, llama.eosTokenId])
+      const text = [...(await styles.llama3.encode('Hello world', { addSpecialTokens: false }))]
+      expect([...train[0]!.inputIds]).to.deep.equal([styles.llama3.bosTokenId, ...text, styles.llama3.eosTokenId])
       expect([...train[0]!.labels]).to.deep.equal([...train[0]!.inputIds])
       expect(report).to.include({ rows: 1, supervisedTokens: text.length + 1, tokens: text.length + 2, maxLength: text.length + 2, rowsWithoutLabels: 0 })
       expect(report.shapes).to.deep.equal({ text: 1 })
@@ -63,25 +49,25 @@ describe('prepareDataset', () => {
         { prompt: '👍é今日', completion: '👍é今日' },
         { prompt: 'a<|eot_id|>', completion: '<|end_of_text|>b' },
       ])
-      expect(await learned(llama, prepared)).to.deep.equal([
+      expect(await learned(styles.llama3, prepared)).to.deep.equal([
         ' Paris.<|end_of_text|>', '<|end_of_text|>', 'all of it<|end_of_text|>', '👍é今日<|end_of_text|>', '<|end_of_text|>b<|end_of_text|>',
       ])
       for (const row of prepared.train) {
-        expect(row.inputIds[0]).to.equal(llama.bosTokenId)
-        expect([...row.inputIds].filter((id) => llama.isSpecial(id))).to.deep.equal([llama.bosTokenId, llama.eosTokenId])
+        expect(row.inputIds[0]).to.equal(styles.llama3.bosTokenId)
+        expect([...row.inputIds].filter((id) => styles.llama3.isSpecial(id))).to.deep.equal([styles.llama3.bosTokenId, styles.llama3.eosTokenId])
       }
       expect(prepared.report.warnings.join('\n')).to.include('empty completion').and.to.include('control tokens')
     })
 
     it('a token that spans the boundary carries loss', async () => {
-      const together = await llama.encode('The harbour', { addSpecialTokens: false })
+      const together = await styles.llama3.encode('The harbour', { addSpecialTokens: false })
       for (let cut = 1; cut < 'The harbour'.length; cut++) {
         const { train } = await prepare([{ prompt: 'The harbour'.slice(0, cut), completion: 'The harbour'.slice(cut) }])
         const [row] = train
         expect([...row!.inputIds.slice(1, -1)], `cut at ${cut}`).to.deep.equal([...together])
         const unlearned = row!.labels.findIndex((label) => label !== -100)
-        const before = await llama.decode(row!.inputIds.slice(1, unlearned))
-        const through = await llama.decode(row!.inputIds.slice(1, unlearned + 1))
+        const before = await styles.llama3.decode(row!.inputIds.slice(1, unlearned))
+        const through = await styles.llama3.decode(row!.inputIds.slice(1, unlearned + 1))
         expect(before.length, `cut at ${cut}`).to.be.at.most(cut)
         expect(through.length, `cut at ${cut}`).to.be.greaterThan(cut)
       }
@@ -90,9 +76,9 @@ describe('prepareDataset', () => {
     it('conversations: every assistant turn with its end of turn, nothing added', async () => {
       const messages = [{ role: 'user', content: 'a?' }, { role: 'assistant', content: 'one' }, { role: 'user', content: 'b?' }, { role: 'assistant', content: 'two' }]
       const prepared = await prepare([{ messages }])
-      expect(await learned(llama, prepared)).to.deep.equal(['one<|eot_id|>two<|eot_id|>'])
-      expect(await llama.decode(prepared.train[0]!.inputIds)).to.match(/^<\|begin_of_text\|><\|start_header_id\|>user.*two<\|eot_id\|>$/s)
-      expect(await learned(qwen, await prepare([{ messages }], { tokenizer: qwen }))).to.deep.equal(['one<|im_end|>\ntwo<|im_end|>\n'])
+      expect(await learned(styles.llama3, prepared)).to.deep.equal(['one<|eot_id|>two<|eot_id|>'])
+      expect(await styles.llama3.decode(prepared.train[0]!.inputIds)).to.match(/^<\|begin_of_text\|><\|start_header_id\|>user.*two<\|eot_id\|>$/s)
+      expect(await learned(styles.qwen, await prepare([{ messages }], { tokenizer: styles.qwen }))).to.deep.equal(['one<|im_end|>\ntwo<|im_end|>\n'])
     })
 
     it('train_on_prompt gives every token loss', async () => {
@@ -111,13 +97,13 @@ describe('prepareDataset', () => {
         [{ prompt: talk.slice(0, 3), completion: talk.slice(3) }, 'answers', 'two<|eot_id|>'],
       ]
       for (const [row, trainOn, expected] of cases) {
-        expect(await learned(llama, await prepare([row], { trainOn })), trainOn).to.deep.equal([expected])
+        expect(await learned(styles.llama3, await prepare([row], { trainOn })), trainOn).to.deep.equal([expected])
         // A template that marks what the assistant wrote says the same.
         const chatTemplate = fixture('tokenizers/templates/llama3-generation.jinja')
-        expect(await learned(llama, await prepare([row], { trainOn, chatTemplate })), `${trainOn} by marks`).to.deep.equal([expected])
+        expect(await learned(styles.llama3, await prepare([row], { trainOn, chatTemplate })), `${trainOn} by marks`).to.deep.equal([expected])
       }
       const [all] = (await prepare([{ messages: talk.map((message, k) => (k === 1 ? { ...message, weight: 0 } : message)) }], { trainOn: 'all' })).train
-      expect(await llama.decode(all!.inputIds.filter((_, t) => all!.labels[t] === -100))).to.equal('one<|eot_id|>')
+      expect(await styles.llama3.decode(all!.inputIds.filter((_, t) => all!.labels[t] === -100))).to.equal('one<|eot_id|>')
     }).timeout(60_000)
 
     it('conversations that name control tokens are told of; a word that is in one of them is not', async () => {
@@ -128,7 +114,7 @@ describe('prepareDataset', () => {
 
     it('alpaca rows: a conversation, or Stanford\'s prompt without a template', async () => {
       const row = { instruction: 'Add.', input: '1 2', output: '3', history: [['a', 'b']] }
-      expect(await learned(llama, await prepare([row]))).to.deep.equal(['b<|eot_id|>3<|eot_id|>'])
+      expect(await learned(styles.llama3, await prepare([row]))).to.deep.equal(['b<|eot_id|>3<|eot_id|>'])
       const bare = await loadTokenizer(fixture('tokenizers/unigram-style'))
       const answers = { train: await prepare([row], { tokenizer: bare }), last: await prepare([row], { tokenizer: bare, trainOn: 'last' }) }
       expect((await learned(bare, answers.last))[0]).to.match(/^3<\/s>$/)
@@ -147,8 +133,8 @@ describe('prepareDataset', () => {
       const { report, train } = await prepare(rows)
       expect(train).to.have.lengthOf(3)
       expect(report.detection.join('; ')).to.match(/"question" is the instruction.*"answer" is the output/)
-      expect(await learned(llama, await prepare(rows, { columns: { prompt: 'answer', completion: 'question' } }))).to.include('What is 1 and 1?<|end_of_text|>')
-      expect(await learned(llama, await prepare(rows, { template: '{id}: {answer}' }))).to.include('<|begin_of_text|>1: The sum is 2<|end_of_text|>')
+      expect(await learned(styles.llama3, await prepare(rows, { columns: { prompt: 'answer', completion: 'question' } }))).to.include('What is 1 and 1?<|end_of_text|>')
+      expect(await learned(styles.llama3, await prepare(rows, { template: '{id}: {answer}' }))).to.include('<|begin_of_text|>1: The sum is 2<|end_of_text|>')
       expect((await failure(() => prepare(rows, { rowSchema: { properties: { id: { maximum: 1 } } } }), 'FT_DATASET_ROW')).message).to.match(/:3: id: must be <= 1/)
     })
 
@@ -156,9 +142,9 @@ describe('prepareDataset', () => {
       const prepared = await prepare([{ input_ids: [1, 2, 3], labels: [-100, -100, 3] }, { input_ids: [4, 5] }, { input_ids: [0, 7, 8], attention_mask: [0, 1, 1] }])
       expect(prepared.train.map((row) => [[...row.inputIds], [...row.labels]])).to.deep.equal([[[1, 2, 3], [-100, -100, 3]], [[4, 5], [4, 5]], [[7, 8], [7, 8]]])
       expect(prepared.report.supervisedTokens).to.equal(3)
-      const error = await failure(() => prepare([{ input_ids: [1, llama.vocabSize] }]), 'FT_DATASET_ROW')
+      const error = await failure(() => prepare([{ input_ids: [1, styles.llama3.vocabSize] }]), 'FT_DATASET_ROW')
       expect(error.message).to.include('input_ids.1')
-      await prepare([{ input_ids: [1, llama.vocabSize] }], { vocabSize: llama.vocabSize + 1 })
+      await prepare([{ input_ids: [1, styles.llama3.vocabSize] }], { vocabSize: styles.llama3.vocabSize + 1 })
       await failure(() => prepare([{ input_ids: [1, 2], labels: [1, 9999] }]), 'FT_DATASET_ROW')
     })
 
@@ -177,7 +163,7 @@ describe('prepareDataset', () => {
     it('use the template file that is named', async () => {
       const file = folder.write('shout.jinja', "{% for m in messages %}{{ m.content | upper }}{{ eos_token }}{% endfor %}")
       const { train } = await prepare([{ messages: [{ role: 'user', content: 'a' }, { role: 'assistant', content: 'b' }] }], { chatTemplate: file })
-      expect(await llama.decode(train[0]!.inputIds)).to.equal('A<|end_of_text|>B<|end_of_text|>')
+      expect(await styles.llama3.decode(train[0]!.inputIds)).to.equal('A<|end_of_text|>B<|end_of_text|>')
       await failure(() => prepare([{ text: 'a' }], { chatTemplate: folder.path('nowhere.jinja') }), 'FT_TEMPLATE')
     })
   })
@@ -189,7 +175,7 @@ describe('prepareDataset', () => {
       const error = await failure(() => prepare([{ text: 'a' }, { aufgabe: 'x', loesung: 'secret' }]), 'FT_NO_TEXT_COLUMNS')
       expect(error.message).to.match(/:2: this row has the columns "aufgabe", "loesung"/)
       expect(error.message + error.remedy).to.include('{prompt, completion}').and.not.to.include('secret')
-      await failure(() => prepareDataset({ paths: folder.path('missing.jsonl'), seed: 1, tokenizer: llama, maxSeqLength: 10 }), 'FT_DATASET')
+      await failure(() => prepareDataset({ paths: folder.path('missing.jsonl'), seed: 1, tokenizer: styles.llama3, maxSeqLength: 10 }), 'FT_DATASET')
     })
 
     it('bad rows, with their place', async () => {
@@ -299,7 +285,7 @@ describe('prepareDataset', () => {
       const now = new Date('2020-06-01T12:00:00Z')
       const prepared = await prepare([row], { chatTemplate: dated, now })
       expect(prepared.templateDate).to.equal(now.toISOString())
-      expect(await llama.decode(prepared.train[0]!.inputIds)).to.equal('2020x')
+      expect(await styles.llama3.decode(prepared.train[0]!.inputIds)).to.equal('2020x')
       expect((await prepare([row])).templateDate).to.equal(null)
     })
   })
@@ -325,7 +311,7 @@ describe('prepareDataset', () => {
   it('describes a data set, and what one row teaches', async () => {
     const description = await describeDataset({
       paths: write([{ messages: [{ role: 'user', content: 'Is it 今日 cold?' }, { role: 'assistant', content: 'Yes 👍' }] }, { text: 'x '.repeat(30) }, { input_ids: [1, 2] }]),
-      tokenizer: qwen, maxSeqLength: 20,
+      tokenizer: styles.qwen, maxSeqLength: 20,
     })
     expect(description.report.shapes).to.deep.equal({ messages: 1, text: 1, tokenized: 1 })
     expect(description.lengths.max).to.be.greaterThan(20)
