@@ -13,8 +13,8 @@ async function main(): Promise<void> {
     paths: values.data ?? '', tokenizer, seed: 42, maxSeqLength: windowLength, validationRatio: 0, allowTruncation: true, cache: { folder: values.cache, leastBytes: 0 },
   })
   const packing = { lengths: Int32Array.from(train, rowLength), windowLength }
-  const { steps } = planEpoch({ rows: train.length, batchSize: 4, accumulation: 1, shuffle: true, seed: 42, epoch: 0, packing })
-  const first = toBatch((steps[0] ?? []).flat().flatMap((row) => train[row] ?? []))
+  const steps = planEpoch({ rows: train.length, batchSize: 4, accumulation: 1, shuffle: true, seed: 42, epoch: 0, packing })
+  const first = toBatch((steps.at(0) ?? []).flat().flatMap((row) => train[row] ?? []))
   const seconds = (performance.now() - start) / 1000
   console.log(JSON.stringify({
     event: 'end', seconds, tokens: report.tokens, rows: report.rows, first_batch_tokens: first.inputIds.length,

@@ -9,7 +9,7 @@ import { FilterRow, type Side } from './filters/index.js'
 import { RowReader } from './formats/reader.js'
 import { DatasetLinter, type LintReport } from './linter.js'
 import { Collected, contextOf, findFiles, splitRows, type PrepareDatasetOptions } from './pipeline.js'
-import { planEpoch } from './plan.js'
+import { packRows } from './plan.js'
 import { previewRows, type PlacedRow, type PreviewRow } from './preview.js'
 import type { StoredRow } from './row-store.js'
 import { rowText } from './row-text.js'
@@ -235,10 +235,10 @@ class LintedRows extends BadRows {
 function packingOf(lengths: readonly number[], windowLength: number): PackingReport {
   const parts = lengths.slice(0, packedRows).flatMap((length) => partsOf(length, windowLength))
   // As a run with the default seed would; another seed, or held-out rows, change the count by little.
-  const { steps } = planEpoch({ rows: parts.length, batchSize: 1, accumulation: 1, shuffle: true, seed: defaultSeed, epoch: 0, packing: { lengths: parts, windowLength } })
+  const windows = packRows({ rows: parts.length, shuffle: true, seed: defaultSeed, packing: { lengths: parts, windowLength } })
   const scale = Math.max(1, lengths.length / packedRows)
   const tokens = parts.reduce((sum, length) => sum + length, 0)
-  const packed = steps.length
+  const packed = windows.length
   return {
     windows: Math.round(scale * packed), fill: packed === 0 ? 0 : tokens / (packed * windowLength),
     rowsPerWindow: packed === 0 ? 0 : Math.min(lengths.length, packedRows) / packed, exact: scale === 1,

@@ -2,41 +2,81 @@
 // positions and labels stay inside each row, so packing changes how much work a step holds and nothing else.
 // The other way, wrapped windows, which rows run across, is in wrapping.ts.
 
+/** Windows and the rows in each, all in two flat arrays: a list of lists of a million rows would cost more than the rows' tokens. */
+export class Windows {
+  /** Window w holds #rows[#starts[w]] … #rows[#starts[w + 1] - 1]. */
+  readonly #starts: Int32Array
+  readonly #rows: Int32Array
+
+  constructor(starts: Int32Array, rows: Int32Array) {
+    this.#starts = starts
+    this.#rows = rows
+  }
+
+  get length(): number {
+    return this.#starts.length - 1
+  }
+
+  /** A view. */
+  rows(window: number): Int32Array {
+    return this.#rows.subarray(this.#starts[window], this.#starts[window + 1])
+  }
+}
+
 /**
  * Best-fit decreasing: the longest rows first, rows of one length in the given order; each goes into the window with the least room
  * that holds it, else into a new one. Windows, and the rows in each, come in the given order: a window stands where its first row
  * does. REQUIRES lengths from 1 to windowLength. Pure: the same order and lengths, the same windows. Linear in rows and windowLength.
  */
-export function packWindows(order: readonly number[], lengths: ArrayLike<number>, windowLength: number): number[][] {
+export function packWindows(order: ArrayLike<number>, lengths: ArrayLike<number>, windowLength: number): Windows {
   const windowOf = new Int32Array(order.length)
   const rooms = new Rooms(windowLength, order.length)
+  const { places, ends } = longestFirst(order, lengths, windowLength)
   let windows = 0
-  for (const place of longestFirst(order, lengths, windowLength)) {
-    const length = lengths[order[place] as number] as number
-    const room = rooms.least(length)
-    const window = room < 0 ? windows++ : rooms.take(room)
-    windowOf[place] = window
-    rooms.put((room < 0 ? windowLength : room) - length, window)
+  for (let length = windowLength, i = 0; length >= 1; length--) {
+    for (const end = ends[length] as number; i < end; i++) {
+      const room = rooms.least(length)
+      const window = room < 0 ? windows++ : rooms.take(room)
+      windowOf[places[i] as number] = window
+      rooms.put((room < 0 ? windowLength : room) - length, window)
+    }
   }
-  const packed: number[][] = []
-  const named = new Int32Array(windows).fill(-1)
-  for (let place = 0; place < order.length; place++) {
-    const window = windowOf[place] as number
-    const at = named[window] as number
-    if (at === -1) named[window] = packed.push([order[place] as number]) - 1
-    else packed[at]?.push(order[place] as number)
-  }
-  return packed
+  return inPlace(order, windowOf, windows)
 }
 
-/** Places of `order` by falling length, equal ones in order. A counting sort. */
-function longestFirst(order: readonly number[], lengths: ArrayLike<number>, windowLength: number): Int32Array {
-  const starts = new Int32Array(windowLength + 2)
-  for (let place = 0; place < order.length; place++) starts[windowLength - (lengths[order[place] as number] as number) + 1]!++
-  for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1] as number
-  const sorted = new Int32Array(order.length)
-  for (let place = 0; place < order.length; place++) sorted[starts[windowLength - (lengths[order[place] as number] as number)]!++] = place
-  return sorted
+/** Places of `order` by falling length, equal ones in order; ends[l]: behind the last of length l. A counting sort. */
+function longestFirst(order: ArrayLike<number>, lengths: ArrayLike<number>, windowLength: number): { places: Int32Array; ends: Int32Array } {
+  // Looked up once: these are scattered over all of memory.
+  const own = new Int32Array(order.length)
+  const ends = new Int32Array(windowLength + 2)
+  for (let place = 0; place < own.length; place++) {
+    const length = lengths[order[place] as number] as number
+    own[place] = length
+    ends[length - 1]!++
+  }
+  // ends[l] is where length l begins, and moves on with each.
+  for (let length = windowLength; length >= 0; length--) ends[length]! += ends[length + 1] as number
+  const places = new Int32Array(own.length)
+  for (let place = 0; place < own.length; place++) places[ends[own[place] as number]!++] = place
+  return { places, ends }
+}
+
+/** Windows by the place of their first row, rows by theirs. */
+function inPlace(order: ArrayLike<number>, windowOf: Int32Array, windows: number): Windows {
+  const named = new Int32Array(windows).fill(-1)
+  const starts = new Int32Array(windows + 1)
+  for (let place = 0, seen = 0; place < windowOf.length; place++) {
+    const window = windowOf[place] as number
+    if (named[window] === -1) named[window] = seen++
+    const name = named[window] as number
+    windowOf[place] = name
+    starts[name + 1]!++
+  }
+  for (let window = 0; window < windows; window++) starts[window + 1]! += starts[window] as number
+  const rows = new Int32Array(windowOf.length)
+  const next = starts.slice(0, windows)
+  for (let place = 0; place < windowOf.length; place++) rows[next[windowOf[place] as number]!++] = order[place] as number
+  return new Windows(starts, rows)
 }
 
 /** Windows by the room they have left: a bit a size, and bits over the words of bits, so that the next size is a few steps away. */

@@ -52,7 +52,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
   threads?: number
   /** Prepared rows are kept, and come from there the next time. Default: no. */
   cache?: CacheOptions | false
-  /** Bytes of tokens and labels that are held in memory; more go to a file. Default 512 MiB. */
+  /** Bytes of tokens and labels that are held in memory; more go to a file. Default 128 MiB. */
   memoryBudget?: number
   /** No more rows than these are read. */
   maxSamples?: number
@@ -351,9 +351,13 @@ function finish(collected: Collected, validation: ReadonlySet<number>, validatio
   const { rows } = store
   // Not the split by seed and ratio: of a run that changed its seed, the data are still the same.
   const data = createHash('sha256').update(store.digest()).update(JSON.stringify({ rows: rows.length, validationFileRows }))
+  const sides = { train: [] as EncodedRow[], validation: [] as EncodedRow[] }
+  for (const [index, row] of rows.entries()) {
+    const held = validation.has(index)
+    if (held || !collected.dropped.has(index)) for (const part of store.parts(row)) sides[held ? 'validation' : 'train'].push(part)
+  }
   return {
-    train: rows.filter((_, index) => !validation.has(index) && !collected.dropped.has(index)).flatMap((row) => store.parts(row)),
-    validation: rows.filter((_, index) => validation.has(index)).flatMap((row) => store.parts(row)),
+    ...sides,
     report: collected.report(),
     fingerprint: data.digest('hex'),
     templateDate,

@@ -1,9 +1,9 @@
 // Which rows make up each optimizer step of an epoch, and micro-batches for the engine.
 import { fail } from '../core/errors/index.js'
 import type { NativeBatch } from '../native/binding.js'
-import { packWindows } from './packing.js'
+import { packWindows, Windows } from './packing.js'
 import { checkOptions, type OptionNames } from '../core/options.js'
-import { randomStream, shuffled } from './random.js'
+import { inOrder, randomStream, shuffled } from './random.js'
 import type { EncodedRow } from './types.js'
 
 export interface EpochOptions {
@@ -17,8 +17,8 @@ export interface EpochOptions {
   shuffle: boolean
   seed: number
   epoch: number
-  /** Rows share windows: see packWindows. */
-  packing?: PackingOptions
+  /** Rows share windows: how, or what packRows made of that. */
+  packing?: PackingOptions | Windows
   /** Rows (windows) are shuffled inside stretches of this many, as where they come as a stream. Absent: all together. */
   shuffleWindow?: number
   /** Tokens of each row: rows of like length then meet in a step. Not with packing. */
@@ -39,9 +39,12 @@ export interface PackingOptions {
   windowLength: number
 }
 
-export interface EpochPlan {
-  /** step → micro-batch → row indices */
-  steps: number[][][]
+/** step → micro-batch → row indices. A step is put together when it is asked for. */
+export interface EpochPlan extends Iterable<number[][]> {
+  /** Steps. */
+  readonly length: number
+  /** undefined: there is no such step. */
+  at(step: number): number[][] | undefined
 }
 
 const orderKey = 1
@@ -59,22 +62,41 @@ export function planEpoch(options: EpochOptions): EpochPlan {
   checkOptions('planEpoch', options, epochNames)
   const { batchSize, accumulation } = options
   const { rank, world } = checkSizes(options)
-  const windows = options.packing === undefined ? null : planWindows({ ...options, packing: options.packing })
+  const windows = options.packing === undefined ? null : windowsOf({ ...options, packing: options.packing })
   const units = windows === null ? options.rows : windows.length
   const order = orderOf(units, options)
   const stepUnits = batchSize * accumulation * world
-  const steps: number[][][] = []
-  for (let begin = 0; begin < units; begin += stepUnits) {
-    const step: number[][] = []
-    for (let micro = 0; micro < accumulation; micro++) {
-      const start = begin + (micro * world + rank) * batchSize
-      if (start >= units) break
-      const taken = order.slice(start, start + batchSize)
-      step.push(windows === null ? taken : taken.flatMap((window) => windows[window] ?? []))
-    }
-    steps.push(step)
+  const microBatch = (start: number): number[] => {
+    const taken = order.subarray(start, start + batchSize)
+    return windows === null ? [...taken] : [...taken].flatMap((window) => [...windows.rows(window)])
   }
-  return { steps }
+  return new LazyPlan(Math.ceil(units / stepUnits), (step) => {
+    const microBatches: number[][] = []
+    for (let micro = 0; micro < accumulation; micro++) {
+      const start = step * stepUnits + (micro * world + rank) * batchSize
+      if (start >= units) break
+      microBatches.push(microBatch(start))
+    }
+    return microBatches
+  })
+}
+
+class LazyPlan implements EpochPlan {
+  readonly length: number
+  readonly #step: (step: number) => number[][]
+
+  constructor(length: number, step: (step: number) => number[][]) {
+    this.length = length
+    this.#step = step
+  }
+
+  at(step: number): number[][] | undefined {
+    return step >= 0 && step < this.length ? this.#step(step) : undefined
+  }
+
+  *[Symbol.iterator](): Generator<number[][]> {
+    for (let step = 0; step < this.length; step++) yield this.#step(step)
+  }
 }
 
 function checkSizes({ batchSize, accumulation, rank = 0, world = 1, shuffleWindow, groupByLength, packing, rows }: EpochOptions): { rank: number; world: number } {
@@ -90,18 +112,19 @@ function checkSizes({ batchSize, accumulation, rank = 0, world = 1, shuffleWindo
 }
 
 /** The units of an epoch in the order in which steps take them. */
-function orderOf(units: number, options: EpochOptions): number[] {
+function orderOf(units: number, options: EpochOptions): Int32Array {
   const { shuffle, seed, epoch, shuffleWindow, groupByLength: lengths, batchSize, accumulation, world = 1 } = options
   const order = !shuffle ? inOrder(units) : windowedOrder(units, shuffleWindow ?? units, seed, epoch)
   return lengths === undefined ? order : grouped(order, lengths, { stepUnits: batchSize * accumulation * world, shuffle, seed, epoch })
 }
 
 /** 0 … count - 1, shuffled inside stretches of `window`: where a stretch begins, nothing before it needs to be known. */
-export function windowedOrder(count: number, window: number, seed: number, epoch: number): number[] {
+export function windowedOrder(count: number, window: number, seed: number, epoch: number): Int32Array {
   if (window >= count) return shuffled(count, randomStream(seed, orderKey, epoch))
-  const order: number[] = []
+  const order = new Int32Array(count)
   for (let begin = 0; begin < count; begin += window) {
-    for (const place of shuffled(Math.min(window, count - begin), randomStream(seed, orderKey, epoch, begin))) order.push(begin + place)
+    const stretch = shuffled(Math.min(window, count - begin), randomStream(seed, orderKey, epoch, begin))
+    order.set(stretch.map((place) => begin + place), begin)
   }
   return order
 }
@@ -110,15 +133,15 @@ export function windowedOrder(count: number, window: number, seed: number, epoch
 const stepsPerGroup = 50
 
 /** Rows of like length into steps: each group is sorted by length and cut into steps, and the full steps of the epoch are shuffled. */
-function grouped(order: readonly number[], lengths: ArrayLike<number>, { stepUnits, shuffle, seed, epoch }: { stepUnits: number; shuffle: boolean; seed: number; epoch: number }): number[] {
-  const sorted: number[] = []
-  for (let begin = 0; begin < order.length; begin += stepUnits * stepsPerGroup) {
-    const group = order.slice(begin, begin + stepUnits * stepsPerGroup).sort((a, b) => (lengths[b] as number) - (lengths[a] as number))
-    for (const row of group) sorted.push(row)
-  }
+function grouped(order: Int32Array, lengths: ArrayLike<number>, { stepUnits, shuffle, seed, epoch }: { stepUnits: number; shuffle: boolean; seed: number; epoch: number }): Int32Array {
+  const sorted = order.slice()
+  // A view: it is sorted where it lies.
+  for (let begin = 0; begin < sorted.length; begin += stepUnits * stepsPerGroup) sorted.subarray(begin, begin + stepUnits * stepsPerGroup).sort((a, b) => (lengths[b] as number) - (lengths[a] as number))
+  if (!shuffle) return sorted
   const full = Math.floor(sorted.length / stepUnits)
-  const steps = shuffle ? shuffled(full, randomStream(seed, groupKey, epoch)) : inOrder(full)
-  return [...steps.flatMap((step) => sorted.slice(step * stepUnits, (step + 1) * stepUnits)), ...sorted.slice(full * stepUnits)]
+  const result = sorted.slice()
+  shuffled(full, randomStream(seed, groupKey, epoch)).forEach((step, at) => result.set(sorted.subarray(step * stepUnits, (step + 1) * stepUnits), at * stepUnits))
+  return result
 }
 
 /**
@@ -126,7 +149,7 @@ function grouped(order: readonly number[], lengths: ArrayLike<number>, { stepUni
  * steps, so that a step's place in the data is a division and not a walk through earlier epochs. What changes by the
  * epoch is which windows meet in a step.
  */
-function planWindows({ rows, shuffle, seed, packing }: Pick<EpochOptions, 'rows' | 'shuffle' | 'seed'> & { packing: PackingOptions }): number[][] {
+export function packRows({ rows, shuffle, seed, packing }: Pick<EpochOptions, 'rows' | 'shuffle' | 'seed'> & { packing: PackingOptions }): Windows {
   const { lengths, windowLength } = packing
   if (lengths.length !== rows) fail('FT_INVALID_ARGUMENT', `packing needs a length for each of the ${rows} rows, got ${lengths.length}`)
   for (let row = 0; row < rows; row++) {
@@ -136,14 +159,14 @@ function planWindows({ rows, shuffle, seed, packing }: Pick<EpochOptions, 'rows'
   return packWindows(shuffle ? shuffled(rows, randomStream(seed, packingKey)) : inOrder(rows), lengths, windowLength)
 }
 
-function inOrder(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => i)
+function windowsOf({ packing, ...options }: EpochOptions & { packing: PackingOptions | Windows }): Windows {
+  return packing instanceof Windows ? packing : packRows({ ...options, packing })
 }
 
 /** `count` of the candidates, chosen by the seed, in ascending order. */
 export function chooseValidation(candidates: readonly number[], count: number, seed: number): number[] {
   const order = shuffled(candidates.length, randomStream(seed, splitKey))
-  return order.slice(0, count).map((i) => candidates[i] as number).sort((a, b) => a - b)
+  return Array.from(order.subarray(0, count), (i) => candidates[i] as number).sort((a, b) => a - b)
 }
 
 /** Rows laid end to end, without padding. `rowIds` are the rows' places in their step, the keys of dropout. */

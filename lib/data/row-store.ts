@@ -13,7 +13,7 @@ import { countSupervised, type EncodedRow } from './types.js'
 const slabLength = 1 << 18
 const bytesPerToken = 8
 /** Bytes of ids and labels that are held in memory. */
-export const defaultMemoryBudget = 512 * 2 ** 20
+export const defaultMemoryBudget = 128 * 2 ** 20
 
 const nothing = new Int32Array(0)
 

@@ -20,15 +20,11 @@ export interface SplitOptions {
   stratify?: string
 }
 
-/** One row as a split sees it. */
-interface Splittable {
-  /** Of the column that decides; 0 where none does. */
-  key: number
-  supervised: boolean
-}
-
 export interface SplitRequest {
-  rows: readonly Splittable[]
+  /** Whether row i has loss. */
+  supervised: readonly boolean[]
+  /** Of row i, of the column that decides; 0 where none does. */
+  keyOf: (row: number) => number
   ratio: number
   seed: number
   stratified: boolean
@@ -69,8 +65,7 @@ export class Splitter {
 
   /** @param supervised whether row i has loss, for the rows to split: the first that came */
   choose(supervised: readonly boolean[], ratio: number, seed: number): Set<number> {
-    const rows = supervised.map((has, i): Splittable => ({ key: this.#keys[i] ?? 0, supervised: has }))
-    return splits[this.#by]({ rows, ratio, seed, stratified: this.options.stratify !== undefined })
+    return splits[this.#by]({ supervised, keyOf: (row) => this.#keys[row] ?? 0, ratio, seed, stratified: this.options.stratify !== undefined })
   }
 
   #keyOf({ value, row, place }: SourceRow): number {
@@ -86,28 +81,28 @@ export class Splitter {
 }
 
 /** As ever: the rows with loss, shuffled by the seed. Stratified: each stratum by itself. */
-function random({ rows, ratio, seed, stratified }: SplitRequest): Set<number> {
-  const candidates = rows.flatMap((row, index) => (row.supervised ? [index] : []))
-  const count = Math.min(Math.ceil(rows.length * ratio), candidates.length - 1)
+function random({ supervised, keyOf, ratio, seed, stratified }: SplitRequest): Set<number> {
+  const candidates = [...supervised.keys()].filter((row) => supervised[row])
+  const count = Math.min(Math.ceil(supervised.length * ratio), candidates.length - 1)
   if (count <= 0) return new Set()
   if (!stratified) return new Set(chooseValidation(candidates, count, seed))
-  const strata = [...groupsOf(candidates, (index) => (rows[index] as Splittable).key)]
+  const strata = [...groupsOf(candidates, keyOf)]
   const counts = shares(strata.map(([, members]) => members.length), count)
   return new Set(strata.flatMap(([key, members], i) => chooseValidation(members, counts[i] as number, seedOf(seed, key))))
 }
 
 /** A row is held out when its key's place in [0, 1), moved by the seed, is below the ratio. */
-function hash({ rows, ratio, seed }: SplitRequest): Set<number> {
+function hash({ supervised, keyOf, ratio, seed }: SplitRequest): Set<number> {
   const limit = ratio * 2 ** 53
-  return new Set(rows.flatMap(({ key }, index) => (seedOf(seed, key) < limit ? [index] : [])))
+  return new Set([...supervised.keys()].filter((row) => seedOf(seed, keyOf(row)) < limit))
 }
 
 /** Groups in an order of the seed, until the ratio is reached; at least one is held out, and one stays. */
-function group({ rows, ratio, seed }: SplitRequest): Set<number> {
-  const groups = [...groupsOf(rows.keys(), (index) => (rows[index] as Splittable).key).values()]
+function group({ supervised, keyOf, ratio, seed }: SplitRequest): Set<number> {
+  const groups = [...groupsOf(supervised.keys(), keyOf).values()]
   if (groups.length < 2) fail('FT_INCOMPATIBLE_CONFIG', 'the rows are all of one group: none can be held out', { remedy: 'split by another column, or set --validation-ratio 0' })
-  const order = shuffled(groups.length, randomStream(seed, groupKey)).map((at) => groups[at] as number[])
-  const wanted = Math.ceil(rows.length * ratio)
+  const order = Array.from(shuffled(groups.length, randomStream(seed, groupKey)), (at) => groups[at] as number[])
+  const wanted = Math.ceil(supervised.length * ratio)
   const held: number[] = []
   let left = groups.length
   for (const members of order) {

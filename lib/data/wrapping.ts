@@ -1,6 +1,6 @@
 // Wrapped windows: rows one after another as one stream of tokens, cut every windowLength tokens. No room is left and rows are cut
 // where a window ends; attention and positions run through the whole window, across rows, as when a model is pretrained.
-import { randomStream, shuffled } from './random.js'
+import { inOrder, randomStream, shuffled } from './random.js'
 import { rowLength, type EncodedRow } from './types.js'
 
 const wrappingKey = 4
@@ -14,7 +14,7 @@ export interface WrapOptions {
 
 /** Windows as rows; the last may be shorter. Each is put together when it is looked at. Pure: the same rows and keys, the same windows. */
 export function wrapRows(rows: readonly EncodedRow[], { windowLength, shuffle, seed }: WrapOptions): EncodedRow[] {
-  const order = shuffle ? shuffled(rows.length, randomStream(seed, wrappingKey)) : rows.map((_, i) => i)
+  const order = shuffle ? shuffled(rows.length, randomStream(seed, wrappingKey)) : inOrder(rows.length)
   const windows: EncodedRow[] = []
   let pieces: Piece[] = []
   let room = windowLength

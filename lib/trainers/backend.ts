@@ -102,6 +102,6 @@ export const nativeBackend: TrainingBackend = {
     return await createOptimizer(modelOf(model), { type: optimizer as OptimizerOptions['type'], beta1, beta2, eps, weightDecay })
   },
 
-  planEpoch: (options) => planEpoch(options).steps,
+  planEpoch,
   toBatch,
 }

@@ -1,6 +1,6 @@
 // The micro-batches of each optimizer step: a pure function of rows, seed and step number, so that a run can begin
 // anywhere. Plans of at most two epochs are kept.
-import { rowLength, wrapRows, type EncodedRow, type EpochOptions, type PackingOptions } from '../data/index.js'
+import { packRows, rowLength, wrapRows, type EncodedRow, type EpochOptions, type EpochPlan, type Windows } from '../data/index.js'
 import type { Batch, TrainingBackend } from './engine.js'
 import { cursorAt } from './run-plan.js'
 
@@ -26,7 +26,7 @@ export class StepBatches {
   readonly #backend: DataBackend
   readonly #rows: readonly EncodedRow[]
   readonly #options: Omit<EpochOptions, 'epoch'>
-  readonly #epochs = new Map<number, number[][][]>()
+  readonly #epochs = new Map<number, EpochPlan>()
   readonly #window: SharedWindow | undefined
   /** Rows, or windows, of a micro-batch: less than planned where memory is short. */
   #limit: number
@@ -34,8 +34,8 @@ export class StepBatches {
   constructor(backend: DataBackend, rows: readonly EncodedRow[], { window, groupByLength, ...options }: BatchOptions) {
     this.#backend = backend
     this.#rows = window?.wrapped ? wrapRows(rows, { windowLength: window.length, shuffle: options.shuffle, seed: options.seed }) : rows
-    const lengths = groupByLength ? { groupByLength: rows.map(rowLength) } : {}
-    this.#options = { ...options, ...lengths, rows: this.#rows.length, packing: packingOf(rows, window) }
+    const lengths = groupByLength ? { groupByLength: lengthsOf(rows) } : {}
+    this.#options = { ...options, ...lengths, rows: this.#rows.length, packing: windowsOf(rows, window, options) }
     this.#window = window?.wrapped ? undefined : window
     this.#limit = options.batchSize
     this.stepsPerEpoch = this.#epoch(0).length
@@ -54,7 +54,7 @@ export class StepBatches {
   /** Micro-batches of the step that follows `globalStep` done ones. */
   at(globalStep: number): Batch[] {
     const { epoch, stepInEpoch } = cursorAt(globalStep, this)
-    const microBatches = this.#epoch(epoch)[stepInEpoch] ?? []
+    const microBatches = this.#epoch(epoch).at(stepInEpoch) ?? []
     // A row's key is its place in the step whatever the split into micro-batches: dropout must not depend on it.
     const order = microBatches.flat().sort((a, b) => a - b)
     const place = new Map(order.map((row, index) => [row, index]))
@@ -93,14 +93,17 @@ export class StepBatches {
 
   #longest(batchSize: number): number[] {
     // Steps of one unit each are the rows, or the windows.
-    const units = this.#backend.planEpoch({ ...this.#options, batchSize: 1, accumulation: 1, epoch: 0 }).map((step) => {
-      const rows = step.flat()
-      return { rows, tokens: rows.reduce((sum, row) => sum + rowLength(rowAt(this.#rows, row)), 0) }
-    })
-    return units.sort((a, b) => b.tokens - a.tokens).slice(0, batchSize).flatMap((unit) => unit.rows)
+    const plan = this.#backend.planEpoch({ ...this.#options, batchSize: 1, accumulation: 1, epoch: 0 })
+    let heaviest: { step: number; tokens: number }[] = []
+    let step = 0
+    for (const [rows = []] of plan) {
+      heaviest.push({ step: step++, tokens: rows.reduce((sum, row) => sum + rowLength(rowAt(this.#rows, row)), 0) })
+      if (heaviest.length >= 2 * batchSize + 1000) heaviest = heaviestOf(heaviest, batchSize)
+    }
+    return heaviestOf(heaviest, batchSize).flatMap((unit) => plan.at(unit.step)?.flat() ?? [])
   }
 
-  #epoch(epoch: number): number[][][] {
+  #epoch(epoch: number): EpochPlan {
     const known = this.#epochs.get(epoch)
     if (known !== undefined) return known
     const planned = this.#backend.planEpoch({ ...this.#options, epoch })
@@ -110,9 +113,19 @@ export class StepBatches {
   }
 }
 
-/** Wrapped windows are rows by now. */
-function packingOf(rows: readonly EncodedRow[], window: SharedWindow | undefined): PackingOptions | undefined {
-  return window === undefined || window.wrapped ? undefined : { windowLength: window.length, lengths: rows.map(rowLength) }
+/** Equal ones in order. */
+function heaviestOf(units: readonly { step: number; tokens: number }[], count: number): { step: number; tokens: number }[] {
+  return units.toSorted((a, b) => b.tokens - a.tokens).slice(0, count)
+}
+
+/** Packed once: all epochs have the same windows. Wrapped windows are rows by now. */
+function windowsOf(rows: readonly EncodedRow[], window: SharedWindow | undefined, { shuffle, seed }: Pick<EpochOptions, 'shuffle' | 'seed'>): Windows | undefined {
+  if (window === undefined || window.wrapped) return undefined
+  return packRows({ rows: rows.length, shuffle, seed, packing: { windowLength: window.length, lengths: lengthsOf(rows) } })
+}
+
+function lengthsOf(rows: readonly EncodedRow[]): Int32Array {
+  return Int32Array.from(rows, rowLength)
 }
 
 function rowAt(rows: readonly EncodedRow[], index: number): EncodedRow {
@@ -124,9 +137,11 @@ function rowAt(rows: readonly EncodedRow[], index: number): EncodedRow {
 /** The rows in order, `batchSize` rows or windows at a time. */
 export function* evaluationBatches(backend: DataBackend, given: readonly EncodedRow[], { batchSize, window }: Pick<BatchOptions, 'batchSize' | 'window'>): Generator<Batch> {
   const rows = window?.wrapped ? wrapRows(given, { windowLength: window.length, shuffle: false, seed: 0 }) : given
-  const steps = backend.planEpoch({ rows: rows.length, batchSize, accumulation: 1, shuffle: false, seed: 0, epoch: 0, packing: packingOf(rows, window) })
-  for (const micro of steps.flat()) {
-    const part = micro.map((row) => rowAt(rows, row))
-    yield backend.toBatch(part, part.map((_row, index) => index))
+  const order = { shuffle: false, seed: 0 }
+  for (const step of backend.planEpoch({ ...order, rows: rows.length, batchSize, accumulation: 1, epoch: 0, packing: windowsOf(rows, window, order) })) {
+    for (const micro of step) {
+      const part = micro.map((row) => rowAt(rows, row))
+      yield backend.toBatch(part, part.map((_row, index) => index))
+    }
   }
 }

@@ -1,6 +1,6 @@
 // What the trainer needs of the floors below, as interfaces: the run is tested with a small engine written in
 // TypeScript, and a program may bring its own. backend.ts is the real one.
-import type { EncodedRow, EpochOptions, PreparedDataset, TextTokenizer } from '../data/index.js'
+import type { EncodedRow, EpochOptions, EpochPlan, PreparedDataset, TextTokenizer } from '../data/index.js'
 import type { ResolvedConfig } from '../core/config/index.js'
 import type { EngineStepOptions, MemoryEstimate, ModelInfo, PackedBatch, StepResult } from '../models/index.js'
 import type { RunInputs } from './checkpoints/inputs.js'
@@ -146,6 +146,6 @@ export interface TrainingBackend {
   trainAllWeights(model: EngineModel, source: ModelSource): Promise<TrainedWeights>
   createOptimizer(model: EngineModel, config: ResolvedConfig): Promise<EngineOptimizer>
   /** Micro-batches of every step of an epoch, as row indices. */
-  planEpoch(options: EpochOptions): number[][][]
+  planEpoch(options: EpochOptions): EpochPlan
   toBatch(rows: readonly EncodedRow[], rowIds: readonly number[]): Batch
 }

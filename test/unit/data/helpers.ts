@@ -6,7 +6,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { FineTuneError, type ErrorCode } from '../../../lib/core/errors/index.js'
-import { loadTokenizer, type TextTokenizer } from '../../../lib/data/index.js'
+import { loadTokenizer, planEpoch, type EpochOptions, type TextTokenizer } from '../../../lib/data/index.js'
 
 const root = fileURLToPath(new URL('../../fixtures/', import.meta.url))
 
@@ -16,6 +16,11 @@ export function fixture(name: string): string {
 
 export function readFixture<T>(name: string): T {
   return JSON.parse(readFileSync(fixture(name), 'utf8')) as T
+}
+
+/** step → micro-batch → row indices */
+export function stepsOf(options: EpochOptions): number[][][] {
+  return [...planEpoch(options)]
 }
 
 /** A folder that is gone after the tests of the enclosing describe. */

@@ -1,13 +1,18 @@
 // Rows that share windows: every row once an epoch, no window over its length, the same plan from the same keys.
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { planEpoch, wrapRows, type EncodedRow, type EpochOptions } from '../../../lib/data/index.js'
+import { packRows, planEpoch, wrapRows, type EncodedRow, type EpochOptions, type PackingOptions } from '../../../lib/data/index.js'
 import { packWindows } from '../../../lib/data/packing.js'
 import { randomStream } from '../../../lib/data/random.js'
-import { failure } from './helpers.js'
+import { failure, stepsOf } from './helpers.js'
 
 const windowLength = 64
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
+
+function windowsOf(order: readonly number[], lengths: readonly number[], length: number): number[][] {
+  const windows = packWindows(order, lengths, length)
+  return range(windows.length).map((window) => [...windows.rows(window)])
+}
 
 function lengthsOf(rows: number, seed: number): number[] {
   const next = randomStream(seed)
@@ -21,17 +26,17 @@ function options(rows: number, changed: Partial<EpochOptions> = {}): EpochOption
 describe('packing', () => {
   it('puts the longest rows first, each into the window that it fills best', () => {
     // 10 alone; 6 and 4; 5 and 5.
-    expect(packWindows([0, 1, 2, 3, 4], [6, 5, 4, 5, 10], 10)).to.deep.equal([[0, 2], [1, 3], [4]])
-    expect(packWindows([4, 3, 2, 1, 0], [6, 5, 4, 5, 10], 10)).to.deep.equal([[4], [3, 1], [2, 0]])
+    expect(windowsOf([0, 1, 2, 3, 4], [6, 5, 4, 5, 10], 10)).to.deep.equal([[0, 2], [1, 3], [4]])
+    expect(windowsOf([4, 3, 2, 1, 0], [6, 5, 4, 5, 10], 10)).to.deep.equal([[4], [3, 1], [2, 0]])
     // 3 fits beside 6 and beside 7: beside 7 nothing is left.
-    expect(packWindows([0, 1, 2], [6, 3, 7], 10)).to.deep.equal([[0], [1, 2]])
-    expect(packWindows([], [], 10)).to.deep.equal([])
-    expect(packWindows([0, 1], [1, 1], 1)).to.deep.equal([[0], [1]])
+    expect(windowsOf([0, 1, 2], [6, 3, 7], 10)).to.deep.equal([[0], [1, 2]])
+    expect(windowsOf([], [], 10)).to.deep.equal([])
+    expect(windowsOf([0, 1], [1, 1], 1)).to.deep.equal([[0], [1]])
   })
 
   it('finds the best room as a search through all of them would', () => {
     fc.assert(fc.property(fc.array(fc.integer({ min: 1, max: 97 }), { maxLength: 80 }), fc.integer({ min: 97, max: 3000 }), (lengths, window) => {
-      const packed = packWindows(range(lengths.length), lengths, window)
+      const packed = windowsOf(range(lengths.length), lengths, window)
       const rooms: number[] = []
       for (const length of lengths.toSorted((a, b) => b - a)) {
         const fits = rooms.flatMap((room, i) => (room >= length ? [i] : []))
@@ -46,15 +51,15 @@ describe('packing', () => {
 
   it('takes every row once an epoch, and fills no window beyond its length', () => {
     for (const rows of [1, 2, 5, 40, 700]) {
-      const { lengths } = options(rows).packing ?? { lengths: [] }
+      const lengths = lengthsOf(rows, 7)
       for (const [batchSize, accumulation] of [[1, 1], [2, 2], [8, 1]] as const) {
         for (const epoch of [0, 1, 5]) {
-          const { steps } = planEpoch(options(rows, { batchSize, accumulation, epoch }))
+          const steps = stepsOf(options(rows, { batchSize, accumulation, epoch }))
           expect(steps.flat(2).toSorted((a, b) => a - b)).to.deep.equal(range(rows))
           for (const micro of steps.flat()) expect(micro.reduce((sum, row) => sum + (lengths[row] ?? 0), 0)).to.be.at.most(batchSize * windowLength)
         }
       }
-      for (const micro of planEpoch(options(rows, { batchSize: 1 })).steps.flat()) {
+      for (const micro of stepsOf(options(rows, { batchSize: 1 })).flat()) {
         expect(micro.reduce((sum, row) => sum + (lengths[row] ?? 0), 0)).to.be.within(1, windowLength)
       }
     }
@@ -62,28 +67,35 @@ describe('packing', () => {
 
   it('fills short rows tightly', () => {
     const lengths = lengthsOf(5000, 3).map((length) => Math.ceil(length / 8))
-    const windows = planEpoch(options(5000, { packing: { lengths, windowLength }, batchSize: 1, accumulation: 1 })).steps.length
+    const windows = stepsOf(options(5000, { packing: { lengths, windowLength }, batchSize: 1, accumulation: 1 })).length
     expect(lengths.reduce((sum, length) => sum + length, 0) / (windows * windowLength)).to.be.greaterThan(0.995)
   })
 
   it('has the same number of steps in every epoch, in another order', () => {
-    const plans = range(6).map((epoch) => planEpoch(options(300, { epoch })).steps)
+    const plans = range(6).map((epoch) => stepsOf(options(300, { epoch })))
     expect(new Set(plans.map((steps) => steps.length)).size).to.equal(1)
     expect(new Set(plans.map((steps) => JSON.stringify(steps))).size).to.equal(6)
   })
 
   it('repeats for the same keys, and changes with the seed; without shuffling it keeps the order of the files', () => {
-    expect(planEpoch(options(50, { epoch: 3 }))).to.deep.equal(planEpoch(options(50, { epoch: 3 })))
-    expect(planEpoch(options(50, { seed: 43 }))).not.to.deep.equal(planEpoch(options(50)))
-    const inOrder = planEpoch(options(50, { shuffle: false, batchSize: 1, accumulation: 1 })).steps.map((step) => step.flat())
-    expect(inOrder).to.deep.equal(packWindows(range(50), lengthsOf(50, 7), windowLength))
+    expect(stepsOf(options(50, { epoch: 3 }))).to.deep.equal(stepsOf(options(50, { epoch: 3 })))
+    expect(stepsOf(options(50, { seed: 43 }))).not.to.deep.equal(stepsOf(options(50)))
+    const inOrder = stepsOf(options(50, { shuffle: false, batchSize: 1, accumulation: 1 })).map((step) => step.flat())
+    expect(inOrder).to.deep.equal(windowsOf(range(50), lengthsOf(50, 7), windowLength))
     // Written down: a resumed run repeats it, in every version.
     const packing = { lengths: [10, 50, 20, 30, 40, 14, 24, 60], windowLength }
-    expect(planEpoch(options(8, { batchSize: 1, accumulation: 1, packing })).steps.map((step) => step.flat())).to.deep.equal([[3, 5, 2], [6, 4], [0, 1], [7]])
+    expect(stepsOf(options(8, { batchSize: 1, accumulation: 1, packing })).map((step) => step.flat())).to.deep.equal([[3, 5, 2], [6, 4], [0, 1], [7]])
+  })
+
+  it('is packed once for all epochs, with the same windows', () => {
+    const { packing, ...rest } = options(50)
+    const windows = packRows({ ...rest, packing: packing as PackingOptions })
+    for (const epoch of [0, 3]) expect(stepsOf({ ...rest, epoch, packing: windows })).to.deep.equal(stepsOf(options(50, { epoch })))
+    expect(planEpoch(options(50)).at(windows.length)).to.equal(undefined)
   })
 
   it('gives a step the same rows however it is split', () => {
-    const rows = (batchSize: number, accumulation: number): number[][] => planEpoch(options(200, { batchSize, accumulation })).steps.map((step) => step.flat())
+    const rows = (batchSize: number, accumulation: number): number[][] => stepsOf(options(200, { batchSize, accumulation })).map((step) => step.flat())
     expect(rows(1, 8)).to.deep.equal(rows(8, 1))
     expect(rows(2, 4)).to.deep.equal(rows(8, 1))
   })

@@ -3,24 +3,24 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { planEpoch, toBatch, type EpochOptions } from '../../../lib/data/index.js'
 import { randomStream, shuffled } from '../../../lib/data/random.js'
-import { failure } from './helpers.js'
+import { failure, stepsOf } from './helpers.js'
 
 const options: EpochOptions = { rows: 23, batchSize: 4, accumulation: 2, shuffle: true, seed: 42, epoch: 0 }
-const order = (changed: Partial<EpochOptions> = {}): number[] => planEpoch({ ...options, ...changed }).steps.flat(2)
+const order = (changed: Partial<EpochOptions> = {}): number[] => stepsOf({ ...options, ...changed }).flat(2)
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
 describe('planEpoch', () => {
   it('takes every row once, and keeps a last part', () => {
     for (const rows of [1, 3, 4, 7, 8, 9, 16, 23]) {
       for (const [batchSize, accumulation] of [[1, 1], [4, 2], [8, 1], [3, 5]] as const) {
-        const { steps } = planEpoch({ ...options, rows, batchSize, accumulation })
+        const steps = stepsOf({ ...options, rows, batchSize, accumulation })
         expect(steps.length).to.equal(Math.ceil(Math.ceil(rows / batchSize) / accumulation))
         expect(steps.flat(2).toSorted((a, b) => a - b)).to.deep.equal(range(rows))
         expect(steps.flat().every((micro) => micro.length > 0 && micro.length <= batchSize)).to.equal(true)
         expect(steps.every((step) => step.length <= accumulation)).to.equal(true)
       }
     }
-    expect(planEpoch({ ...options, rows: 0 }).steps).to.deep.equal([])
+    expect(stepsOf({ ...options, rows: 0 })).to.deep.equal([])
   })
 
   it('repeats for the same seed and epoch, and changes with either', () => {
@@ -32,9 +32,9 @@ describe('planEpoch', () => {
   })
 
   it('gives a step the same rows however it is split', () => {
-    const one = planEpoch({ ...options, batchSize: 8, accumulation: 1 }).steps.map((step) => step.flat())
+    const one = stepsOf({ ...options, batchSize: 8, accumulation: 1 }).map((step) => step.flat())
     for (const [batchSize, accumulation] of [[4, 2], [2, 4], [1, 8]] as const) {
-      expect(planEpoch({ ...options, batchSize, accumulation }).steps.map((step) => step.flat())).to.deep.equal(one)
+      expect(stepsOf({ ...options, batchSize, accumulation }).map((step) => step.flat())).to.deep.equal(one)
     }
   })
 
@@ -64,8 +64,8 @@ describe('planEpoch', () => {
 
   it('gives ranks rows of their own, and together those of one process', () => {
     fc.assert(fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 4 }), (rows, batchSize, accumulation, world) => {
-      const ranks = range(world).map((rank) => planEpoch({ ...options, rows, batchSize, accumulation, rank, world }).steps)
-      const alone = planEpoch({ ...options, rows, batchSize, accumulation: accumulation * world }).steps
+      const ranks = range(world).map((rank) => stepsOf({ ...options, rows, batchSize, accumulation, rank, world }))
+      const alone = stepsOf({ ...options, rows, batchSize, accumulation: accumulation * world })
       for (const steps of ranks) expect(steps.length).to.equal(alone.length)
       alone.forEach((step, i) => {
         const together = ranks.flatMap((steps) => steps[i]!.flat())
@@ -78,10 +78,10 @@ describe('planEpoch', () => {
   it('lets rows of like length meet, each once, otherwise in every epoch', () => {
     const next = randomStream(9)
     const lengths = range(1000).map(() => 1 + (next() % 500))
-    const grouped = (epoch: number) => planEpoch({ ...options, rows: 1000, groupByLength: lengths, epoch }).steps
+    const grouped = (epoch: number) => stepsOf({ ...options, rows: 1000, groupByLength: lengths, epoch })
     const spread = (steps: number[][][]): number => steps.reduce((sum, step) => sum + Math.max(...step.flat().map((row) => lengths[row]!)) - Math.min(...step.flat().map((row) => lengths[row]!)), 0) / steps.length
     expect(grouped(0).flat(2).toSorted((a, b) => a - b)).to.deep.equal(range(1000))
-    expect(spread(grouped(0))).to.be.lessThan(spread(planEpoch({ ...options, rows: 1000 }).steps) / 10)
+    expect(spread(grouped(0))).to.be.lessThan(spread(stepsOf({ ...options, rows: 1000 })) / 10)
     expect(grouped(0)).to.deep.equal(grouped(0)).and.not.to.deep.equal(grouped(1))
     const heads = grouped(0).slice(0, 20).map((step) => lengths[step.flat()[0]!]!)
     expect(heads).not.to.deep.equal(heads.toSorted((a, b) => b - a))

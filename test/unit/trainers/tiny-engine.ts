@@ -5,7 +5,7 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { makeError } from '../../../lib/core/errors/index.js'
 import type { AdapterSettings, Batch, EngineModel, EngineOptimizer, StepOutcome, StepSettings, TrainedWeights, TrainingBackend } from '../../../lib/trainers/engine.js'
-import { planEpoch } from '../../../lib/data/plan.js'
+import { planEpoch, type EpochPlan } from '../../../lib/data/plan.js'
 import type { EncodedRow, EpochOptions, PreparedDataset, TextTokenizer } from '../../../lib/data/index.js'
 
 export const vocab = 12
@@ -186,9 +186,9 @@ function tinyData(options: TinyOptions): PreparedDataset {
 }
 
 /** Steps of an epoch: the shuffled rows, cut into micro-batches and steps. Packing is the real one. */
-export function tinyPlan(options: EpochOptions): number[][][] {
+export function tinyPlan(options: EpochOptions): EpochPlan {
   const { rows, batchSize, accumulation, shuffle, seed, epoch, packing } = options
-  if (packing !== undefined) return planEpoch(options).steps
+  if (packing !== undefined) return planEpoch(options)
   const order = Array.from({ length: rows }, (_, row) => row)
   if (shuffle) order.sort((a, b) => hashed('order', seed, epoch, a) - hashed('order', seed, epoch, b))
   const micro: number[][] = []
