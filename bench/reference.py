@@ -9,6 +9,8 @@
     reference.py generate --model F --prompts [[5,6,7]] --new-tokens N --runs 3 --dtype bf16
     reference.py tokenize --model F --data text.jsonl
     reference.py prepare --model F --data text.jsonl --cache F --window 1024
+    reference.py parquet --data text.jsonl --output text.parquet
+    reference.py hub-first-row --data org/rows
     reference.py versions
 """
 import array
@@ -16,6 +18,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import sys
 import time
 
@@ -219,6 +222,26 @@ def prepare(args):
          peak_rss_bytes=peak_rss() + 2 * children)
 
 
+def parquet(args):
+    """The same rows as one Parquet file."""
+    import datasets
+    datasets.disable_progress_bars()
+    rows = datasets.load_dataset("json", data_files=args.data, split="train", cache_dir=args.output + ".cache")
+    rows.to_parquet(args.output + ".part")
+    os.replace(args.output + ".part", args.output)
+    shutil.rmtree(args.output + ".cache", ignore_errors=True)
+    emit(event="end", rows=len(rows))
+
+
+def hub_first_row(args):
+    """The first row of a data set of the hub (HF_ENDPOINT), streamed."""
+    import datasets
+    datasets.disable_progress_bars()
+    t = time.perf_counter()
+    row = next(iter(datasets.load_dataset(args.data, split="train", streaming=True)))
+    emit(event="end", seconds=time.perf_counter() - t, characters=len(row["text"].encode("utf-16-le")) // 2, peak_rss_bytes=peak_rss())
+
+
 def versions(_):
     import peft
     import torch
@@ -266,6 +289,13 @@ def main():
     p.add_argument("--cache", required=True)
     p.add_argument("--window", type=int, default=1024)
     p.add_argument("--count", action="store_true")
+    p = commands.add_parser("parquet")
+    p.set_defaults(run=parquet)
+    p.add_argument("--data", required=True)
+    p.add_argument("--output", required=True)
+    p = commands.add_parser("hub-first-row")
+    p.set_defaults(run=hub_first_row)
+    p.add_argument("--data", required=True)
     commands.add_parser("versions").set_defaults(run=versions)
     args = parser.parse_args()
     args.run(args)

@@ -3,6 +3,7 @@ import type { Question } from '../question.js'
 import { data } from './data.js'
 import { generation } from './generation.js'
 import { growth } from './growth.js'
+import { hub } from './hub.js'
 import { memory } from './memory.js'
 import { inspecting } from './inspecting.js'
 import { qlora } from './qlora.js'
@@ -11,4 +12,4 @@ import { steady } from './steady.js'
 import { tokenizing } from './tokenizing.js'
 import { training } from './training.js'
 
-export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, qlora, tokenizing, inspecting, data, memory, steady]
+export const QUESTIONS: readonly Question[] = [training, shortRows, growth, generation, qlora, tokenizing, inspecting, data, hub, memory, steady]

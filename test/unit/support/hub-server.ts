@@ -66,7 +66,15 @@ export interface HubServer {
 /** Larger files are in LFS: their blob is named by SHA-256. */
 const lfsBytes = 256
 
+const oids = new WeakMap<Uint8Array, string>()
+
 export function oidOf(content: Uint8Array): string {
+  const oid = oids.get(content) ?? makeOid(content)
+  oids.set(content, oid)
+  return oid
+}
+
+function makeOid(content: Uint8Array): string {
   if (content.length >= lfsBytes) return createHash('sha256').update(content).digest('hex')
   return createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex')
 }
@@ -125,7 +133,7 @@ export async function startHub(): Promise<HubServer> {
 
 function commitOf(repo: Repo, revision: string): string {
   const hash = createHash('sha1').update(revision)
-  for (const [path, content] of repo.revisions.get(revision) ?? []) hash.update(path).update(content)
+  for (const [path, content] of repo.revisions.get(revision) ?? []) hash.update(path).update(oidOf(content))
   return hash.digest('hex')
 }
 
