@@ -20,8 +20,9 @@ export const csvLoader = defineLoader({ name: 'csv', extensions: ['.csv'], recog
 export const tsvLoader = defineLoader({ name: 'tsv', extensions: ['.tsv', '.tab'], recognises: (head, whole) => recogniseTable(['\t'], head, whole), batches: (file, options) => batches(file, options ?? {}, '\t') })
 
 interface Record {
-  record: string[]
-  info: { lines: number }
+  cells: string[]
+  /** The line that it ends on. */
+  end: number
 }
 
 async function* batches(file: string, options: LoadOptions, fallback: string | undefined): AsyncGenerator<RowBatch> {
@@ -44,24 +45,45 @@ async function* batches(file: string, options: LoadOptions, fallback: string | u
 }
 
 async function* records(file: string, chunks: AsyncIterable<Buffer>, delimiter: string): AsyncGenerator<Record> {
-  const parser = libraries.csvParse().parse({ delimiter, info: true, relax_column_count: true, relax_quotes: true, skip_empty_lines: true, max_record_size: maxRowCharacters })
+  const lines = new LineCount()
+  const parser = libraries.csvParse().parse({ delimiter, on_record: lines.place, relax_column_count: true, relax_quotes: true, skip_empty_lines: true, max_record_size: maxRowCharacters })
   pipeline(Readable.from(chunks, { objectMode: true }), parser, () => undefined)
   try {
     for await (const record of parser) yield record as Record
   } catch (error) {
-    throw csvError(file, error)
+    throw csvError(file, error, lines.end + 1)
   } finally {
     parser.destroy()
   }
 }
 
-function csvError(file: string, error: unknown): unknown {
-  const { code, lines } = error as CsvError & { lines?: number }
+/** The parser counts a CRLF inside quotes twice. */
+class LineCount {
+  /** Line on which the last record ends. */
+  end = 0
+  #twice = 0
+
+  readonly place = (cells: string[], { lines }: { lines: number }): Record => {
+    for (const cell of cells) this.#twice += count(cell, '\r\n')
+    this.end = lines - this.#twice
+    return { cells, end: this.end }
+  }
+}
+
+function count(text: string, what: string): number {
+  let found = 0
+  for (let at = text.indexOf(what); at >= 0; at = text.indexOf(what, at + what.length)) found++
+  return found
+}
+
+/** @param line where the row that cannot be read begins */
+function csvError(file: string, error: unknown, line: number): unknown {
+  const { code } = error as CsvError
   if (typeof code !== 'string' || !code.startsWith('CSV_')) return error
   const reason = code === 'CSV_QUOTE_NOT_CLOSED' ? 'a quoted cell is not closed' : code === 'CSV_MAX_RECORD_SIZE' ? `a row is longer than ${maxRowCharacters >> 20} MiB: perhaps a quote is not closed` : 'the table cannot be read'
   // The library's own message quotes the row.
-  return makeError('FT_DATASET', `${file}${typeof lines === 'number' ? `:${lines}` : ''}: ${reason}`, {
-    remedy: 'repair the table: a cell with quotes, delimiters or line ends stands in double quotes, and quotes inside it are doubled', details: { path: file, line: lines },
+  return makeError('FT_DATASET', `${file}:${line}: ${reason}`, {
+    remedy: 'repair the table: a cell with quotes, delimiters or line ends stands in double quotes, and quotes inside it are doubled', details: { path: file, line },
   })
 }
 
@@ -93,9 +115,9 @@ class RowReader {
     readonly utf8: Utf8Watch,
   ) {}
 
-  take({ record, info }: Record): LoadedRow | null {
-    const line = Math.max(this.#line, info.lines - lineEndsIn(record))
-    this.#line = info.lines + 1
+  take({ cells: record, end }: Record): LoadedRow | null {
+    const line = Math.max(this.#line, end - record.reduce((sum, cell) => sum + count(cell, '\n'), 0))
+    this.#line = end + 1
     if (this.#columns === null) {
       this.#columns = checkHeader(this.file, record, line)
       return null
@@ -112,12 +134,6 @@ class RowReader {
     }
     return { place, value }
   }
-}
-
-function lineEndsIn(record: readonly string[]): number {
-  let count = 0
-  for (const cell of record) for (let at = cell.indexOf('\n'); at >= 0; at = cell.indexOf('\n', at + 1)) count++
-  return count
 }
 
 /** An empty name is called as pandas calls it: index columns have none. Errors: FT_DATASET. */
