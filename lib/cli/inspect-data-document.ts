@@ -11,7 +11,7 @@ export function documentOf({ files, statistics, tokens, preview, lint, ...analys
     detection: analysis.detection,
     skipped_bad_rows: analysis.skippedBadRows,
     bad_row_examples: analysis.badRowExamples,
-    filtered: analysis.filtered,
+    filtered: analysis.filtered.map(({ needsTokens, ...filter }) => ({ ...filter, ...(needsTokens ? { needs_tokens: true } : {}) })),
     characters,
     duplicates,
     quality: {

@@ -1,14 +1,14 @@
 // `inspect data --html`: the same as one page that needs nothing else and runs nothing of the data: every text is escaped, and its
 // policy allows only its own style and script, by their hashes.
 import { createHash } from 'node:crypto'
-import type { DatasetAnalysis, HistogramBin, LintReport, PreviewRow } from '../data/index.js'
+import type { DatasetAnalysis, FilterReport, HistogramBin, LintReport, PreviewRow } from '../data/index.js'
 import { printable, printableLines } from '../utils/printable.js'
 import { formatCount } from '../utils/terminal.js'
 import { pageScript, pageStyle } from './inspect-data-page.js'
 import { factsOf } from './inspect-data-text.js'
 
 export function pageOf(target: string, model: string | undefined, analysis: DatasetAnalysis): string {
-  const { statistics, preview, lint, maxSeqLength } = analysis
+  const { statistics, preview, lint, maxSeqLength, filtered } = analysis
   const unit = statistics.tokens === null ? 'characters' : 'tokens'
   const histogram = (statistics.tokens ?? statistics.characters).histogram
   const facts = [...(model === undefined ? [] : [['model', model] as const]), ...factsOf(analysis)]
@@ -31,12 +31,19 @@ export function pageOf(target: string, model: string | undefined, analysis: Data
 ${lint === null ? '' : lintSection(lint)}
 ${histogramSection(histogram, unit, statistics.tokens === null ? null : maxSeqLength)}
 <section><h2>The longest rows</h2><ol class="longest">${statistics.longest.map(({ place, tokens, characters }) => `<li><code>${escape(place)}</code> ${formatCount(tokens ?? characters)} ${unit}</li>`).join('')}</ol></section>
+${removedSection(filtered)}
 ${preview.length === 0 ? '' : previewSection(preview)}
 </main>
 <script>${pageScript}</script>
 </body>
 </html>
 `
+}
+
+/** What filters left out, where that was asked for. */
+function removedSection(filtered: readonly FilterReport[]): string {
+  const items = filtered.flatMap(({ filter, excerpts = [] }) => excerpts.map(({ place, reason, text }) => `<li><code>${escape(place)}</code> ${escape(`${filter}: ${reason}`)}<br>${escape(text)}</li>`))
+  return items.length === 0 ? '' : `<section><h2>Left out by filters</h2><ul>${items.join('')}</ul></section>`
 }
 
 /** One block a rule, the serious ones open. */

@@ -1,6 +1,6 @@
 // `inspect data` for people: facts, a histogram, the longest rows, rows with what is learned, findings. Nothing of the data
 // reaches the terminal as a control character.
-import { partsOf, type DatasetAnalysis, type ExamplePart, type HistogramBin, type LintReport, type PreviewRow, type PreviewToken } from '../data/index.js'
+import { partsOf, type DatasetAnalysis, type ExamplePart, type FilterReport, type HistogramBin, type LintReport, type PreviewRow, type PreviewToken } from '../data/index.js'
 import { printable, printableLines } from '../utils/printable.js'
 import { formatBytes, formatCount } from '../utils/terminal.js'
 import { facts } from './inspect-model.js'
@@ -24,6 +24,7 @@ export function textOf(analysis: DatasetAnalysis, { example, preview, color, hin
     facts(factsOf(analysis).map(([name, value]) => [name, printable(value)] as const)),
     histogramText(lengths.histogram, unit, analysis.statistics.tokens === null ? null : analysis.maxSeqLength),
     longestText(analysis.statistics.longest, unit),
+    removedText(analysis.filtered),
     ...analysis.preview.slice(0, preview).map((row) => previewText(row, color)),
     shown === undefined || example <= preview ? '' : exampleText(shown, color),
     analysis.lint === null ? '' : lintText(analysis.lint, color),
@@ -34,22 +35,41 @@ export function textOf(analysis: DatasetAnalysis, { example, preview, color, hin
 
 type Facts = [string, string][]
 
+/** Of a stream no size is known. */
+function fileText({ path, bytes }: DatasetAnalysis['files'][number]): string {
+  return path === '-' ? 'standard input' : path === '(rows)' ? path : `${path}, ${formatBytes(bytes)}`
+}
+
 export function factsOf({ files, rows, statistics, detection, skippedBadRows, badRowExamples, filtered, tokens, maxSeqLength }: DatasetAnalysis): Facts {
   const { shapes, characters, duplicates, quality } = statistics
   const list = Object.entries(shapes).map(([shape, count]) => `${formatCount(count)} ${shape}`)
   const [file] = files
   return [
-    files.length === 1 && file !== undefined ? ['file', `${file.path}, ${formatBytes(file.bytes)}`] : ['files', `${files.length}, ${formatBytes(files.reduce((sum, { bytes }) => sum + bytes, 0))}`],
-    ['rows', `${formatCount(rows)}: ${list.join(', ')}`],
+    files.length === 1 && file !== undefined ? ['file', fileText(file)] : ['files', `${files.length}, ${formatBytes(files.reduce((sum, { bytes }) => sum + bytes, 0))}`],
+    ['rows', `${formatCount(rows)}${list.length === 0 ? '' : `: ${list.join(', ')}`}`],
     ...detection.map((reason): [string, string] => ['columns', reason]),
     ...(skippedBadRows === 0 ? [] : ([['bad rows', `${skippedBadRows}; the first: ${badRowExamples[0] ?? ''}`]] satisfies Facts)),
-    ...filtered.map(({ filter, removed, examples }): [string, string] => ['filter', `${filter}: ${formatCount(removed)} left out${examples[0] === undefined ? '' : `, the first ${examples[0]}`}`]),
+    ...filtered.map((report): [string, string] => ['filter', filterText(report)]),
     ...(tokens === null || statistics.tokens === null ? [] : tokenFacts(tokens, statistics.tokens, maxSeqLength)),
     ['characters', `${formatCount(characters.total)}, mean ${characters.mean.toFixed(1)}, median ${characters.p50}, longest ${formatCount(characters.max)}`],
     ['duplicates', `${about(duplicates.exact)}${rowsText(duplicates.rows)} (${percent(duplicates.share)}) saying what an earlier one said`],
     ['texts', `${about(quality.exact)}${percent(quality.letterShare)} letters, ${percent(quality.digitShare)} digits; ${quality.emptyRows} empty, ${quality.rowsWithControls} with control characters, ${quality.repetitiveRows} repetitive`],
     ...(tokens?.report.warnings ?? []).map((warning): [string, string] => ['warning', warning]),
   ]
+}
+
+function filterText({ filter, removed, examples, needsTokens }: FilterReport): string {
+  const first = examples[0] === undefined ? '' : `, the first ${examples[0]}`
+  return `${filter}: ${formatCount(removed)} left out${first}${needsTokens ? '; its limits in tokens are not looked at without --model' : ''}`
+}
+
+/** What filters left out, where that was asked for. */
+function removedText(filtered: readonly FilterReport[]): string {
+  const blocks = filtered.flatMap(({ filter, removed, excerpts = [] }) => {
+    const rows = excerpts.map(({ place, reason, text }) => `${printable(`${place}: ${reason}`)}\n    ${printable(text)}`)
+    return rows.length === 0 ? [] : [`left out by ${filter}, ${rows.length} of ${formatCount(removed)}:\n${rows.join('\n')}`]
+  })
+  return blocks.join('\n\n')
 }
 
 function tokenFacts({ report, truncatedShare, lostShare, packing }: NonNullable<DatasetAnalysis['tokens']>, lengths: NonNullable<DatasetAnalysis['statistics']['tokens']>, maxSeqLength: number): Facts {

@@ -35,7 +35,7 @@ export async function showData(target: string, flags: ParsedFlags, context: CliC
   const progress = dataProgress(context, 'reading data')
   try {
     const analysis = await new DatasetAnalyzer({
-      ...configured(target, flags), tokenizer, lint: wanted.lint, preview: rowsOf(wanted), signal: context.signal, onProgress: (state) => progress.update(state),
+      ...configured(target, flags), tokenizer, lint: wanted.lint, filterExcerpts: flags.boolean('show-removed') ?? false, preview: rowsOf(wanted), signal: context.signal, onProgress: (state) => progress.update(state),
     }).run()
     progress.stop()
     refuseMissing(analysis, wanted)

@@ -4,8 +4,7 @@ import { fail } from '../core/errors/index.js'
 import type { EncodeResult, RowNotes, RowsEncoder } from './encode.js'
 import type { RowReader } from './formats/reader.js'
 import type { DataFile } from './sources/find.js'
-import type { BadRows} from './rows.js';
-import { readRows, type SourceRow } from './rows.js'
+import { readRows, rowFits, rowSize, type BadRows, type SourceRow } from './rows.js'
 import type { EncodedRow } from './types.js'
 
 /**
@@ -31,6 +30,8 @@ export interface CollectOptions {
   signal?: AbortSignal
   /** Reading ends after this many rows that can be used. */
   maxSamples?: number
+  /** Of one row. */
+  maxRowCharacters?: number
   onProgress?(progress: Progress): void
   /** False: the row is left out before it costs anything. */
   keeps?(source: SourceRow): boolean
@@ -38,7 +39,7 @@ export interface CollectOptions {
 }
 
 /** Errors: those of rows.ts and encode.ts, FT_CANCELLED. */
-export async function collectRows({ files, reader, encoder, badRows, signal, maxSamples = Infinity, onProgress, keeps, onRow }: CollectOptions): Promise<void> {
+export async function collectRows({ files, reader, encoder, badRows, signal, maxSamples = Infinity, maxRowCharacters, onProgress, keeps, onRow }: CollectOptions): Promise<void> {
   const progress: Progress = { rows: 0, bytes: 0, totalBytes: files.reduce((sum, file) => sum + file.bytes, 0) }
   const inFlight: { batch: SourceRow[]; results: Promise<EncodeResult[]> }[] = []
   let batch: SourceRow[] = []
@@ -79,9 +80,10 @@ export async function collectRows({ files, reader, encoder, badRows, signal, max
         progress.rows++
         continue
       }
+      if (!rowFits(row, badRows, maxRowCharacters)) continue
       batch.push(row)
       taken++
-      characters += sizeOf(row)
+      characters += rowSize(row.row)
       if (taken >= maxSamples) break
       if (batch.length < batchRows && characters < batchCharacters) continue
       start()
@@ -106,24 +108,4 @@ function take(batch: readonly SourceRow[], results: readonly EncodeResult[], { b
       onRow(result, source)
     }
   })
-}
-
-function sizeOf({ row }: SourceRow): number {
-  switch (row.kind) {
-    case 'instruction':
-      return row.pair.prompt.length + row.pair.completion.length
-    case 'text':
-      return row.text.length
-    case 'pair':
-      return row.prompt.length + row.completion.length
-    case 'tokens':
-      return row.inputIds.length
-    case 'chat': {
-      const contents = row.messages.map((message) => (typeof message.content === 'string' ? message.content.length : JSON.stringify(message).length))
-      return contents.reduce((sum, length) => sum + length, 0)
-    }
-    default:
-      // Refused before it becomes tokens.
-      return 0
-  }
 }

@@ -13,7 +13,7 @@ import { packRows } from './plan.js'
 import { previewRows, type PlacedRow, type PreviewRow } from './preview.js'
 import type { StoredRow } from './row-store.js'
 import { rowText } from './row-text.js'
-import { BadRows, readRows, type SourceRow } from './rows.js'
+import { BadRows, readRows, rowFits, type SourceRow } from './rows.js'
 import type { DataFile, DataFiles } from './sources/find.js'
 import { Splitter } from './splits.js'
 import { chooseTemplate, openRenderer } from './templates/choose.js'
@@ -31,7 +31,7 @@ export interface AnalyzeOptions extends Partial<Omit<PrepareDatasetOptions, 'pat
 }
 
 const optionNames: OptionNames<AnalyzeOptions> = {
-  paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true,
+  paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, filterExcerpts: true, maxRowCharacters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true,
   overflow: true, stride: true, allowTruncation: true, columns: true, columnSeparator: true, template: true, rowSchema: true, maxSamples: true, threads: true, cache: true, memoryBudget: true, onBadRow: true, chatTemplate: true, vocabSize: true,
   signal: true, onProgress: true, preview: true, wholePreview: true, lint: true,
 }
@@ -163,17 +163,21 @@ export class DatasetAnalyzer {
 
   /** Without a tokenizer: rows, shapes, characters. */
   async #read({ train, validation }: DataFiles, reader: RowReader): Promise<Pass> {
-    const { filters, split } = this.#options
-    const filter = new DatasetFilter(filters)
+    const { filters, filterExcerpts, maxRowCharacters, split } = this.#options
+    const filter = new DatasetFilter(filters, { excerpts: filterExcerpts })
     const splitter = new Splitter(split)
     const places: RowPlace[] = []
-    const take = (side: Side) => (source: SourceRow): void => {
+    const take = (side: Side) => (source: SourceRow): boolean => {
       const row = new FilterRow(source.place, source.value, source.row, side)
-      if (!filter.keeps(row)) return
+      const kept = filter.keeps(row)
+      if (kept && !rowFits(source, this.#badRows, maxRowCharacters)) return false
+      this.#badRows.good()
+      if (!kept) return false
       if (side === 'train') splitter.add(source)
       filter.taken(this.#rows, row)
       if (filter.waitsForSplit) places.push(source.place)
       this.#take(source, side, null)
+      return true
     }
     await this.#readFiles(train, reader, take('train'))
     const trainRows = this.#rows
@@ -182,18 +186,18 @@ export class DatasetAnalyzer {
     filter.end()
     const held = splitRows(splitter, Array.from({ length: this.#rows }, () => true), trainRows, this.#options)
     const dropped = filter.split(held, (index) => places[index] as RowPlace)
-    return { held, dropped: dropped.size, filtered: filter.report, tokens: null }
+    return { held, dropped: dropped.size, filtered: filter.reportWithoutTokens, tokens: null }
   }
 
-  async #readFiles(files: readonly DataFile[], reader: RowReader, take: (source: SourceRow) => void): Promise<void> {
+  async #readFiles(files: readonly DataFile[], reader: RowReader, take: (source: SourceRow) => boolean): Promise<void> {
     const { signal, onProgress, maxSamples = Infinity } = this.#options
     const progress = { rows: 0, bytes: 0, totalBytes: files.reduce((sum, file) => sum + file.bytes, 0) }
+    let taken = 0
     const onBytes = (bytes: number): void => void (progress.bytes += bytes)
     for await (const source of readRows({ files, reader, badRows: this.#badRows, signal, onBytes })) {
-      this.#badRows.good()
-      take(source)
+      if (take(source)) taken++
       if (++progress.rows % 1000 === 0) onProgress?.({ ...progress })
-      if (progress.rows >= maxSamples) break
+      if (taken >= maxSamples) break
     }
   }
 

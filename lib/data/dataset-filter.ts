@@ -3,6 +3,7 @@
 import { failWith } from '../core/config/problems.js'
 import { isProblem, readFilter, type FilterEntry } from '../core/config/filters.js'
 import { makeError } from '../core/errors/index.js'
+import { checkOptions } from '../core/options.js'
 import { filterKinds, FilterRow, type RowFilter, type Side } from './filters/index.js'
 import { findFormat, type ParsedRow } from './formats/index.js'
 import { placeText, type FilterReport, type LoadedRow, type RowPlace, type RowValue } from './types.js'
@@ -13,24 +14,40 @@ export type KeepRow = (row: RowValue, place: RowPlace) => boolean
 export type FilterInput = FilterEntry | KeepRow
 
 const keptExamples = 5
+const excerptCharacters = 200
 
 interface Opened {
   report: FilterReport
   filter: RowFilter
 }
 
+export interface DatasetFilterOptions {
+  /** The report also has what the first rows say that go. Default: places and reasons alone. */
+  excerpts?: boolean
+}
+
 export class DatasetFilter {
   readonly #filters: readonly Opened[]
+  readonly #excerpts: boolean
+  /** Of the rows of the data, while a filter waits for the split and excerpts are wanted. */
+  readonly #taken: string[] = []
 
-  /** Errors: FT_INVALID_CONFIG. */
-  constructor(filters: FilterInput | readonly FilterInput[] = []) {
+  /** Errors: FT_INVALID_CONFIG, FT_INVALID_ARGUMENT. */
+  constructor(filters: FilterInput | readonly FilterInput[] = [], options: DatasetFilterOptions = {}) {
+    checkOptions('DatasetFilter', options, { excerpts: true })
+    this.#excerpts = options.excerpts ?? false
     const list = (Array.isArray(filters) ? filters : [filters]) as readonly FilterInput[]
     this.#filters = list.map((entry, i) => open(entry, `dataset.filters[${i}]`))
   }
 
   /** What each filter has removed so far, in their order. */
   get report(): FilterReport[] {
-    return this.#filters.map(({ report }) => ({ ...report, examples: [...report.examples] }))
+    return this.#filters.map(({ report }) => ({ ...report, examples: [...report.examples], ...(report.excerpts === undefined ? {} : { excerpts: [...report.excerpts] }) }))
+  }
+
+  /** The same of rows that were not tokenized: which filters had limits that nobody could look at. */
+  get reportWithoutTokens(): FilterReport[] {
+    return this.report.map((report, i) => (this.#filters[i]?.filter.tokens === undefined ? report : { ...report, needsTokens: true as const }))
   }
 
   get removed(): number {
@@ -39,17 +56,18 @@ export class DatasetFilter {
 
   /** Before tokens. Errors: those of an expression or of a program's function. */
   keeps(row: FilterRow): boolean {
-    return this.#filters.every((one) => note(one, row.place, one.filter.row?.(row) ?? null))
+    return this.#filters.every((one) => this.#note(one, row.place, one.filter.row?.(row) ?? null, () => excerptOf(row)))
   }
 
   /** @param length tokens before truncation */
-  keepsTokens(length: number, place: RowPlace): boolean {
-    return this.#filters.every((one) => note(one, place, one.filter.tokens?.(length) ?? null))
+  keepsTokens(length: number, row: FilterRow): boolean {
+    return this.#filters.every((one) => this.#note(one, row.place, one.filter.tokens?.(length) ?? null, () => excerptOf(row)))
   }
 
   /** The row is number `index` of the data. */
   taken(index: number, row: FilterRow): void {
     for (const { filter } of this.#filters) filter.taken?.(index, row)
+    if (this.#excerpts && this.waitsForSplit) this.#taken[index] = excerptOf(row)
   }
 
   /** True where some filter looks at rows again once the split is decided: the places of rows are then needed. */
@@ -64,7 +82,7 @@ export class DatasetFilter {
       for (const [index, reason] of one.filter.split?.(held) ?? []) {
         if (gone.has(index)) continue
         gone.add(index)
-        note(one, placeOf(index), reason)
+        this.#note(one, placeOf(index), reason, () => this.#taken[index] ?? '')
       }
     }
     return gone
@@ -80,13 +98,20 @@ export class DatasetFilter {
     for await (const row of rows) if ('problem' in row || this.keeps(new FilterRow(row.place, row.value, parsed(row.value), side))) yield row
     this.end()
   }
+
+  #note({ report }: Opened, place: RowPlace, reason: string | null, excerpt: () => string): boolean {
+    if (reason === null) return true
+    report.removed++
+    if (report.examples.length >= keptExamples) return false
+    report.examples.push(`${placeText(place)}: ${reason}`)
+    if (this.#excerpts) (report.excerpts ??= []).push({ place: placeText(place), reason, text: excerpt() })
+    return false
+  }
 }
 
-function note({ report }: Opened, place: RowPlace, reason: string | null): boolean {
-  if (reason === null) return true
-  report.removed++
-  if (report.examples.length < keptExamples) report.examples.push(`${placeText(place)}: ${reason}`)
-  return false
+function excerptOf({ text }: FilterRow): string {
+  // Not half of a pair; and not a slice that keeps all of a huge text in memory.
+  return Buffer.from(text.slice(0, excerptCharacters).replace(/[\ud800-\udbff]$/, '')).toString()
 }
 
 function open(entry: FilterInput, where: string): Opened {

@@ -14,7 +14,7 @@ import type { DataInput, MixStop, SourceSettings } from './sources/types.js'
 import type { TrainOn } from './masking.js'
 import type { Overflow } from './overflow.js'
 import { defaultMemoryBudget, RowStore, type StoredRow } from './row-store.js'
-import { BadRows, type SourceRow } from './rows.js'
+import { BadRows, checkRowLimit, type SourceRow } from './rows.js'
 import { Splitter, type SplitOptions } from './splits.js'
 import { chooseTemplate, openRenderer, usesClock, type ChosenTemplate } from './templates/choose.js'
 import { canOpenAgain, type TextTokenizer } from './tokenizer/index.js'
@@ -36,6 +36,10 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
   split?: SplitOptions
   /** Rows to leave out: see docs/data.md. */
   filters?: FilterInput | readonly FilterInput[]
+  /** The report quotes the first rows that each filter takes out. Default: it says where they are. */
+  filterExcerpts?: boolean
+  /** A row of more characters is bad: its tokens would take some hundred times as many bytes. Default 2^21. */
+  maxRowCharacters?: number
   seed: number
   tokenizer: TextTokenizer
   maxSeqLength: number
@@ -68,7 +72,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
 }
 
 const optionNames: OptionNames<PrepareDatasetOptions> = {
-  paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, overflow: true, stride: true, allowTruncation: true,
+  paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, filterExcerpts: true, maxRowCharacters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, overflow: true, stride: true, allowTruncation: true,
   columns: true, columnSeparator: true, template: true, rowSchema: true, threads: true, cache: true, memoryBudget: true, maxSamples: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
@@ -150,9 +154,10 @@ function checkOptions(options: PrepareDatasetOptions): void {
   const given = (options ?? {}) as Partial<PrepareDatasetOptions>
   if (given.paths === undefined || given.tokenizer === undefined) fail('FT_INVALID_ARGUMENT', 'preparing data needs paths and a tokenizer', { remedy: 'pass { paths, tokenizer, maxSeqLength, seed }' })
   checkNames('prepareDataset', options, optionNames)
-  const { maxSeqLength, validationRatio: ratio, seed, stride } = options
+  const { maxSeqLength, validationRatio: ratio, seed, stride, maxRowCharacters } = options
   if (!Number.isInteger(maxSeqLength) || maxSeqLength < 2) fail('FT_INVALID_ARGUMENT', `max_seq_length must be an integer of at least 2, got ${maxSeqLength}`)
   if (ratio !== undefined && !(ratio >= 0 && ratio < 1)) fail('FT_INVALID_ARGUMENT', `validation_ratio must be from 0 to below 1, got ${ratio}`)
+  checkRowLimit(maxRowCharacters)
   if (stride !== undefined && !(Number.isInteger(stride) && stride >= 0 && stride < maxSeqLength)) fail('FT_INVALID_ARGUMENT', `the stride must be an integer from 0 to below max_seq_length, got ${stride}`)
   if (!Number.isSafeInteger(seed)) fail('FT_INVALID_ARGUMENT', `the seed must be an integer, got ${seed}`)
 }
@@ -179,19 +184,19 @@ export class Collected {
     this.badRows = badRows ?? new BadRows(options.onBadRow ?? 'stop')
     const overflow = { overflow: options.overflow ?? 'truncate', maxSeqLength: options.maxSeqLength, stride: options.stride ?? 0, bosTokenId: context.tokenizer.bosTokenId } as const
     this.store = new RowStore(overflow, options.memoryBudget, keepRows)
-    this.filter = new DatasetFilter(options.filters)
+    this.filter = new DatasetFilter(options.filters, { excerpts: options.filterExcerpts })
     this.splitter = new Splitter(options.split)
   }
 
   async read(files: readonly DataFile[], side: Side = 'train', onRow?: CollectedRow): Promise<void> {
     const { context, badRows, reader, encoder, filter, splitter } = this
-    const { signal, onProgress, maxSamples } = this.options
+    const { signal, onProgress, maxSamples, maxRowCharacters } = this.options
     const candidate = ({ place, value, row }: SourceRow): FilterRow => new FilterRow(place, value, row, side)
     await collectRows({
-      files, reader, encoder, badRows, signal, onProgress, maxSamples,
+      files, reader, encoder, badRows, signal, onProgress, maxSamples, maxRowCharacters,
       keeps: (source) => filter.keeps(candidate(source)),
       onRow: (row, source) => {
-        if (!filter.keepsTokens(row.inputIds.length, source.place)) return
+        if (!filter.keepsTokens(row.inputIds.length, candidate(source))) return
         if (this.store.drops(row)) return
         if (side === 'train') splitter.add(source)
         filter.taken(this.store.rows.length, candidate(source))
@@ -267,7 +272,7 @@ function listed(examples: readonly string[], count: number): string {
   return `${examples.join(', ')}${count > examples.length ? ' …' : ''}`
 }
 
-type CollectedOptions = Pick<PrepareDatasetOptions, 'maxSamples' | 'memoryBudget' | 'onBadRow' | 'maxSeqLength' | 'overflow' | 'stride' | 'signal' | 'onProgress' | 'filters' | 'split'>
+type CollectedOptions = Pick<PrepareDatasetOptions, 'maxSamples' | 'memoryBudget' | 'onBadRow' | 'maxSeqLength' | 'overflow' | 'stride' | 'signal' | 'onProgress' | 'filters' | 'filterExcerpts' | 'maxRowCharacters' | 'split'>
 
 function countsOf(rows: RowStore['rows']): Pick<RowStore, 'rows' | 'supervisedTokens' | 'tokens' | 'maxLength' | 'rowsWithoutLabels'> {
   const counts = { rows, supervisedTokens: 0, tokens: 0, maxLength: 0, rowsWithoutLabels: 0 }

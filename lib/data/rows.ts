@@ -13,6 +13,42 @@ import { placeText, type LoadedRow, type OnBadRow, type RowPlace, type RowValue 
 const tolerated = 0.01
 const keptExamples = 5
 
+/** A tokenizer takes some 250 bytes of memory and 10 µs for each. */
+const defaultRowCharacters = 1 << 21
+
+/** Errors: FT_INVALID_ARGUMENT. */
+export function checkRowLimit(limit: number | undefined): void {
+  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit > 0)) fail('FT_INVALID_ARGUMENT', `maxRowCharacters must be an integer of at least 1, got ${limit}`)
+}
+
+/** False, and the row is bad: nothing could be learned from one so long, and tokenizing it would take all memory. */
+export function rowFits({ row, place }: SourceRow, badRows: BadRows, limit = defaultRowCharacters): boolean {
+  if (row.kind === 'tokens') return true
+  const size = rowSize(row)
+  if (size <= limit) return true
+  badRows.bad(place, `the row has ${size} characters, more than ${limit}`, 'FT_DATASET_ROW', 'split the text into rows (plain text: --sample-by paragraph), leave such rows out (--filter \'{"length": {"max_characters": …}}\', or --on-bad-row skip), or raise --max-row-characters')
+  return false
+}
+
+/** Characters of what is tokenized, about; of a row in tokens, these. */
+export function rowSize(row: ParsedRow): number {
+  switch (row.kind) {
+    case 'instruction':
+      return row.pair.prompt.length + row.pair.completion.length
+    case 'text':
+      return row.text.length
+    case 'pair':
+      return row.prompt.length + row.completion.length
+    case 'tokens':
+      return row.inputIds.length
+    case 'chat':
+      return row.messages.reduce((sum, message) => sum + (typeof message.content === 'string' ? message.content.length : JSON.stringify(message).length), 0)
+    default:
+      // Refused before it becomes tokens.
+      return 0
+  }
+}
+
 export interface SourceRow {
   row: ParsedRow
   /** Name of its format. */

@@ -46,6 +46,17 @@ export interface FilterReport {
   removed: number
   /** The first of them, as "file:line: reason". */
   examples: string[]
+  /** The same with the beginning of what they say; only where filterExcerpts asks for it. */
+  excerpts?: FilterExcerpt[]
+  /** It has limits in tokens, and the rows were not tokenized. */
+  needsTokens?: true
+}
+
+export interface FilterExcerpt {
+  place: string
+  reason: string
+  /** At most 200 characters. */
+  text: string
 }
 
 export interface DatasetReport {

@@ -8,7 +8,7 @@ const kinds = ['model', 'adapter', 'data'] as const
 /** What training is told about data, and what of it shows here. */
 const dataFlags = [
   'max-seq-length', 'overflow', 'stride', 'train-on', 'train-on-prompt', 'chat-template', 'columns', 'column-separator', 'template', 'row-schema', 'data-format', 'encoding', 'delimiter', 'sample-by',
-  'data-revision', 'data-config', 'train-split', 'max-samples', 'on-bad-row', 'filter', 'validation-ratio', 'validation-path', 'split', 'split-column', 'stratify-column', 'seed',
+  'data-revision', 'data-config', 'train-split', 'max-samples', 'max-row-characters', 'on-bad-row', 'filter', 'validation-ratio', 'validation-path', 'split', 'split-column', 'stratify-column', 'seed',
 ] as const
 
 export const inspect = {
@@ -24,6 +24,7 @@ export const inspect = {
     example: { kind: 'integer', group: 'Data', describe: 'Which row to show, from 1; 0: none.', defaultText: '1' },
     preview: { kind: 'integer', group: 'Data', describe: 'Show the first so many rows as the model gets them, token by token.' },
     html: { kind: 'string', group: 'Data', valueName: '<file>', describe: 'Also write everything as one page, with --preview rows (50).' },
+    'show-removed': { kind: 'boolean', group: 'Data', describe: 'Show the beginning of the first rows that each filter leaves out.' },
     lint: { kind: 'boolean', group: 'Data', describe: 'Look for faults: leakage, duplicates, wrong templates, missing end tokens … Exit code 3 when one is serious.' },
   }),
   examples: [

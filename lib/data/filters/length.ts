@@ -9,7 +9,8 @@ export const lengthFilter: FilterKind = {
     const { min_characters: fewest = 0, max_characters: most = Infinity, min_tokens: fewestTokens = 0, max_tokens: mostTokens = Infinity } = options as FilterOptions<'length'>
     return {
       row: ({ text }) => outside(text.length, fewest, most, 'characters'),
-      tokens: (length) => outside(length, fewestTokens, mostTokens, 'tokens'),
+      // Absent where nobody asks for tokens.
+      ...(fewestTokens === 0 && mostTokens === Infinity ? {} : { tokens: (length: number) => outside(length, fewestTokens, mostTokens, 'tokens') }),
     }
   },
 }

@@ -1,4 +1,4 @@
-// empty_rows: rows that say nothing, and prompts whose answer does not.
+// empty_rows: rows that say nothing, prompts whose answer does not, and data without any row.
 import { emptyFilter } from '../filters/empty.js'
 import { FilterRow } from '../filters/index.js'
 import type { LintRule } from './rule.js'
@@ -10,10 +10,15 @@ export const emptyRowsRule: LintRule = {
   severity: 'error',
   open() {
     const filter = emptyFilter.open({})
+    let rows = 0
     return {
       row({ source, side }) {
+        rows++
         const reason = filter.row?.(new FilterRow(source.place, source.value, source.row, side)) ?? null
         return reason === null ? null : { message: reason }
+      },
+      *end() {
+        if (rows === 0) yield { place: null, message: 'there is no row that can be used: training refuses it' }
       },
     }
   },

@@ -49,7 +49,7 @@ async function* records(file: string, chunks: AsyncIterable<Buffer>, delimiter: 
   const parser = libraries.csvParse().parse({ delimiter, on_record: lines.place, relax_column_count: true, relax_quotes: true, skip_empty_lines: true, max_record_size: maxRowCharacters })
   pipeline(Readable.from(chunks, { objectMode: true }), parser, () => undefined)
   try {
-    for await (const record of parser) yield record as Record
+    for await (const cells of parser) yield { cells: cells as string[], end: lines.take() }
   } catch (error) {
     throw csvError(file, error, lines.end + 1)
   } finally {
@@ -59,14 +59,21 @@ async function* records(file: string, chunks: AsyncIterable<Buffer>, delimiter: 
 
 /** The parser counts a CRLF inside quotes twice. */
 class LineCount {
-  /** Line on which the last record ends. */
+  /** Line on which the last record ends that the parser has seen. */
   end = 0
   #twice = 0
+  /** Of the records that wait to be taken. */
+  readonly #ends: number[] = []
 
-  readonly place = (cells: string[], { lines }: { lines: number }): Record => {
+  readonly place = (cells: string[], { lines }: { lines: number }): string[] => {
     for (const cell of cells) this.#twice += count(cell, '\r\n')
     this.end = lines - this.#twice
-    return { cells, end: this.end }
+    this.#ends.push(this.end)
+    return cells
+  }
+
+  take(): number {
+    return this.#ends.shift() as number
   }
 }
 

@@ -59,9 +59,10 @@ export class LoaderRegistry {
     const head = await readHead(file, options)
     const name = options.source?.name ?? file
     const loaders = [...this.#loaders()]
+    if (head.whole && head.bytes.every((byte) => byte <= 32 && byte > 0)) return unknownFormat(name, Buffer.alloc(0), this)
     for (const loader of [...loaders.filter(({ catchAll }) => catchAll !== true), ...loaders.filter(({ catchAll }) => catchAll)]) {
       const why = loader.recognises?.(head.bytes, head.whole) ?? false
-      if (why === false || head.bytes.length === 0) continue
+      if (why === false) continue
       noteFormat(name, loader, why)
       return loader
     }

@@ -46,7 +46,7 @@ interface Known {
 
 /** Errors: FT_DATASET. */
 export function unknownFormat(name: string, head: Buffer, known: Known): never {
-  if (head.length === 0) fail('FT_DATASET', `${name} is empty`, { remedy: 'check where it comes from', details: { path: name } })
+  if (head.length === 0) fail('FT_DATASET', `${name} is empty`, { remedy: 'check where it comes from: the command before a pipe may have failed', details: { path: name } })
   const page = markup.test(head.toString('latin1'))
   const other = otherFormat(head)
   const looks = other !== undefined ? `looks like ${other}` : page ? 'looks like a page of the web (HTML or XML)' : 'is neither text nor Parquet'

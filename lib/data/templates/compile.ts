@@ -19,6 +19,16 @@ export interface CompiledTemplate {
   render(variables: Record<string, unknown>, marks: Marks): string
 }
 
+/** The library reads over the end of a template that is cut off. */
+function parse(source: string): Template {
+  try {
+    return new Template(source)
+  } catch (error) {
+    if (error instanceof TypeError) throw new Error('it ends too early: a {% if %}, {% for %} or {% macro %} is not closed', { cause: error })
+    throw error
+  }
+}
+
 /** Throws what the library throws for a template that cannot be read. */
 export function compileTemplate(source: string): CompiledTemplate {
   usePythonStrings()
@@ -29,7 +39,7 @@ export function compileTemplate(source: string): CompiledTemplate {
   const prepared = lines.replace(generationTag, (_, before: string, end: string | undefined, after: string) => {
     return `{%${before === '-' ? '-' : ''} if true %}{{ ft_mark_${end === undefined ? 'begin' : 'end'} }}{% endif ${after}%}`
   })
-  const template = new Template(prepared)
+  const template = parse(prepared)
   return {
     marked: prepared !== lines,
     opensTurns: source.includes('add_generation_prompt'),

@@ -29,7 +29,7 @@ export class ConversationRenderer {
     try {
       return this.#render(job)
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = error instanceof RangeError && /string length/i.test(error.message) ? 'its output is too long' : error instanceof Error ? error.message : String(error)
       return { problem: error instanceof SpanError ? reason : `the chat template refused it: ${reason.slice(0, 300)}` }
     }
   }

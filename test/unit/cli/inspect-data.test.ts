@@ -107,6 +107,20 @@ describe('inspect data', function () {
     expect(shown).to.include('</pre><script>alert(1)</script><img src=x onerror=alert(2)>').and.include('\'&amp; 今日 👍')
   })
 
+  it('shows what filters leave out where that is asked for, as harmless as the rest, and what they could not look at', async () => {
+    const paths = write([...rows, { text: 'kept' }])
+    const filters = [{ length: { max_characters: 20, max_tokens: 9 } }]
+    const analysis = await new DatasetAnalyzer({ paths, filters, filterExcerpts: true }).run()
+    const text = textOf(analysis, { example: 0, preview: 0, color: false, hint: false })
+    expect(text).to.match(/left out by length, 3 of 3:\n.*:1: \d+ characters, more than 20\n    <\/pre><script>alert/)
+    expect(text).to.include('its limits in tokens are not looked at without --model')
+    expect(text).not.to.match(controls)
+    const page = pageOf('x', undefined, analysis)
+    expect(page).to.include('Left out by filters').and.include('&lt;/pre&gt;&lt;script&gt;alert(1)')
+    expect(page.match(/<script>/g)).to.have.length(1)
+    expect(textOf(await new DatasetAnalyzer({ paths, filters }).run(), { example: 0, preview: 0, color: false, hint: false })).not.to.include('alert')
+  })
+
   it('a bar comes after a second, on a terminal only, and never with --json', () => {
     let time = 0
     const drawn: string[] = []

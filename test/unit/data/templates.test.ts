@@ -108,6 +108,10 @@ describe('rendering conversations', () => {
     })
     const error = await withRenderer({ template: '{% if %}' }, (renderer) => failure(() => renderer.render([hello]), 'FT_TEMPLATE'))
     expect(error.message).to.include('cannot be read')
+    for (const cut of ['{% for m in messages %}{{ m.content }}', '{% if x %}a', '{% for m in messages %}{% if m %}{{ m.content }}{% endif %}']) {
+      const { message } = await withRenderer({ template: cut }, (renderer) => failure(() => renderer.render([hello]), 'FT_TEMPLATE'))
+      expect(message).to.include('cannot be read: it ends too early')
+    }
   })
 
   it('is the same on every day and in every language', async () => {

@@ -103,7 +103,7 @@ export const dataset = {
   }),
   columns: optionalKey({
     kind: 'record', flag: 'columns', valueName: '<json>', aka: ['column_mapping', 'field', 'field_messages', 'text_column', 'dataset_text_field', 'prompt_column'],
-    schema: (z) => z.record(z.string().min(1), z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])), expects: 'a map from fields of a row shape to columns of the data',
+    schema: (z) => z.record(z.string().min(1), z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])), expects: 'a map from fields of a row shape to columns of the data: {"text": "body"}',
     describe: 'Which columns stand for the fields of a row shape: {"prompt": "question", "completion": "answer"}, or {"text": ["title", "body"]}, which are joined.',
   }),
   column_separator: optionalKey({
@@ -156,6 +156,11 @@ export const dataset = {
     kind: 'integer', flag: 'max-samples', defaultText: 'all', aka: ['max_train_samples', 'num_samples', 'max_rows'],
     schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
     describe: 'No more rows than these are read.',
+  }),
+  max_row_characters: optionalKey({
+    kind: 'integer', flag: 'max-row-characters', defaultText: '2097152', aka: ['max_row_length', 'max_characters'],
+    schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
+    describe: 'A row of more characters is a bad row: tokenizing one takes some 250 bytes of memory a character.',
   }),
   on_bad_row: key({
     kind: 'choice', flag: 'on-bad-row', choices: badRows, default: 'stop',
