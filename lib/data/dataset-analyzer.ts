@@ -31,7 +31,7 @@ export interface AnalyzeOptions extends Partial<Omit<PrepareDatasetOptions, 'pat
 }
 
 const optionNames: OptionNames<AnalyzeOptions> = {
-  paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, filterExcerpts: true, maxRowCharacters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true,
+  paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, filterExcerpts: true, maxRowCharacters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, trainOnEndOfTurn: true,
   overflow: true, stride: true, allowTruncation: true, columns: true, columnSeparator: true, template: true, rowSchema: true, maxSamples: true, threads: true, cache: true, memoryBudget: true, onBadRow: true, chatTemplate: true, vocabSize: true,
   signal: true, onProgress: true, preview: true, wholePreview: true, lint: true,
 }
@@ -91,7 +91,7 @@ export class DatasetAnalyzer {
   constructor(options: AnalyzeOptions) {
     checkOptions('DatasetAnalyzer', options, optionNames)
     this.#options = { ...options, maxSeqLength: options.maxSeqLength ?? defaultLength, seed: options.seed ?? defaultSeed }
-    this.#linter = options.lint ? new DatasetLinter({ tokenizer: options.tokenizer ?? null, maxSeqLength: this.#options.maxSeqLength }) : null
+    this.#linter = options.lint ? new DatasetLinter({ tokenizer: options.tokenizer ?? null, maxSeqLength: this.#options.maxSeqLength, endOfTurn: options.trainOnEndOfTurn }) : null
     this.#badRows = this.#linter === null ? new BadRows(options.onBadRow ?? 'stop') : new LintedRows(this.#linter)
     this.#wanted = new Set(options.preview ?? [])
     if (this.#wanted.size > 0 && options.tokenizer === undefined) fail('FT_INVALID_ARGUMENT', 'a preview of tokens needs a tokenizer', { remedy: 'pass the tokenizer of the model' })

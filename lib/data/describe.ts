@@ -8,13 +8,13 @@ import { tokensOf, type PreviewToken } from './preview.js'
 import type { TextTokenizer } from './tokenizer/index.js'
 import type { DatasetReport, EncodedRow } from './types.js'
 
-export type DescribeOptions = Pick<PrepareDatasetOptions, 'paths' | 'read' | 'mixStop' | 'tokenizer' | 'maxSeqLength' | 'overflow' | 'stride' | 'trainOn' | 'trainOnPrompt' | keyof RowShapeOptions | 'onBadRow' | 'chatTemplate' | 'vocabSize' | 'signal' | 'onProgress'> & {
+export type DescribeOptions = Pick<PrepareDatasetOptions, 'paths' | 'read' | 'mixStop' | 'tokenizer' | 'maxSeqLength' | 'overflow' | 'stride' | 'trainOn' | 'trainOnPrompt' | 'trainOnEndOfTurn' | keyof RowShapeOptions | 'onBadRow' | 'chatTemplate' | 'vocabSize' | 'signal' | 'onProgress'> & {
   /** Which row to show, from 0. Default 0. */
   exampleRow?: number
 }
 
 const optionNames: OptionNames<DescribeOptions> = {
-  paths: true, read: true, mixStop: true, tokenizer: true, maxSeqLength: true, overflow: true, stride: true, trainOn: true, trainOnPrompt: true, columns: true, columnSeparator: true, template: true, rowSchema: true, onBadRow: true, chatTemplate: true, vocabSize: true, signal: true, onProgress: true,
+  paths: true, read: true, mixStop: true, tokenizer: true, maxSeqLength: true, overflow: true, stride: true, trainOn: true, trainOnPrompt: true, trainOnEndOfTurn: true, columns: true, columnSeparator: true, template: true, rowSchema: true, onBadRow: true, chatTemplate: true, vocabSize: true, signal: true, onProgress: true,
   exampleRow: true,
 }
 

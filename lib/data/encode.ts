@@ -15,6 +15,8 @@ export interface EncodeContext {
   /** null: the model has no chat template. */
   renderer: ChatRenderer | null
   trainOn: TrainOn
+  /** What ends an answer carries loss with it: the end-of-turn token of a template, the end-of-sequence token after a completion. */
+  endOfTurn: boolean
   /** Ids of tokenized rows are below this. */
   vocabSize: number
 }
@@ -97,7 +99,7 @@ export class RowEncoder implements RowsEncoder {
     const jobs = indices.map((index) => {
       const row = (rows[index] as SourceRow).row as ChatRow
       const { turns } = learnedTurns(row, this.#context.trainOn)
-      return { messages: row.messages, tools: row.tools, spans: turns !== null, ...(turns === null ? {} : { learned: turns }) }
+      return { messages: row.messages, tools: row.tools, spans: turns !== null, ...(turns === null ? {} : { learned: turns, withoutEnds: !this.#context.endOfTurn }) }
     })
     try {
       const rendered = await renderer.render(jobs)
@@ -139,7 +141,7 @@ export class RowEncoder implements RowsEncoder {
 
   #planPair({ prompt, completion, answers = [] }: PairRow): Planned {
     const text = prompt + completion
-    const { trainOn } = this.#context
+    const { trainOn, endOfTurn } = this.#context
     const spans: Span[] = [...(trainOn === 'last' ? [] : answers), [prompt.length, text.length]]
     return {
       request: { text, trust: 'none', addSpecialTokens: true, offsets: true },
@@ -150,7 +152,7 @@ export class RowEncoder implements RowsEncoder {
         const labels = new Int32Array(inputIds.length).fill(ignoreLabel)
         labels.set(labelSpans(encoded.ids, encoded.offsets as Int32Array, spans, encoded))
         // What the tokenizer puts after the text, and the end, are the completion's.
-        for (let t = encoded.ids.length - encoded.suffix; t < inputIds.length; t++) labels[t] = inputIds[t] as number
+        if (endOfTurn) for (let t = encoded.ids.length - encoded.suffix; t < inputIds.length; t++) labels[t] = inputIds[t] as number
         return { inputIds, labels }
       },
     }

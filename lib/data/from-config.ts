@@ -9,11 +9,11 @@ export type ConfiguredOptions = Omit<PrepareDatasetOptions, 'tokenizer' | 'seed'
 /** Rows, shapes and tokens as configured; validationRatio as it stands, default or not. */
 export function dataOptions(dataset: DatasetConfig, tokenization: TokenizationConfig): ConfiguredOptions {
   const { path, mixStop, validationPath, validationRatio, onBadRow, columns, columnSeparator, template, rowSchema, maxSamples, maxRowCharacters, cache, cacheLimit, filters, split, splitColumn, stratifyColumn } = dataset
-  const { maxSeqLength, trainOn, trainOnPrompt, allowTruncation, chatTemplate, overflow, stride, packing, packingStrategy } = tokenization
+  const { maxSeqLength, trainOn, trainOnPrompt, trainOnEndOfTurn, allowTruncation, chatTemplate, overflow, stride, packing, packingStrategy } = tokenization
   return {
     paths: dataInput(path), read: readSettings(dataset), mixStop, validationPath, validationRatio, onBadRow, columns, columnSeparator, template, rowSchema, maxSamples, maxRowCharacters, filters,
     split: { by: split, column: splitColumn, stratify: stratifyColumn },
-    maxSeqLength, trainOn, trainOnPrompt, allowTruncation, chatTemplate, stride,
+    maxSeqLength, trainOn, trainOnPrompt, trainOnEndOfTurn, allowTruncation, chatTemplate, stride,
     cache: cache === false ? false : { limit: cacheLimit === undefined ? undefined : cacheLimit * 1e9 },
     // Wrapped windows cut where they end, and no row is too long.
     overflow: packing && packingStrategy === 'wrapped' ? 'keep' : overflow,

@@ -42,6 +42,8 @@ export interface LinterOptions {
   /** null: rules that need tokens are not run. */
   tokenizer: TextTokenizer | null
   maxSeqLength: number
+  /** What ends an answer is learned. Default true. */
+  endOfTurn?: boolean
   /** Findings of a rule that are kept. Default 20. */
   keep?: number
 }
@@ -56,10 +58,10 @@ export class DatasetLinter {
   readonly #keep: number
   #rows = 0
 
-  constructor({ tokenizer, maxSeqLength, keep = 20 }: LinterOptions) {
+  constructor({ tokenizer, maxSeqLength, endOfTurn = true, keep = 20 }: LinterOptions) {
     this.#keep = keep
     const runs = (rule: LintRule): boolean => tokenizer !== null || rule.needsTokens !== true
-    const context = { tokenizer, maxSeqLength, placeOf: (index: number): RowPlace => this.#placeOf(index) }
+    const context = { tokenizer, maxSeqLength, endOfTurn, placeOf: (index: number): RowPlace => this.#placeOf(index) }
     this.#checks = lintRules.filter(runs).map((rule) => ({ rule, check: rule.open(context), report: { rule: rule.name, describe: rule.describe, errors: 0, warnings: 0, findings: [] } }))
     this.#notRun = lintRules.filter((rule) => !runs(rule)).map(({ name }) => name)
   }

@@ -47,6 +47,8 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
   trainOn?: TrainOn
   /** The same as trainOn 'all'. */
   trainOnPrompt?: boolean
+  /** false: what ends an answer carries no loss, so that nothing about when to stop is learned. Default true. */
+  trainOnEndOfTurn?: boolean
   /** What becomes of rows longer than maxSeqLength. Default truncate. */
   overflow?: Overflow
   /** With overflow 'split': tokens that parts share. Default 0. */
@@ -72,7 +74,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
 }
 
 const optionNames: OptionNames<PrepareDatasetOptions> = {
-  paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, filterExcerpts: true, maxRowCharacters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, overflow: true, stride: true, allowTruncation: true,
+  paths: true, read: true, mixStop: true, validationPath: true, validationRatio: true, split: true, filters: true, filterExcerpts: true, maxRowCharacters: true, seed: true, tokenizer: true, maxSeqLength: true, trainOn: true, trainOnPrompt: true, trainOnEndOfTurn: true, overflow: true, stride: true, allowTruncation: true,
   columns: true, columnSeparator: true, template: true, rowSchema: true, threads: true, cache: true, memoryBudget: true, maxSamples: true, onBadRow: true, chatTemplate: true, vocabSize: true, now: true, signal: true, onProgress: true,
 }
 
@@ -132,8 +134,8 @@ function openPool(options: PrepareDatasetOptions, files: readonly DataFile[], te
   const { tokenizer } = options
   const threads = options.threads ?? (files.reduce((sum, { bytes }) => sum + bytes, 0) < poolBytes ? 1 : poolThreads())
   if (threads < 2 || !canOpenAgain(tokenizer)) return null
-  const { trainOn, vocabSize } = contextOf(options)
-  return new EncodePool({ folder: tokenizer.folder, template, now: now.getTime(), trainOn, vocabSize }, threads)
+  const { trainOn, endOfTurn, vocabSize } = contextOf(options)
+  return new EncodePool({ folder: tokenizer.folder, template, now: now.getTime(), trainOn, endOfTurn, vocabSize }, threads)
 }
 
 /** Where these rows may be from an earlier run; null: they are not kept. */
@@ -146,8 +148,8 @@ async function openCache(options: PrepareDatasetOptions, files: DataFiles, templ
   return await DatasetCache.open(cache, { ...files, tokenizer, template, now: clock, options: rest, optionFiles })
 }
 
-export function contextOf({ tokenizer, trainOn, trainOnPrompt, vocabSize }: Pick<PrepareDatasetOptions, 'tokenizer' | 'trainOn' | 'trainOnPrompt' | 'vocabSize'>): Omit<EncodeContext, 'renderer'> {
-  return { tokenizer, trainOn: trainOn ?? (trainOnPrompt ? 'all' : 'answers'), vocabSize: vocabSize ?? tokenizer.modelVocabSize ?? tokenizer.vocabSize }
+export function contextOf({ tokenizer, trainOn, trainOnPrompt, trainOnEndOfTurn, vocabSize }: Pick<PrepareDatasetOptions, 'tokenizer' | 'trainOn' | 'trainOnPrompt' | 'trainOnEndOfTurn' | 'vocabSize'>): Omit<EncodeContext, 'renderer'> {
+  return { tokenizer, trainOn: trainOn ?? (trainOnPrompt ? 'all' : 'answers'), endOfTurn: trainOnEndOfTurn ?? true, vocabSize: vocabSize ?? tokenizer.modelVocabSize ?? tokenizer.vocabSize }
 }
 
 function checkOptions(options: PrepareDatasetOptions): void {
@@ -158,6 +160,9 @@ function checkOptions(options: PrepareDatasetOptions): void {
   if (!Number.isInteger(maxSeqLength) || maxSeqLength < 2) fail('FT_INVALID_ARGUMENT', `max_seq_length must be an integer of at least 2, got ${maxSeqLength}`)
   if (ratio !== undefined && !(ratio >= 0 && ratio < 1)) fail('FT_INVALID_ARGUMENT', `validation_ratio must be from 0 to below 1, got ${ratio}`)
   checkRowLimit(maxRowCharacters)
+  if (options.trainOnEndOfTurn === false && (options.trainOn === 'all' || options.trainOnPrompt)) {
+    fail('FT_INVALID_ARGUMENT', 'trainOn all gives every token loss, and trainOnEndOfTurn false takes some away', { remedy: 'leave one of them out' })
+  }
   if (stride !== undefined && !(Number.isInteger(stride) && stride >= 0 && stride < maxSeqLength)) fail('FT_INVALID_ARGUMENT', `the stride must be an integer from 0 to below max_seq_length, got ${stride}`)
   if (!Number.isSafeInteger(seed)) fail('FT_INVALID_ARGUMENT', `the seed must be an integer, got ${seed}`)
 }

@@ -109,6 +109,10 @@ const rules: readonly Rule[] = [
       ? incompatible(`tokenization.train_on_prompt gives every token loss and tokenization.train_on is ${String(values.get('tokenization.train_on'))}`, 'keep one of them')
       : null,
   (values) =>
+    values.get('tokenization.train_on_end_of_turn') === false && (values.get('tokenization.train_on_prompt') === true || values.get('tokenization.train_on') === 'all')
+      ? incompatible('all tokens are to carry loss (tokenization.train_on_prompt or train_on all), and tokenization.train_on_end_of_turn false takes some away', 'leave one of them out')
+      : null,
+  (values) =>
     values.get('training.group_by_length') === true && values.get('tokenization.packing') === true
       ? incompatible('training.group_by_length sorts rows by length and tokenization.packing fills windows of one length', 'keep one of them')
       : null,

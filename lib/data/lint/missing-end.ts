@@ -12,11 +12,11 @@ export const missingEndRule: LintRule = {
   remedy: 'name eos_token in tokenizer_config.json, use a chat template that ends turns, or end tokenized rows with the token',
   severity: 'error',
   needsTokens: true,
-  open({ tokenizer }) {
+  open({ tokenizer, endOfTurn }) {
     const ends = new Set(tokenizer?.stopTokenIds ?? [])
     return {
       row({ encoded, source }) {
-        if (encoded === null || tokenizer === null || tokenizer.kind === 'none') return null
+        if (encoded === null || tokenizer === null || tokenizer.kind === 'none' || !endOfTurn) return null
         let seen = 0
         for (let t = encoded.labels.length - 1; t > 0 && seen < lookedAt; t--) {
           const label = encoded.labels[t] as number

@@ -26,6 +26,8 @@ export interface LintContext {
   /** null: rules that need tokens are not run. */
   tokenizer: TextTokenizer | null
   maxSeqLength: number
+  /** What ends an answer is to be learned. */
+  endOfTurn: boolean
   /** Where row `index` is. */
   placeOf(index: number): RowPlace
 }

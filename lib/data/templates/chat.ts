@@ -11,13 +11,15 @@ export interface ChatJob {
   spans?: boolean
   /** With spans: of which messages, whoever wrote them. Absent: of every one that the assistant wrote. */
   learned?: readonly boolean[]
+  /** With spans: they end before the control token that ends the turn. */
+  withoutEnds?: boolean
 }
 
 export interface RenderedChat {
   text: string
   /** UTF-16 positions that belong to data: no control token may cover one. Ascending; empty for most rows. */
   protectedPositions: number[]
-  /** [begin, end) of every turn that was asked for, with its end-of-turn token; ascending. */
+  /** [begin, end) of every turn that was asked for, with its end-of-turn token unless that was not wanted; ascending. */
   spans: [number, number][]
   /** A turn had to be found by its content, because the template renders it differently once more turns follow. */
   unstable: boolean

@@ -2,7 +2,7 @@
 import type { ChatJob, ChatResult, Message, WorkerSettings } from './chat.js'
 import { compileTemplate, type CompiledTemplate, type Marks } from './compile.js'
 import { ControlFinder, Disguise, mapTexts } from './disguise.js'
-import { findSpans, SpanError } from './spans.js'
+import { findSpans, SpanError, withoutEnds } from './spans.js'
 
 /** Of one row, how many texts that could complete a control token are looked at one by one. */
 const maxFragments = 64
@@ -49,7 +49,9 @@ export class ConversationRenderer {
     if (job.spans !== true) return { text, protectedPositions: positions, spans: [], unstable: false }
     const learned = job.learned ?? job.messages.map(({ role }) => role === 'assistant')
     const marked = wantsMarks ? chooseMarked(spans, job.messages, learned) : null
-    if (marked !== null) return { text, protectedPositions: positions, spans: marked, unstable: false }
+    // Control tokens of the disguised text are the template's own.
+    const wanted = (all: [number, number][]): [number, number][] => (job.withoutEnds === true ? withoutEnds(disguised, all, this.#controls) : all)
+    if (marked !== null) return { text, protectedPositions: positions, spans: wanted(marked), unstable: false }
     const found = findSpans({
       messages: chat.messages,
       learned,
@@ -60,7 +62,7 @@ export class ConversationRenderer {
       sentinel: disguise.unused(),
       render: (messages, addGenerationPrompt) => attempt(() => run({ messages, tools: chat.tools }, addGenerationPrompt)),
     })
-    return { text, protectedPositions: positions, ...found }
+    return { text, protectedPositions: positions, spans: wanted(found.spans), unstable: found.unstable }
   }
 
   #run(template: CompiledTemplate, chat: Chat, addGenerationPrompt: boolean, marks: Marks): string {

@@ -130,6 +130,17 @@ function endOfTurn({ full, controls }: SpanInput, contentEnd: number): number {
   return follows === full.length || controls.lengthAt(full, follows) > 0 ? follows : end
 }
 
+/** Spans up to the last control token in them, where only white space follows it: the one that ends the turn. */
+export function withoutEnds(full: string, spans: readonly [number, number][], controls: ControlFinder): [number, number][] {
+  return spans.flatMap(([begin, end]): [number, number][] => {
+    const text = full.slice(begin, end).trimEnd()
+    const last = controls.occurrences(text).at(-1)
+    const endsTurn = last !== undefined && last + controls.lengthAt(text, last) === text.length
+    if (!endsTurn) return [[begin, end]]
+    return last === 0 ? [] : [[begin, begin + last]]
+  })
+}
+
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -12,6 +12,7 @@ export interface PoolSettings {
   /** Milliseconds since 1970. */
   now: number
   trainOn: TrainOn
+  endOfTurn: boolean
   vocabSize: number
 }
 

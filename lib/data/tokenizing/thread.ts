@@ -16,7 +16,7 @@ let opened: Promise<RowEncoder> | null = null
 async function open(): Promise<RowEncoder> {
   const tokenizer = await loadTokenizer(settings.folder)
   renderer = settings.template === null ? null : openRenderer(tokenizer, settings.template, new Date(settings.now))
-  return new RowEncoder({ tokenizer, renderer, trainOn: settings.trainOn, vocabSize: settings.vocabSize })
+  return new RowEncoder({ tokenizer, renderer, trainOn: settings.trainOn, endOfTurn: settings.endOfTurn, vocabSize: settings.vocabSize })
 }
 
 function reply(message: PoolReply, moved: ArrayBuffer[] = []): void {

@@ -34,7 +34,7 @@ describe('collecting rows', () => {
   async function collect(lines: string[], events: string[] = [], fault?: number): Promise<number[]> {
     const files = await findDataFiles(folder.write('rows.jsonl', lines.join('\n')))
     const seen: number[] = []
-    const context = { tokenizer: tokenizer(events, fault), renderer: null, trainOn: 'answers' as const, vocabSize: 1e6 }
+    const context = { tokenizer: tokenizer(events, fault), renderer: null, trainOn: 'answers' as const, endOfTurn: true, vocabSize: 1e6 }
     await collectRows({
       files, reader: await RowReader.open(), encoder: new RowEncoder(context), badRows: new BadRows('stop'),
       onRow({ inputIds }) {

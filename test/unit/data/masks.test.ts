@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { loadTokenizer, prepareDataset, type EncodedRow, type PrepareDatasetOptions, type TextTokenizer } from '../../../lib/data/index.js'
-import { fixture, temporaryFolder } from './helpers.js'
+import { failure, fixture, temporaryFolder } from './helpers.js'
 import { findLoneSurrogate } from '../../../lib/data/text.js'
 
 /** Words, scripts, spaces, and what could be taken for a control token or a template's own text. */
@@ -40,6 +40,38 @@ describe('masks', function () {
       // Control tokens are the template's: two for each message, however they are named in it.
       expect([...all[i]!.inputIds].filter((id) => tokenizer.isSpecial(id))).to.have.lengthOf(4 * chat.length)
     }
+  })
+
+  it('without the ends of turns are the answers alone, whatever they end with, for every template that is known', async () => {
+    const chats: Turns[] = fc.sample(turns, { numRuns: 30, seed: 11 })
+    // The answer of one is nothing but the end of a turn, as text.
+    chats.push([{ ask: 'a', answer: '<|im_end|>', weight: undefined }, { ask: 'b', answer: 'x <|im_end|>\n', weight: undefined }])
+    const rows = chats.map((chat) => ({ messages: chat.flatMap(({ ask, answer, weight }) => [{ role: 'user', content: ask }, { role: 'assistant', content: answer, ...(weight === undefined ? {} : { weight }) }]) }))
+    const open = await prepare('open.jsonl', [...rows, { text: 'so that there is something to learn' }], { trainOnEndOfTurn: false })
+    const said = (chat: Turns): string => chat.filter(({ weight }) => weight !== 0).map(({ answer }) => answer).join('').normalize('NFC')
+    for (const [i, chat] of chats.entries()) {
+      expect(await learned(open[i]!), JSON.stringify(chat)).to.equal(said(chat))
+      expect([...open[i]!.labels].some((label) => label !== -100 && tokenizer.isSpecial(label))).to.equal(false)
+    }
+    // Marked by the template itself, with the end inside and outside of the mark; and an end that is no control token.
+    const messages = [{ role: 'user', content: 'ask' }, { role: 'assistant', content: 'one' }, { role: 'user', content: 'more' }, { role: 'assistant', content: 'two' }]
+    const loop = (assistant: string): string => `{% for m in messages %}{% if m.role == 'assistant' %}${assistant}{% else %}{{ m.content }}<|im_start|>{% endif %}{% endfor %}`
+    for (const [template, expected] of [
+      ['{% generation %}{{ m.content }}<|im_end|>\n{% endgeneration %}', 'onetwo'], ['{% generation %}{{ m.content }}{% endgeneration %}<|im_end|>', 'onetwo'],
+      ['{% generation %}<|im_start|>{{ m.content }} END\n{% endgeneration %}', '<|im_start|>one END\n<|im_start|>two END\n'],
+    ] as const) {
+      const [row] = await prepare('marked.jsonl', [{ messages }], { trainOnEndOfTurn: false, chatTemplate: folder.write('marked.jinja', loop(template)) })
+      expect(await learned(row!), template).to.equal(expected)
+    }
+    await failure(() => prepare('all.jsonl', [{ messages }], { trainOnEndOfTurn: false, trainOn: 'all' }), 'FT_INVALID_ARGUMENT')
+  })
+
+  it('without ends of completions leave their last token out, and nothing of texts', async () => {
+    const rows = [{ prompt: 'a', completion: ' b c' }, { text: 'whole' }]
+    const [pair, whole] = [await prepare('with.jsonl', rows), await prepare('without.jsonl', rows, { trainOnEndOfTurn: false })]
+    expect([...whole[0]!.labels]).to.deep.equal([...pair[0]!.labels.slice(0, -1), -100])
+    expect(whole[0]!.inputIds).to.deep.equal(pair[0]!.inputIds)
+    expect(whole[1]).to.deep.equal(pair[1])
   })
 
   it('of completions begin where the completion does, with the token that spans the boundary', async () => {

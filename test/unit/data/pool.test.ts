@@ -62,7 +62,7 @@ describe('tokenizing threads', function () {
   })
 
   it('that cannot start fail the work, and not the process', async () => {
-    const pool = new EncodePool({ folder: folder.path('nowhere'), template: null, now: 0, trainOn: 'answers', vocabSize: 10 }, 2)
+    const pool = new EncodePool({ folder: folder.path('nowhere'), template: null, now: 0, trainOn: 'answers', endOfTurn: true, vocabSize: 10 }, 2)
     const row = { row: { kind: 'text' as const, text: 'a' }, place: { file: 'x', line: 1 }, shape: 'text', value: {} }
     await failure(() => pool.encode([row]), 'FT_TOKENIZER_MISSING')
     await pool.dispose()

@@ -32,6 +32,12 @@ export const tokenization = {
     schema: (z) => z.enum(trainOn), expects: 'answers, last or all',
     describe: 'What carries loss: completions and every turn of the assistant, the last of them alone, or all tokens.',
   }),
+  train_on_end_of_turn: optionalKey({
+    kind: 'boolean', flag: 'train-on-end-of-turn', defaultText: 'true', aka: ['train_on_eot', 'train_on_eos', 'train_eos', 'add_eos_token'],
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: 'What ends an answer carries loss: the end-of-turn token of a template, the end-of-sequence token after a completion.',
+    describeNo: 'Learn answers, and not when they end.',
+  }),
   overflow: optionalKey({
     kind: 'choice', flag: 'overflow', choices: overflows, defaultText: 'truncate', aka: ['truncation', 'truncation_side', 'truncation_strategy', 'excess_length_strategy'],
     schema: (z) => z.enum(overflows), expects: 'truncate, truncate_left, keep_answer, drop or split',
