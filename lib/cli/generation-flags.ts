@@ -11,7 +11,7 @@ const sampling = 'How tokens are chosen'
 export function modelFlags(): Record<string, FlagSpec> {
   return {
     ...pickConfigFlags('model'),
-    adapter: { kind: 'string', group: 'The model to start from', valueName: '<folder>', describe: 'PEFT adapter folder to use with the model.' },
+    adapter: { kind: 'string', group: 'The model to start from', valueName: '<folder|name>', describe: 'PEFT adapter to use with the model: a folder, or a name on the Hugging Face hub.' },
     ...pickConfigFlags('dtype', 'device', 'arch', ...quantizationFlags),
     threads: { kind: 'integer', group: 'The model to start from', describe: 'CPU threads of the engine.', defaultText: 'the physical cores' },
   }

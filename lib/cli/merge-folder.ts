@@ -1,6 +1,6 @@
 // A merge on the command line: the merged model is made beside the output's place, checked against base and adapter, and
 // only then put there.
-import { inspectModel, mergeAdapter, readAdapterConfig, resolveDevice, type MergeResult, type QuantizationOptions } from '../models/index.js'
+import { inspectModel, mergeAdapter, readAdapterConfig, resolveAdapterFolder, resolveDevice, type MergeResult, type QuantizationOptions } from '../models/index.js'
 import type { NativeDtype } from '../native/binding.js'
 import { getLogger } from '../utils/logger.js'
 import { compareWithAdapter, type MergeDrift } from './merge-drift.js'
@@ -36,7 +36,7 @@ export interface MergeReport {
 
 /** Errors: those of mergeAdapter; FT_OUTPUT_EXISTS; FT_EVALUATION when the result does not compute what it should. */
 export async function mergeInto(request: MergeRequest): Promise<MergeReport> {
-  const base = request.model ?? (await readAdapterConfig(request.adapter)).baseModelNameOrPath
+  const base = request.model ?? (await readAdapterConfig(await resolveAdapterFolder(request.adapter, process.env, { signal: request.signal }))).baseModelNameOrPath
   const inputs = base === '' ? [request.adapter] : [request.adapter, base]
   return await writeModelFolder({ output: request.output, overwrite: request.overwrite, inputs }, async (temporary) => {
     const { model, adapter, dtype, signal, onProgress, quantization } = request

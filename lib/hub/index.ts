@@ -1,4 +1,5 @@
 // The hub floor: repositories, their files, and the cache that the Python package shares.
+export { adapterFolder } from './adapter.js'
 export { cachedSnapshot, repositoryFolder } from './cache.js'
 export { downloadFile } from './download.js'
 export { hubSignal, setHubHost, type DownloadProgress, type HubHost } from './host.js'

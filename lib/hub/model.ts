@@ -25,26 +25,38 @@ const pickleWeights = /\.(?:bin|pt|pth|ckpt|h5|msgpack)$/i
  * where the hub cannot be asked. Errors: FT_HUB, FT_HUB_AUTH, FT_HUB_NOT_FOUND, FT_PICKLE_REFUSED, FT_MISSING_SHARD, FT_STORAGE.
  */
 export async function modelFolder(settings: HubSettings, id: RepositoryId, options: ModelFilesOptions = {}): Promise<string | null> {
-  const cached = await usableSnapshot(settings, id)
+  return await openedOrCached(settings, id, { kept: [['config.json'], ['adapter_config.json']], fetch: (repository) => fetchModel(settings, repository, options), signal: options.signal })
+}
+
+export interface OpenedOrCached {
+  /** Files one set of which a snapshot has to have to be of use. */
+  kept: readonly (readonly string[])[]
+  fetch(repository: Repository): Promise<string>
+  signal?: AbortSignal
+}
+
+/** The folder that `fetch` makes of the repository, or the snapshot in the cache where the hub may not or cannot be asked. */
+export async function openedOrCached(settings: HubSettings, id: RepositoryId, { kept, fetch, signal }: OpenedOrCached): Promise<string | null> {
+  const cached = await usableSnapshot(settings, id, kept)
   if (settings.offline) return cached
   let repository: Repository
   try {
     // With a copy here there is little to wait for.
-    repository = await openRepository(cached === null ? settings : { ...settings, tries: 1 }, id, { recursive: false, signal: options.signal })
+    repository = await openRepository(cached === null ? settings : { ...settings, tries: 1 }, id, { recursive: false, signal })
   } catch (error) {
     if (cached === null || !(error instanceof FineTuneError) || !error.code.startsWith('FT_HUB')) throw error
     getLogger().warn(`${id.name} is read from the cache: ${error.message}`)
     return cached
   }
-  return await fetchModel(settings, repository, options)
+  return await fetch(repository)
 }
 
-/** One that has a configuration. */
-async function usableSnapshot(settings: HubSettings, id: RepositoryId): Promise<string | null> {
+async function usableSnapshot(settings: HubSettings, id: RepositoryId, kept: OpenedOrCached['kept']): Promise<string | null> {
   const snapshot = await cachedSnapshot(settings, id)
   if (snapshot === null) return null
-  for (const name of ['config.json', 'adapter_config.json']) {
-    if (await fs.stat(path.join(snapshot.folder, name)).then((info) => info.isFile()).catch(() => false)) return snapshot.folder
+  for (const names of kept) {
+    const found = await Promise.all(names.map((name) => fs.stat(path.join(snapshot.folder, name)).then((info) => info.isFile()).catch(() => false)))
+    if (!found.includes(false)) return snapshot.folder
   }
   return null
 }

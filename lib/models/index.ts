@@ -20,5 +20,6 @@ export {
   type FourBitType, type QuantizationOptions, type QuantizationScheme, type WeightSizes,
 } from './quantization.js'
 export { resolveModelFolder } from './resolve.js'
+export { resolveAdapterFolder } from './resolve-adapter.js'
 export { saveModelFolder, type SaveModelOptions } from './save.js'
 export { TargetModuleDetector, type ModuleSource, type TargetModules, type TargetOptions } from './target-modules.js'

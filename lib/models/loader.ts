@@ -27,7 +27,7 @@ export interface LoadModelOptions extends QuantizationOptions {
   seed?: number
   /** CPU threads of the engine, for the whole process. */
   threads?: number
-  /** PEFT adapter folder to attach. */
+  /** PEFT adapter to attach: a folder, or a name on the hub. */
   adapter?: string
   onProgress?: (loadedBytes: number, totalBytes: number) => void
   signal?: AbortSignal

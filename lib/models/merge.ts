@@ -11,12 +11,13 @@ import { loraShapes, loraTargets, withLoraDefaults } from './lora.js'
 import { readAdapterConfig } from './peft/config.js'
 import { nativeQuantization, quantizationOptionNames, type QuantizationOptions } from './quantization.js'
 import { resolveModelFolder } from './resolve.js'
+import { resolveAdapterFolder } from './resolve-adapter.js'
 import { refuseSameFolder, writeCompanions } from './save.js'
 
 export interface MergeOptions extends QuantizationOptions {
   /** Folder or cached hub name of the base; default: what the adapter's config names. */
   model?: string
-  /** PEFT adapter folder. */
+  /** PEFT adapter: a folder, or a name on the hub. */
   adapter: string
   /** Folder to write; must be empty or absent. */
   output: string
@@ -40,22 +41,23 @@ export interface MergeResult {
 /** Errors: FT_ADAPTER, FT_ADAPTER_MISMATCH naming both bases, FT_OUTPUT_EXISTS, FT_STORAGE, those of reading a model. */
 export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> {
   checkOptions('mergeAdapter', options, optionNames)
-  const config = await readAdapterConfig(options.adapter)
+  const adapter = await resolveAdapterFolder(options.adapter, process.env, { signal: options.signal })
+  const config = await readAdapterConfig(adapter)
   const model = options.model ?? config.baseModelNameOrPath
   if (model === '') throw makeError('FT_MISSING_CONFIG', `the adapter ${options.adapter} does not name its base model`, { remedy: 'say which base to merge into: --model <folder>' })
   const folder = await resolveModelFolder(model)
   await refuseSameFolder(folder, options.output)
-  await refuseSameFolder(options.adapter, options.output)
+  await refuseSameFolder(adapter, options.output)
   const info = await native().inspectModel(folder)
   let expected: ExpectedTensor[] = []
-  return await explainingMismatch({ folder: options.adapter, baseModelName: model, expected: () => expected }, async () => {
+  return await explainingMismatch({ folder: adapter, baseModelName: model, expected: () => expected }, async () => {
     const targets = loraTargets(info, withLoraDefaults(config), { strict: false, place: { code: 'FT_ADAPTER' } })
     expected = loraShapes(info, targets)
     await prepareOutput(options.output)
     const { device = 'cpu', dtype, onProgress } = options
     const quantization = nativeQuantization(options, () => info.linearModules)
     await withCancel(options.signal, (cancel) =>
-      native().mergeAdapter({ model: folder, adapter: options.adapter, output: options.output, targets, dtype, device, quantization }, onProgress, cancel),
+      native().mergeAdapter({ model: folder, adapter, output: options.output, targets, dtype, device, quantization }, onProgress, cancel),
     )
     await writeCompanions(folder, options.output, { dtype, architecture: info.architecture, tieWordEmbeddings: info.tieWordEmbeddings })
     return { output: options.output, model, adapter: options.adapter, mergedModules: targets.length }

@@ -13,6 +13,7 @@ import { loraOptionNames, loraTargets, withLoraDefaults, type LoraOptions, type 
 import { Optimizer, type StepOptions, type StepResult } from './optimizer.js'
 import { Pass } from './pass.js'
 import { readAdapterConfig } from './peft/config.js'
+import { resolveAdapterFolder } from './resolve-adapter.js'
 import type { QuantizationOptions } from './quantization.js'
 import { saveModelFolder, type SaveModelOptions } from './save.js'
 import { isAllLinear, TargetModuleDetector } from './target-modules.js'
@@ -152,9 +153,10 @@ export class Model {
     return await this.#attach(resolved, loraTargets(this.info, resolved), options)
   }
 
-  /** Attaches the PEFT adapter of a folder. dropout: instead of the folder's. Errors: FT_ADAPTER, FT_ADAPTER_MISMATCH. */
-  async loadAdapter(folder: string, options: { loraDropout?: number } = {}): Promise<Adapter> {
+  /** Attaches the PEFT adapter of a folder, or of the hub (org/name). dropout: instead of the folder's. Errors: FT_ADAPTER, FT_ADAPTER_MISMATCH, those of the hub. */
+  async loadAdapter(name: string, options: { loraDropout?: number } = {}): Promise<Adapter> {
     checkOptions('loadAdapter', options, { loraDropout: true })
+    const folder = await resolveAdapterFolder(name)
     const config = await readAdapterConfig(folder)
     const resolved = withLoraDefaults({ ...config, loraDropout: options.loraDropout ?? config.loraDropout })
     const before = this.activeAdapter

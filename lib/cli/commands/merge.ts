@@ -11,7 +11,7 @@ const group = 'The merge'
 export const merge = {
   flags: () => ({
     model: { kind: 'string', group, valueName: '<folder>', describe: 'The base model.', defaultText: "what the adapter's configuration names" },
-    adapter: { kind: 'string', group, valueName: '<folder>', describe: 'PEFT adapter folder.' },
+    adapter: { kind: 'string', group, valueName: '<folder|name>', describe: 'PEFT adapter: a folder, or a name on the Hugging Face hub.' },
     output: { kind: 'string', group, valueName: '<folder>', describe: 'Where the merged model goes; must be empty or absent.' },
     dtype: { kind: 'choice', group, choices: dtypes, describe: 'Type of the merged weights.', defaultText: 'each tensor keeps its own' },
     ...inGroup(group, pickConfigFlags('device', ...quantizationFlags)),

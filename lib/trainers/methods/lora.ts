@@ -3,6 +3,7 @@
 import path from 'node:path'
 import { isExplicit, type ResolvedConfig } from '../../core/config/index.js'
 import { fail, makeError } from '../../core/errors/index.js'
+import { resolveAdapterFolder } from '../../models/index.js'
 import { pathKind, sha256File } from '../../utils/fs.js'
 import { canonicalJson, flatten, type RunInputs } from '../checkpoints/inputs.js'
 import type { AdapterSettings, ModelSource, TrainingBackend } from '../engine.js'
@@ -13,7 +14,8 @@ export const lora: TrainingMethod = {
   produces: 'adapter',
   async plan(context: MethodContext): Promise<PlannedMethod> {
     const { config, backend, source } = context
-    const from = config.training.adapter
+    const named = config.training.adapter
+    const from = named === undefined ? undefined : await resolveAdapterFolder(named)
     const settings = from === undefined ? ownSettings(config) : await startSettings(from, context)
     // Names of modules that the model does not have are seen before the weights are read.
     if (config.model.init === 'pretrained') await backend.resolveTargets(source, settings.targetModules)
@@ -25,7 +27,7 @@ export const lora: TrainingMethod = {
         lora_dropout: settings.loraDropout,
         target_modules: typeof settings.targetModules === 'string' ? settings.targetModules : settings.targetModules.join(', '),
         ...(settings.useRslora ? { use_rslora: true } : {}),
-        ...(from === undefined ? {} : { started_from: from }),
+        ...(named === undefined ? {} : { started_from: named }),
       },
       adapter: settings,
       attach: (model) => backend.attachAdapter(model, source, settings, { seed: config.training.seed, from }),
