@@ -2,6 +2,7 @@
 // Inside texts it jumps from quote to quote, which is most of a text's bytes.
 import { fail } from '../../core/errors/index.js'
 import type { LoadedRow } from '../types.js'
+import { checkRest } from './json-wrapped.js'
 import { maxLineBytes } from './lines.js'
 import { parseRow } from './parse-row.js'
 
@@ -14,11 +15,14 @@ const openObject = 0x7b
 const closeObject = 0x7d
 const newline = 0x0a
 
-/** Where the scanner stands between rows. */
-type Between = 'start' | 'first element' | 'element' | 'comma' | 'sequence' | 'done'
+/** More than this does not follow the rows of a wrapped file. */
+const mostRest = 16 << 20
+
+/** Where the scanner stands between rows. 'rest': in what follows the array of a wrapped file. */
+type Between = 'start' | 'first element' | 'element' | 'comma' | 'sequence' | 'rest' | 'done'
 
 export interface SplitterOptions {
-  /** The array of rows is a value inside an object, which goes on after it; what goes on is not looked at. */
+  /** The array of rows is a value inside an object, which goes on after it with anything but other rows. */
   wrapped?: boolean
 }
 
@@ -39,8 +43,6 @@ export class RowSplitter {
   #counted = 0
   #offset = 0
   #start = { line: 1, column: 1 }
-  /** The last byte that is no white space. */
-  #last = 0
 
   constructor(readonly file: string, readonly options: SplitterOptions = {}) {}
 
@@ -62,14 +64,13 @@ export class RowSplitter {
       if (this.#inRow) {
         i = this.#scan(chunk, i)
         if (i < 0) break
-        rows.push(this.#row(chunk.subarray(from, i)))
+        if (this.#between === 'rest') this.#endRest(chunk.subarray(from, i))
+        else rows.push(this.#row(chunk.subarray(from, i)))
         continue
       }
       const byte = chunk[i] as number
       if (isSpace(byte)) {
         i++
-      } else if (this.#between === 'done' && this.options.wrapped) {
-        break
       } else if (this.#begins(chunk, i)) {
         from = i
       } else {
@@ -77,21 +78,18 @@ export class RowSplitter {
       }
     }
     if (this.#inRow) this.#keep(chunk.subarray(from))
-    this.#last = lastVisible(chunk) ?? this.#last
     this.#countLines(chunk, chunk.length)
     this.#offset += chunk.length
     return rows
   }
 
   end(): LoadedRow[] {
+    const end = { line: this.#line, column: this.#offset - this.#lineStart + 1 }
+    if (this.#between === 'rest') this.#broken('the file ends before the object is closed with "}"', end)
     const rows = this.#inRow && this.#depth === 0 && !this.#inText ? [this.#row(Buffer.alloc(0))] : []
     if (this.#inRow) this.#broken('the file ends inside this row', this.#start)
     const open = this.#between === 'first element' || this.#between === 'element' || this.#between === 'comma'
-    if (open || (this.options.wrapped && this.#last !== closeObject)) {
-      this.#broken(open ? 'the file ends before the array is closed with "]"' : 'the file ends before the object is closed with "}"', {
-        line: this.#line, column: this.#offset - this.#lineStart + 1,
-      })
-    }
+    if (open) this.#broken('the file ends before the array is closed with "]"', end)
     return rows
   }
 
@@ -103,12 +101,19 @@ export class RowSplitter {
       return false
     }
     if (this.#between === 'comma' || (this.#between === 'first element' && byte === closeArray)) {
-      if (byte === closeArray) this.#between = 'done'
+      if (byte === closeArray) this.#between = this.options.wrapped ? 'rest' : 'done'
       else if (byte === comma) this.#between = 'element'
       else this.#broken('"," or "]" is expected after a row', this.#place(chunk, i))
       return false
     }
-    if (this.#between === 'done') this.#broken('something follows the end of the array', this.#place(chunk, i))
+    if (this.#between === 'done') this.#afterEnd(this.#place(chunk, i))
+    if (this.#between === 'rest') {
+      // Inside the object.
+      this.#depth = 1
+      this.#inRow = true
+      this.#start = this.#place(chunk, i)
+      return true
+    }
     if (byte === comma || byte === closeArray || byte === closeObject) this.#broken('a row is expected', this.#place(chunk, i))
     if (this.#between === 'start') this.#between = 'sequence'
     this.#inRow = true
@@ -163,15 +168,26 @@ export class RowSplitter {
 
   #keep(bytes: Buffer): void {
     this.#size += bytes.length
+    if (this.#between === 'rest' && this.#size > mostRest) this.#broken(`more than ${mostRest >> 20} MiB follow the list of rows in its object`, this.#start)
     if (this.#size > maxLineBytes) this.#broken(`this row is longer than ${maxLineBytes >> 20} MiB`, this.#start)
     this.#parts.push(bytes)
   }
 
-  #row(end: Buffer): LoadedRow {
+  #take(end: Buffer): Buffer {
     const bytes = this.#parts.length === 0 ? end : Buffer.concat([...this.#parts, end])
     this.#parts = []
     this.#size = 0
     this.#inRow = false
+    return bytes
+  }
+
+  #endRest(end: Buffer): void {
+    checkRest(this.#take(end), `${this.file}:${this.#start.line}:${this.#start.column}`)
+    this.#between = 'done'
+  }
+
+  #row(end: Buffer): LoadedRow {
+    const bytes = this.#take(end)
     if (this.#between !== 'sequence') this.#between = 'comma'
     return parseRow(bytes, { file: this.file, ...this.#start })
   }
@@ -189,6 +205,14 @@ export class RowSplitter {
     this.#counted = this.#offset + end
   }
 
+  #afterEnd(place: { line: number; column: number }): never {
+    if (!this.options.wrapped) this.#broken('something follows the end of the array', place)
+    fail('FT_DATASET', `${this.file}:${place.line}:${place.column}: something follows an object of many rows: it may have been a row itself`, {
+      remedy: 'if every line is a row, say so with --data-format jsonl; otherwise write the rows to one list',
+      details: { path: this.file, ...place },
+    })
+  }
+
   /** Damage between rows: where the next one begins is not known, so no row after it can be trusted. */
   #broken(reason: string, place: { line: number; column: number }): never {
     fail('FT_DATASET', `${this.file}:${place.line}:${place.column}: not valid JSON: ${reason}`, {
@@ -201,12 +225,6 @@ export class RowSplitter {
 function indexOrEnd(chunk: Buffer, byte: number, from: number): number {
   const at = chunk.indexOf(byte, from)
   return at < 0 ? chunk.length : at
-}
-
-function lastVisible(chunk: Buffer): number | undefined {
-  let i = chunk.length - 1
-  while (i >= 0 && isSpace(chunk[i] as number)) i--
-  return chunk[i]
 }
 
 function isSpace(byte: number): boolean {

@@ -132,6 +132,38 @@ describe('loading JSON', () => {
     expect(await read('columns.json', JSON.stringify({ messages: [[{ role: 'user' }]] }))).to.deep.equal([{ messages: [{ role: 'user' }] }])
   })
 
+  it('takes an object for rows only where nothing follows it', async () => {
+    const rows = Array.from({ length: 40 }, (_, i) => ({ answers: [{ text: `a ]} ${i}` }], prompt: 'q', completion: ' a' }))
+    for (const separator of ['\n', '', ' \r\n']) expect(await read('squad.json', rows.map((row) => JSON.stringify(row)).join(separator))).to.deep.equal(rows)
+    const dialog = { dialog: [{ role: 'user', content: 'a' }, { role: 'assistant', content: 'b' }] }
+    const one = { id: 7, text: 'a brown fox', entities: [{ start: 2 }, { start: 8 }] }
+    for (const row of [dialog, { dialog: [{ from: 'human', value: 'a' }] }, { ...dialog, scores: [1, 2] }, one]) expect(await read('one.json', JSON.stringify(row)), JSON.stringify(row)).to.deep.equal([row])
+    expect(await read('two.json', `${JSON.stringify(dialog)}\n${JSON.stringify(dialog)}`)).to.deep.equal([dialog, dialog])
+    // As long as it takes to be sure.
+    const long = { answers: [{ text: 'x'.repeat(3 * chunkBytes) }], n: 1 }
+    expect(await read('long.json', `${JSON.stringify(long)}\n{"n":2}`)).to.deep.equal([long, { n: 2 }])
+  })
+
+  it('goes through a list that is longer than what it holds, and loses nothing behind it', async () => {
+    const list = `[${Array.from({ length: 18 }, (_, i) => `{"i":${i},"text":"${'x'.repeat(1 << 20)}"}`).join(',\n')}]`
+    const numbers = async (rest: string): Promise<unknown[]> => (await read('large.json', `{ "data": ${list}${rest}`)).map((row) => (row as { i?: number }).i ?? row)
+    const all = Array.from({ length: 18 }, (_, i) => i)
+    expect(await numbers('}')).to.deep.equal(all)
+    expect(await numbers(`, "note": {"x": ["]}"], "of": ["a"]}}\n`)).to.deep.equal(all)
+    for (const [rest, words] of [
+      ['}\n{"data": [{"i": 1}]}', '--data-format jsonl'], [', "test": [{"i": 1}]}', 'one list to a file'], [', "a": }', 'repair'], [', "a": 1', 'repair'], ['', 'repair'],
+    ] as const) {
+      const error = await failure(() => numbers(rest), 'FT_DATASET')
+      expect(error.remedy, rest).to.include(words)
+      expect(error.message, rest).to.match(/large\.json:1[89]:\d+:/)
+    }
+  }).timeout(60_000)
+
+  it('refuses an object of several lists of rows', async () => {
+    const error = await failure(() => read('splits.json', '{"train": [{"text":"a"},{"text":"b"}], "test": [{"text":"c"}]}'), 'FT_DATASET')
+    expect(error.message).to.include('"train"').and.include('"test"')
+  })
+
   it('says where a row is bad', async () => {
     const content = '[\n  {"ok": 1},\n  {"text": "x",\n   "y": }\n  , 7, "z", [1]\n]'
     expect(await read('bad.json', content)).to.deep.equal([
