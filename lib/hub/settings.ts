@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fail } from '../core/errors/index.js'
+import { hideSecret } from '../core/redact.js'
 
 export interface HubSettings {
   /** Without a slash at its end. */
@@ -66,6 +67,7 @@ function tokenOf(env: NodeJS.ProcessEnv, home: string): string | undefined {
   if (token === '') return undefined
   // What a header cannot hold would otherwise be told by an error that repeats it.
   if (!/^[\x21-\x7e]+$/.test(token)) fail('FT_INVALID_CONFIG', 'the hub token holds characters that no token has', { remedy: 'set HF_TOKEN to the token alone' })
+  hideSecret(token)
   return token
 }
 

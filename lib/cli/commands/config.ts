@@ -1,7 +1,7 @@
 // ft-native config: validate a file, show every value with its origin, or print the JSON Schema.
 import { configFlags, configJsonSchema, environmentVariable, type ConfigEntry } from '../../core/config/index.js'
 import { fail } from '../../core/errors/index.js'
-import { redactDeep } from '../../core/redact.js'
+import { redactDeep, redactNames } from '../../core/redact.js'
 import type { Command, CommandInput } from '../command.js'
 import { configPositional, readConfig, readConfigEntries } from '../config-input.js'
 import type { CliContext } from '../context.js'
@@ -41,8 +41,8 @@ function validate(input: CommandInput, context: CliContext): void {
 
 function show(input: CommandInput, context: CliContext): void {
   const entries = readConfigEntries(input)
-  context.document(redactDeep(documentOf(entries)))
-  context.print(String(redactDeep(tableOf(entries))))
+  context.document(redactDeep(documentOf(entries), process.env, redactNames))
+  context.print(redactNames(tableOf(entries)))
 }
 
 function documentOf(entries: readonly ConfigEntry[]) {

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { namesHubData } from '../hub-name.js'
 import type yaml from 'yaml'
-import { redactDeep } from '../redact.js'
+import { redactDeep, redactNames } from '../redact.js'
 import { sections, type SectionName } from './keys.js'
 import { camelCase } from './row.js'
 import { allKeys, type TableKey } from './table.js'
@@ -26,7 +26,7 @@ export interface YamlOptions {
 
 export function configToYaml(config: ResolvedConfig, options: YamlOptions = {}): string {
   const { stringify } = createRequire(import.meta.url)('yaml') as typeof yaml
-  const body = stringify(redactDeep(configToObject(config, options)), { lineWidth: 0 })
+  const body = stringify(redactDeep(configToObject(config, options), process.env, redactNames), { lineWidth: 0 })
   return `# yaml-language-server: $schema=${schemaReference(options.file)}\n${body}`
 }
 

@@ -1,7 +1,7 @@
 // README.md of a result: what it is made from, how, how well, and how to load it. YAML front matter as model hubs read it.
 import path from 'node:path'
 import { splitRevision } from '../../core/hub-name.js'
-import { redact } from '../../core/redact.js'
+import { redactNames } from '../../core/redact.js'
 import { dataPaths } from '../../data/index.js'
 import type { PreparedRun } from '../prepare.js'
 import { trainLossOf } from '../progress.js'
@@ -20,7 +20,7 @@ export function modelCard(run: PreparedRun): string {
     `## How to load it\n\n${adapter ? adapterUse(run) : modelUse()}`,
     `## Versions\n\n${table({ 'ft-native': packageVersion(), Node: process.version, ...run.environment })}`,
   ]
-  return redact(`${sections.join('\n\n')}\n`)
+  return redactNames(`${sections.join('\n\n')}\n`)
 }
 
 function frontMatter(run: PreparedRun, adapter: boolean): string {

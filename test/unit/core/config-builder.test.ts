@@ -115,8 +115,18 @@ describe('configToYaml', () => {
     expect(data.lora).to.deep.equal({ lora_dropout: 0 })
   })
 
+  it('keeps names that look like tokens: it is read back', () => {
+    const config = new ConfigBuilder().withModel('./hf_smollm135m').withDataset(['./hf_dataset2024.jsonl'], { columns: { prompt: 'hf_question1' } }).withTraining('lora', './hf_output01').build()
+    const file = path.join(folder, 'ft_config.yaml')
+    writeFileSync(file, configToYaml(config, { file }))
+    const again = loadConfig({ file, env: {} }).config
+    expect({ ...again, origins: {} }).to.deep.equal({ ...config, origins: {} })
+  })
+
   it('holds no secret', () => {
     const config = new ConfigBuilder().withModel('https://user:secretpw@host/model').withDataset('d').withTraining('lora', 'o').build()
     expect(configToYaml(config)).not.to.include('secretpw')
+    const token = 'hf_AbCdEfGhIjKlMnOpQrStUvWxYz01234567'
+    expect(configToYaml(new ConfigBuilder().withModel(`./${token}`).withDataset('d').withTraining('lora', 'o').build())).not.to.include(token)
   })
 })

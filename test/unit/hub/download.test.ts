@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import type { ErrorCode } from '../../../lib/core/errors/index.js'
 import { exitCodeOf } from '../../../lib/core/errors/index.js'
+import { redact } from '../../../lib/core/redact.js'
 import { downloadFile } from '../../../lib/hub/download.js'
 import { setHubHost } from '../../../lib/hub/host.js'
 import { retryAfter } from '../../../lib/hub/http.js'
@@ -206,6 +207,10 @@ describe('the token', () => {
   it('comes from the environment or from where huggingface_hub keeps it', async () => {
     const home = path.dirname(folder.write('home/token', `${secret}\n`))
     expect(hubSettings({ HF_HOME: home }).token).to.equal(secret)
+    expect(redact(`the token ${secret}`, {})).not.to.include(secret)
+    writeFileSync(path.join(home, 'another'), 'of-no-known-shape\n')
+    hubSettings({ HF_TOKEN_PATH: path.join(home, 'another') })
+    expect(redact('the token of-no-known-shape', {})).to.equal('the token [redacted]')
     expect(hubSettings({ HF_HOME: home, HF_TOKEN: 'hf_other' }).token).to.equal('hf_other')
     expect(hubSettings({ HF_HOME: home, HF_HUB_DISABLE_IMPLICIT_TOKEN: '1' }).token).to.equal(undefined)
     expect(hubSettings({ HF_HOME: folder.path('none'), HF_TOKEN_PATH: path.join(home, 'token') }).token).to.equal(secret)

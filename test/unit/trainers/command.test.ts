@@ -90,6 +90,20 @@ describe('ft-native train', () => {
     }
   })
 
+  it('names that look like tokens stay in what is read back', async () => {
+    await fs.rename(space.model, space.path('hf_smollm135m'))
+    const config = new ConfigBuilder()
+      .withModel(space.path('hf_smollm135m'))
+      .withDataset(space.path('hf_dataset2024.jsonl'))
+      .withTraining({ method: 'lora', outputDir: space.path('hf_output2024'), batchSize: 2, maxSteps: 2 })
+      .build()
+    await api.train(config, { backend: tinyBackend() })
+    expect(await fs.readFile(space.path('hf_output2024', 'README.md'), 'utf8')).to.include(`base_model: ${JSON.stringify(space.path('hf_smollm135m'))}`).and.not.include('[redacted]')
+    const input = withSavedConfig({ positionals: {}, flags: flags({ resume: space.path('hf_output2024'), 'max-steps': '4' }) })
+    const { config: read } = loadConfig({ file: input.positionals.config, flags: Object.fromEntries(input.flags.entries()), env: {} })
+    expect((await api.train(read, { backend: tinyBackend() })).steps).to.equal(4)
+  })
+
   it('shows a bar on a terminal only', async () => {
     const drawn: string[] = []
     const progress = ({ label, total }: { label: string; total: number }) => {
