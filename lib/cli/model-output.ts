@@ -3,7 +3,8 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { fail } from '../core/errors/index.js'
-import { errnoOf, fsyncFolder, makeFolder, pathKind, removePath, renameSynced } from '../utils/fs.js'
+import { fsyncFolder, makeFolder, pathKind, removePath, renameSynced } from '../utils/fs.js'
+import { isOwnerAlive } from '../utils/owner.js'
 
 export interface ModelOutput {
   output: string
@@ -63,26 +64,24 @@ async function cleanLeftovers(output: string): Promise<void> {
   const parent = path.dirname(output)
   for (const name of await fs.readdir(parent).catch((): string[] => [])) {
     const match = /^\.(tmp|old)-(.+)-(\d+)$/.exec(name)
-    if (match === null || match[2] !== path.basename(output) || isAlive(Number(match[3]))) continue
+    if (match === null || match[2] !== path.basename(output)) continue
     const leftover = path.join(parent, name)
+    const info = await fs.stat(leftover).catch(() => null)
+    if (info === null || isOwnerAlive(Number(match[3]), info.mtimeMs)) continue
     if (match[1] === 'old' && (await pathKind(output)) === null) await renameSynced(leftover, output)
     else await removePath(leftover)
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return errnoOf(error) === 'EPERM'
   }
 }
 
 async function putInPlace(temporary: string, output: string): Promise<void> {
   const aside = path.join(path.dirname(output), `.old-${path.basename(output)}-${process.pid}`)
   const replaces = (await pathKind(output)) !== null
-  if (replaces) await renameSynced(output, aside)
+  if (replaces) {
+    // Its time tells whether the process that has put it aside is still there.
+    const now = new Date()
+    await fs.utimes(output, now, now).catch(() => undefined)
+    await renameSynced(output, aside)
+  }
   try {
     await renameSynced(temporary, output)
   } catch (error) {

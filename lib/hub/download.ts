@@ -6,10 +6,11 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fail } from '../core/errors/index.js'
-import { fsyncFolder, removePath, storageError } from '../utils/fs.js'
+import { fsyncFolder, pathKind, storageError } from '../utils/fs.js'
+import { getLogger } from '../utils/logger.js'
 import { blobPath, cachedFile, writeRef } from './cache.js'
 import { Passing, readBody, request, withRetries } from './http.js'
-import { claimPartial, isDownloading, releasePartial } from './partial.js'
+import { claimPartial, describeOther, otherDownload, releasePartial, type OtherDownload } from './partial.js'
 import { checkFileName, fileUrl, type HubFile, type Repository } from './repository.js'
 import type { HubSettings } from './settings.js'
 
@@ -21,6 +22,8 @@ export interface DownloadOptions {
 
 const pickle = /\.(?:bin|pt|pth|pkl|pickle|ckpt|joblib|npy|npz|h5|msgpack)$/i
 const waitForOther = 300
+/** Downloads of one file that others may take away. */
+const mostLost = 2
 
 /** Path of the file in the snapshot. Errors: FT_HUB, FT_HUB_AUTH, FT_HUB_NOT_FOUND, FT_PICKLE_REFUSED, FT_STORAGE, FT_CANCELLED. */
 export async function downloadFile(settings: HubSettings, repository: Repository, file: HubFile, options: DownloadOptions = {}): Promise<string> {
@@ -28,34 +31,68 @@ export async function downloadFile(settings: HubSettings, repository: Repository
   if (pickle.test(file.path)) {
     fail('FT_PICKLE_REFUSED', `${repository.name}/${file.path} is a pickle or a format that may hold one: it is not downloaded`, { remedy: 'use a repository or revision with safetensors files', details: { file: file.path } })
   }
-  for (;;) {
-    const here = await cachedFile(settings, repository, file)
-    if (here !== null) {
-      options.onBytes?.(file.size)
-      return here
+  const watch = new Watch(settings, `${repository.name}/${file.path}`)
+  for (let lost = 0; ; lost++) {
+    for (;;) {
+      const here = await cachedFile(settings, repository, file)
+      if (here !== null) {
+        options.onBytes?.(file.size)
+        return here
+      }
+      const other = await otherDownload(blobPath(settings, repository, file))
+      if (lost > 0 || other === null || watch.isQuiet(other)) break
+      if (options.signal?.aborted) fail('FT_CANCELLED', `downloading ${file.path} was cancelled`)
+      options.onBytes?.(Math.min(other.bytes, file.size))
+      await sleep(waitForOther, undefined, { signal: options.signal }).catch(() => undefined)
     }
-    if (!(await isDownloading(blobPath(settings, repository, file)))) break
-    if (options.signal?.aborted) fail('FT_CANCELLED', `downloading ${file.path} was cancelled`)
-    await sleep(waitForOther, undefined, { signal: options.signal }).catch(() => undefined)
+    if (await download(settings, repository, file, { ...options, anew: lost > 0 })) break
+    if (lost === mostLost) fail('FT_STORAGE', `other processes take away what is downloaded of ${file.path}`, { remedy: `see who else uses ${settings.cacheDir}, and that machines have names of their own` })
   }
-  await download(settings, repository, file, options)
   await writeRef(settings, repository)
   const done = await cachedFile(settings, repository, file)
   return done ?? fail('FT_STORAGE', `${file.path} of ${repository.name} vanished from the cache`, { remedy: `check ${settings.cacheDir}` })
 }
 
-async function download(settings: HubSettings, repository: Repository, file: HubFile, options: DownloadOptions): Promise<void> {
+/** Another process's download is waited for as long as it moves. */
+class Watch {
+  readonly #limit: number
+  readonly #what: string
+  #sign = ''
+  #since = 0
+
+  constructor({ quietTimeout }: HubSettings, what: string) {
+    this.#limit = quietTimeout
+    this.#what = what
+  }
+
+  isQuiet(other: OtherDownload): boolean {
+    const now = performance.now()
+    if (this.#sign === '') getLogger().info(`${describeOther(other)} downloads ${this.#what}: waiting for it`)
+    if (other.sign !== this.#sign) this.#since = now
+    this.#sign = other.sign
+    if (now - this.#since < this.#limit) return false
+    getLogger().warn(`${describeOther(other)} was to download ${this.#what}, and has not moved for ${Math.round(this.#limit / 1000)} s: it is downloaded here`)
+    return true
+  }
+}
+
+/** false: somebody took this for the leftover of a process that has ended, and goes on with it. */
+async function download(settings: HubSettings, repository: Repository, file: HubFile, { anew, ...options }: DownloadOptions & { anew: boolean }): Promise<boolean> {
   const blob = blobPath(settings, repository, file)
-  const partial = await claimPartial(blob)
+  const partial = await claimPartial(blob, { anew })
   try {
     await withRetries(settings, `${repository.name}/${file.path}`, async () => {
-      await fetchRest(settings, repository, file, partial, options)
-      await verify(repository, file, partial)
+      await fetchRest(settings, repository, file, partial.file, options)
+      await verify(repository, file, partial.file)
     }, options.signal)
-    await finish(partial, blob)
+    await finish(partial.file, blob)
+    return true
   } catch (error) {
-    await releasePartial(blob, partial)
+    if (!options.signal?.aborted && (await pathKind(partial.file)) === null && (await pathKind(path.dirname(blob))) === 'folder') return false
+    await releasePartial(blob, partial.file)
     throw error
+  } finally {
+    partial.stop()
   }
 }
 
@@ -127,8 +164,7 @@ async function verify(repository: Repository, file: HubFile, partial: string): P
     throw storageError(error, 'read', partial)
   }
   if (hash.digest('hex') === file.oid) return
-  await removePath(partial)
-  await fs.writeFile(partial, '')
+  await fs.truncate(partial).catch((cause: unknown) => { throw storageError(cause, 'write', partial) })
   throw new Passing(`the content of ${file.path} is not what the hub says it is (its hash differs)`)
 }
 

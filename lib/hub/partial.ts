@@ -5,6 +5,7 @@ import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { makeFolder, storageError } from '../utils/fs.js'
+import { isOwnerAlive, keepTouched } from '../utils/owner.js'
 
 const host = os.hostname().replaceAll(/[^A-Za-z0-9-]/g, '').slice(0, 40) || 'host'
 /** A partial of another machine is abandoned when nothing was written to it for so long. */
@@ -16,23 +17,39 @@ interface Owner {
   pid: number
 }
 
-/** A file of this process's own that holds as much as is known. Errors: FT_STORAGE. */
-export async function claimPartial(blob: string): Promise<string> {
-  const mine = `${blob}.${host}.${process.pid}.${randomBytes(4).toString('hex')}.part`
+export interface ClaimedPartial {
+  file: string
+  /** Its owner is gone, or is no longer seen to work on it. */
+  stop(): void
+}
+
+/** Another process at the same blob. */
+export interface OtherDownload extends Owner {
+  bytes: number
+  /** Changes as long as it is at work. */
+  sign: string
+}
+
+/** A file of this process's own that holds as much as is known; `anew`: nothing. Errors: FT_STORAGE. */
+export async function claimPartial(blob: string, { anew = false }: { anew?: boolean } = {}): Promise<ClaimedPartial> {
+  const file = `${blob}.${host}.${process.pid}.${randomBytes(4).toString('hex')}.part`
   await makeFolder(path.dirname(blob))
-  for (const name of await partialsOf(blob)) {
-    const file = path.join(path.dirname(blob), name)
-    if (!(await isFree(file))) continue
-    // Who is later finds nothing under the name.
-    const taken = await fs.rename(file, mine).then(() => true).catch(() => false)
-    if (taken) return mine
+  if (!anew) {
+    for (const name of await partialsOf(blob)) {
+      const left = path.join(path.dirname(blob), name)
+      if ((await stateOf(left))?.free !== true) continue
+      // It must not look abandoned under its new name. Who is later finds nothing under the old one.
+      const now = new Date()
+      const taken = await fs.utimes(left, now, now).then(() => fs.rename(left, file)).then(() => true).catch(() => false)
+      if (taken) return { file, ...keepTouched(file) }
+    }
   }
   try {
-    await fs.writeFile(mine, '', { flag: 'wx' })
+    await fs.writeFile(file, '', { flag: 'wx' })
   } catch (error) {
-    throw storageError(error, 'write', mine)
+    throw storageError(error, 'write', file)
   }
-  return mine
+  return { file, ...keepTouched(file) }
 }
 
 /** Leaves it for others; best effort. */
@@ -42,12 +59,17 @@ export async function releasePartial(blob: string, mine: string): Promise<void> 
   else await fs.rm(mine, { force: true }).catch(() => undefined)
 }
 
-/** True while another process that is alive downloads the same blob. */
-export async function isDownloading(blob: string): Promise<boolean> {
-  for (const name of await partialsOf(blob)) {
-    if (!(await isFree(path.join(path.dirname(blob), name)))) return true
-  }
-  return false
+/** The other process (or the other call in this one) that downloads the same blob, or null. */
+export async function otherDownload(blob: string): Promise<OtherDownload | null> {
+  const states = await Promise.all((await partialsOf(blob)).map((name) => stateOf(path.join(path.dirname(blob), name))))
+  const busy = states.filter((state) => state !== null && !state.free) as (OtherDownload & { free: boolean })[]
+  const [first] = busy.sort((a, b) => b.bytes - a.bytes)
+  return first === undefined ? null : { host: first.host, pid: first.pid, bytes: first.bytes, sign: busy.map(({ sign }) => sign).sort().join(' ') }
+}
+
+export function describeOther({ host: where, pid }: OtherDownload): string {
+  if (where !== host) return `process ${pid} on ${where}`
+  return pid === process.pid ? 'this process' : `process ${pid}`
 }
 
 async function partialsOf(blob: string): Promise<string[]> {
@@ -56,24 +78,16 @@ async function partialsOf(blob: string): Promise<string[]> {
   return names.filter((name) => name.startsWith(prefix) && name.endsWith('.part'))
 }
 
-async function isFree(file: string): Promise<boolean> {
-  const owner = ownerOf(path.basename(file))
-  if (owner === null) return true
-  if (owner.host === host) return !isAlive(owner.pid)
+/** null: it is gone. */
+async function stateOf(file: string): Promise<(OtherDownload & { free: boolean }) | null> {
   const info = await fs.stat(file).catch(() => null)
-  return info !== null && Date.now() - info.mtimeMs > abandonedAfter
+  if (info === null) return null
+  const owner = ownerOf(path.basename(file)) ?? { host: '', pid: 0 }
+  const free = owner.host === host ? !isOwnerAlive(owner.pid, info.mtimeMs) : owner.host === '' || Date.now() - info.mtimeMs > abandonedAfter
+  return { ...owner, bytes: info.size, sign: `${path.basename(file)}:${info.size}:${info.mtimeMs}`, free }
 }
 
 function ownerOf(name: string): Owner | null {
   const match = /\.([A-Za-z0-9-]+)\.(\d+)\.[0-9a-f]{8}\.part$/.exec(name)
   return match === null ? null : { host: match[1] as string, pid: Number(match[2]) }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && Reflect.get(error, 'code') === 'EPERM'
-  }
 }

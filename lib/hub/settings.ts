@@ -18,6 +18,8 @@ export interface HubSettings {
   /** Milliseconds until an answer must begin, and between two pieces of it. */
   answerTimeout: number
   stallTimeout: number
+  /** Milliseconds without a sign of another process that downloads the same file, until it is not waited for any more. */
+  quietTimeout: number
   /** Tries of one file or request, and the first pause between them in milliseconds. */
   tries: number
   pause: number
@@ -40,6 +42,7 @@ export function hubSettings(env: NodeJS.ProcessEnv = process.env): HubSettings {
     offline: on.test(env.HF_HUB_OFFLINE ?? '') || on.test(env.TRANSFORMERS_OFFLINE ?? ''),
     answerTimeout: seconds('HF_HUB_ETAG_TIMEOUT', 10_000),
     stallTimeout: seconds('HF_HUB_DOWNLOAD_TIMEOUT', 30_000),
+    quietTimeout: 120_000,
     tries: 5,
     pause: 500,
   }

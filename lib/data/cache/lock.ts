@@ -1,5 +1,6 @@
 // A lock that a process takes by making a file, with its number in it; that of a process which is gone is taken over.
 import fs from 'node:fs'
+import { isOwnerAlive } from '../../utils/owner.js'
 
 /** null: another process has it. */
 export function takeLock(file: string): { release(): void } | null {
@@ -18,21 +19,12 @@ export function takeLock(file: string): { release(): void } | null {
 }
 
 function isHeld(file: string): boolean {
-  let pid: number
   try {
     const text = fs.readFileSync(file, 'utf8')
+    const { mtimeMs } = fs.statSync(file)
     // Just made, and not written yet.
-    if (text === '') return Date.now() - fs.statSync(file).mtimeMs < 10_000
-    pid = Number(text)
+    return text === '' ? Date.now() - mtimeMs < 10_000 : isOwnerAlive(Number(text), mtimeMs)
   } catch {
     return false
-  }
-  if (!Number.isInteger(pid) || pid <= 0) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // It is there, and somebody else's.
-    return error instanceof Error && Reflect.get(error, 'code') === 'EPERM'
   }
 }

@@ -148,7 +148,10 @@ describe('the cache of prepared rows', function () {
     const many = Array.from({ length: 1000 }, (_, i) => ({ prompt: `p${i} <|eot_id|>`, completion: ` c ${i}` }))
     const [data, cache] = [write(many, 'journal.jsonl'), cacheFolder()]
     const expected = whole(await prepare(data, cacheFolder()))
-    for (const cut of [0, 7]) {
+    const gone = { pid: spawnSync('true').pid, touched: Date.now() / 1000 }
+    // Its number belongs to another process now, which began after the lock was made.
+    const reused = { pid: process.pid, touched: 1e9 }
+    for (const [cut, { pid, touched }] of [[0, gone], [7, gone], [0, reused]] as const) {
       rmSync(cache, { recursive: true, force: true })
       const stop = new AbortController()
       await failure(() => prepare(data, cache, { signal: stop.signal, onProgress: ({ rows: done }) => done >= 600 && stop.abort() }), 'FT_CANCELLED')
@@ -156,7 +159,8 @@ describe('the cache of prepared rows', function () {
       expect(journal).to.be.a('string')
       // A record that a kill cut off, and the lock of a process that is no more.
       if (cut > 0) truncateSync(path.join(cache, journal!), statSync(path.join(cache, journal!)).size - cut)
-      writeFileSync(path.join(cache, `${journal}.lock`), String(spawnSync('true').pid))
+      writeFileSync(path.join(cache, `${journal}.lock`), String(pid))
+      utimesSync(path.join(cache, `${journal}.lock`), touched, touched)
       tokenized = 0
       expect(whole(await prepare(data, cache))).to.deep.equal(expected)
       expect(tokenized).to.be.within(1, cut > 0 ? 600 : 400)

@@ -1,7 +1,8 @@
 // Downloads against a hub that fails in every way: what arrives is what was promised, or an error with a type; what came is kept.
 import { expect } from 'chai'
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
+import os from 'node:os'
 import path from 'node:path'
 import type { ErrorCode } from '../../../lib/core/errors/index.js'
 import { exitCodeOf } from '../../../lib/core/errors/index.js'
@@ -13,6 +14,7 @@ import { modelFolder } from '../../../lib/hub/model.js'
 import { checkFileName, openRepository, repositoryId, type Repository } from '../../../lib/hub/repository.js'
 import { hubSettings, type HubSettings } from '../../../lib/hub/settings.js'
 import { resolveModelFolder } from '../../../lib/models/resolve.js'
+import { setupLogger } from '../../../lib/utils/logger.js'
 import { failure, temporaryFolder } from '../data/helpers.js'
 import { oidOf, startHub, type Fault, type HubServer } from '../support/hub-server.js'
 
@@ -187,6 +189,66 @@ describe('two downloads of the same file', () => {
     const done = await Promise.all([1, 2, 3].map(() => downloadFile(with_, repo, file)))
     for (const one of done) expect(readFileSync(one).equals(weights)).to.equal(true)
     expect(readdirSync(path.join(with_.cacheDir, 'models--org--model/blobs'))).to.deep.equal([file.oid])
+  })
+
+  /** The beginning of the weights under the name of another process. */
+  async function leftBy(pid: number, with_: HubSettings, where = os.hostname().replaceAll(/[^A-Za-z0-9-]/g, '').slice(0, 40)): Promise<{ left: string; get: () => Promise<string> }> {
+    hub.add('models', 'org/model', model)
+    const repo = await repository(with_)
+    const left = path.join(with_.cacheDir, 'models--org--model/blobs', `${oidOf(weights)}.${where}.${pid}.01234567.part`)
+    mkdirSync(path.dirname(left), { recursive: true })
+    writeFileSync(left, weights.subarray(0, 150_000))
+    const file = repo.files.find((one) => one.path === 'model.safetensors') as Repository['files'][number]
+    return { left, get: () => downloadFile(with_, repo, file) }
+  }
+
+  it('are one, where a process has the number of one that has ended', async () => {
+    for (const pid of [1, process.pid, process.ppid]) {
+      hub.seen.length = 0
+      const { left, get } = await leftBy(pid, settings())
+      utimesSync(left, 1e9, 1e9)
+      expect(readFileSync(await get()).equals(weights)).to.equal(true)
+      expect(hub.downloads('model.safetensors').map((one) => one.range)).to.deep.equal(['bytes=150000-'])
+    }
+  })
+
+  it('wait for one another as long as the other moves, and say so', async () => {
+    for (const where of [undefined, 'elsewhere']) {
+      const log = folder.path(`wait${++count}.log`)
+      setupLogger({ file: log, console: false })
+      const { left, get } = await leftBy(process.ppid, settings({ quietTimeout: 900 }), where)
+      let here = 150_000
+      const moving = setInterval(() => writeFileSync(left, weights.subarray(0, ++here)), 100)
+      let moved = 0
+      setTimeout(() => {
+        moved = hub.downloads('model.safetensors').length
+        clearInterval(moving)
+      }, 1800)
+      expect(readFileSync(await get()).equals(weights)).to.equal(true)
+      setupLogger({ console: false })
+      expect(moved, 'while it moves').to.equal(0)
+      expect(here).to.be.greaterThan(150_005)
+      expect(readFileSync(log, 'utf8')).to.include(`process ${process.ppid}${where === undefined ? '' : ' on elsewhere'} downloads org/model/model.safetensors: waiting for it`).and.include('has not moved for 1 s')
+      expect(readdirSync(path.dirname(left)).sort()).to.deep.equal([oidOf(weights), path.basename(left)].sort())
+      hub.seen.length = 0
+    }
+  })
+
+  it('survive that one takes the other for dead', async () => {
+    const with_ = settings({ pause: 300 })
+    const { left, get } = await leftBy(999_999_999, with_)
+    hub.rules = [{ path: 'model.safetensors', fault: { reset: 10_000 } }]
+    const blobs = path.dirname(left)
+    const done = get()
+    // Another machine of the same name sees no such process, and goes on with its file.
+    const steal = setInterval(() => {
+      const mine = readdirSync(blobs).find((name) => name.includes(`.${process.pid}.`))
+      if (mine === undefined || hub.downloads('model.safetensors').length === 0) return
+      clearInterval(steal)
+      renameSync(path.join(blobs, mine), path.join(blobs, `${oidOf(weights)}.elsewhere.1.01234567.part`))
+    }, 5)
+    expect(readFileSync(await done).equals(weights)).to.equal(true)
+    expect(hub.downloads('model.safetensors').at(-1)?.range).to.equal(undefined)
   })
 })
 
