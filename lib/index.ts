@@ -14,7 +14,7 @@ export {
 export {
   DataPipeline, DatasetAnalyzer, DatasetFilter, DatasetLinter, DatasetLoaderRegistry, DatasetStatistics, describeDataset, formats, ignoreLabel, InstructionStrategy, loadTokenizer, MultiColumnStrategy, packRows, planEpoch, prepareDataset, quickLoad, registerLoader, renderChat, rowLength, streamRows,
   SingleColumnStrategy, TemplateStrategy, TextColumnDetector, toBatch,
-  type DataInput, type DataSource, type RowCursor, type RowSource, type RowStream, type SourceSettings, type StreamRowsOptions, type ColumnDetection, type ColumnMap, type ColumnStrategy, type DatasetSection, type PipelineRunOptions, type QuickLoadOptions, type QuickTokensOptions, type TokenizationSection, type InstructionColumns, type TemplateConfig, type DatasetLoader, type DatasetReport, type EncodedRow, type EncodeOptions, type FilterInput, type FilterReport, type LoadedRow, type LoadOptions, type Message, type PreparedDataset,
+  type DataInput, type DataSource, type RowCursor, type RowSource, type RowStream, type SourceSettings, type StreamOrder, type StreamRowsOptions, type ColumnDetection, type ColumnMap, type ColumnStrategy, type DatasetSection, type PipelineRunOptions, type QuickLoadOptions, type QuickTokensOptions, type TokenizationSection, type InstructionColumns, type TemplateConfig, type DatasetLoader, type DatasetReport, type EncodedRow, type EncodeOptions, type FilterInput, type FilterReport, type LoadedRow, type LoadOptions, type Message, type PreparedDataset,
   type PrepareDatasetOptions, type RowFormat, type SplitOptions, type StreamDecoder, type TextTokenizer,
 } from './data/index.js'
 export {

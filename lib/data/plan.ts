@@ -120,13 +120,18 @@ function orderOf(units: number, options: EpochOptions): Int32Array {
 
 /** 0 … count - 1, shuffled inside stretches of `window`: where a stretch begins, nothing before it needs to be known. */
 export function windowedOrder(count: number, window: number, seed: number, epoch: number): Int32Array {
-  if (window >= count) return shuffled(count, randomStream(seed, orderKey, epoch))
+  if (window >= count) return stretchOrder(count, { seed, epoch, begin: 0, whole: true })
   const order = new Int32Array(count)
   for (let begin = 0; begin < count; begin += window) {
-    const stretch = shuffled(Math.min(window, count - begin), randomStream(seed, orderKey, epoch, begin))
+    const stretch = stretchOrder(Math.min(window, count - begin), { seed, epoch, begin, whole: false })
     order.set(stretch.map((place) => begin + place), begin)
   }
   return order
+}
+
+/** The places of a stretch of `size` rows that begins at row `begin`. `whole`: it is all there is. */
+export function stretchOrder(size: number, { seed, epoch, begin, whole }: { seed: number; epoch: number; begin: number; whole: boolean }): Int32Array {
+  return shuffled(size, whole ? randomStream(seed, orderKey, epoch) : randomStream(seed, orderKey, epoch, begin))
 }
 
 /** Steps whose rows are sorted together. */

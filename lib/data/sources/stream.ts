@@ -7,6 +7,7 @@ import { readFileBatches } from '../loaders/open.js'
 import type { LoadedRow } from '../types.js'
 import { findDataSets, type DataFile, type FindOptions } from './find.js'
 import { mixRows, startOfMix, type MixCursor } from './mix.js'
+import { checkOrder, OrderedRows, type OrderCursor, type StreamOrder } from './shuffle.js'
 import type { DataInput } from './types.js'
 
 /** A place between two rows. Plain data: JSON holds it. */
@@ -14,6 +15,8 @@ export interface RowCursor {
   /** One entry for each source: a file, and how to enter it. */
   sources: { file: number; start: RowStart }[]
   mix?: MixCursor
+  /** Of a shuffled stream; `sources` and `mix` are then where its stretch begins. */
+  order?: OrderCursor
 }
 
 export interface StreamRowsOptions extends FindOptions {
@@ -21,11 +24,13 @@ export interface StreamRowsOptions extends FindOptions {
   split?: 'train' | 'validation'
   /** Go on here. */
   from?: RowCursor
+  /** In the order of a seed, by stretches, and dealt to ranks. Default: the order of the data. A cursor goes on with the same options. */
+  order?: StreamOrder
   /** Bytes read, as they are in the files. */
   onBytes?(bytes: number): void
 }
 
-const optionNames: OptionNames<StreamRowsOptions> = { settings: true, mix: true, signal: true, split: true, from: true, onBytes: true }
+const optionNames: OptionNames<StreamRowsOptions> = { settings: true, mix: true, signal: true, split: true, from: true, order: true, onBytes: true }
 
 export interface RowStream extends AsyncIterable<LoadedRow> {
   files: readonly DataFile[]
@@ -40,18 +45,32 @@ export async function streamRows(input: DataInput, options: StreamRowsOptions = 
   checkOptions('streamRows', options, optionNames)
   const files = (await findDataSets(input, options))[options.split ?? 'train']
   const groups = groupFiles(files)
-  const { from } = options
+  const { from, order } = options
+  if (order !== undefined) checkOrder(order)
+  if ((from?.order === undefined) !== (from === undefined || order === undefined)) {
+    fail('FT_INVALID_ARGUMENT', `the cursor is of a stream ${order === undefined ? 'in the order of a seed' : 'in the order of the data'}`, { remedy: 'go on with the options that the stream had' })
+  }
   if (from !== undefined && from.sources.length !== groups.length) {
     fail('FT_INVALID_ARGUMENT', `the cursor is of ${from.sources.length} sources, the data has ${groups.length}`, { remedy: 'go on with the data that the cursor is of' })
   }
+  const plain = openRows(groups, options, from)
+  const stream = order === undefined ? { cursor: plain.cursor, [Symbol.asyncIterator]: () => plain.rows() } : inOrder(order, (cursor) => openRows(groups, options, cursor), { plain, from })
+  return { files, bytes: files.reduce((sum, file) => sum + file.bytes, 0), ...stream }
+}
+
+interface PlainRows {
+  rows(): AsyncGenerator<LoadedRow>
+  cursor(): RowCursor
+}
+
+/** In the order of the data. Reading again goes on where it was left. */
+function openRows(groups: readonly (readonly DataFile[])[], options: StreamRowsOptions, from?: RowCursor): PlainRows {
   const readers = groups.map((group, i) => new SourceReader(group, options, from?.sources[i]))
-  const mix = files[0]?.mix
+  const mix = groups[0]?.[0]?.mix
   const state = mix === undefined ? undefined : structuredClone(from?.mix ?? startOfMix(groups.length))
   return {
-    files,
-    bytes: files.reduce((sum, file) => sum + file.bytes, 0),
     cursor: () => structuredClone({ sources: readers.map((reader) => reader.position), ...(state === undefined ? {} : { mix: state }) }),
-    async *[Symbol.asyncIterator]() {
+    async *rows() {
       if (mix === undefined || state === undefined) {
         for (const reader of readers) yield* reader.rows()
         return
@@ -62,6 +81,22 @@ export async function streamRows(input: DataInput, options: StreamRowsOptions = 
       }))
       const opened = readers.map((reader) => reader.rows())
       for await (const [row] of mixRows(sources, { seed: mix.seed, stop: mix.stop, cursor: state }, opened)) yield row
+    },
+  }
+}
+
+/** In the order of a seed. Reading again goes on where it was left: at the begin of its stretch, which is read once more. */
+function inOrder(order: StreamOrder, open: (cursor: RowCursor) => PlainRows, { plain, from }: { plain: PlainRows; from?: RowCursor }): Pick<RowStream, 'cursor' | typeof Symbol.asyncIterator> {
+  let ordered = new OrderedRows(order, plain, from?.order)
+  return {
+    cursor() {
+      const { source, order: place } = ordered.cursor()
+      return structuredClone({ ...source, order: place })
+    },
+    [Symbol.asyncIterator]() {
+      const { source, order: place } = ordered.cursor()
+      ordered = new OrderedRows(order, open(source), place)
+      return ordered.rows()
     },
   }
 }

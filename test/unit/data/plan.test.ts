@@ -62,10 +62,21 @@ describe('planEpoch', () => {
     expect(order({ rows: 23, shuffleWindow: 23 })).to.deep.equal(order())
   })
 
-  it('gives ranks rows of their own, and together those of one process', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 4 }), (rows, batchSize, accumulation, world) => {
-      const ranks = range(world).map((rank) => stepsOf({ ...options, rows, batchSize, accumulation, rank, world }))
-      const alone = stepsOf({ ...options, rows, batchSize, accumulation: accumulation * world })
+  it('gives ranks rows of their own, and together those of one process, in every order and at any step', () => {
+    const lengths = range(60).map((row) => 1 + ((row * 7) % 11))
+    const orders = fc.constantFrom<(rows: number) => Partial<EpochOptions>>(
+      () => ({}), () => ({ shuffle: false }), () => ({ shuffleWindow: 7 }), (rows) => ({ groupByLength: lengths.slice(0, rows) }), (rows) => ({ packing: { lengths: lengths.slice(0, rows), windowLength: 13 } }),
+    )
+    fc.assert(fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 4 }), orders, (rows, batchSize, accumulation, world, order) => {
+      const shared = { ...options, rows, batchSize, ...order(rows) }
+      const ranks = range(world).map((rank) => stepsOf({ ...shared, accumulation, rank, world }))
+      const alone = stepsOf({ ...shared, accumulation: accumulation * world })
+      expect(alone.flat(2).toSorted((a, b) => a - b)).to.deep.equal(range(rows))
+      ranks.forEach((steps, rank) => {
+        // A plan made anew, asked for one step alone: what a resumed process does.
+        const at = (rows * 31 + rank) % steps.length
+        expect(planEpoch({ ...shared, accumulation, rank, world }).at(at)).to.deep.equal(steps[at])
+      })
       for (const steps of ranks) expect(steps.length).to.equal(alone.length)
       alone.forEach((step, i) => {
         const together = ranks.flatMap((steps) => steps[i]!.flat())

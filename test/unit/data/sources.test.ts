@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { expect } from 'chai'
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { matchPath } from '../../../lib/data/loaders/glob.js'
+import { planEpoch } from '../../../lib/data/plan.js'
 import { quickLoad } from '../../../lib/data/quick-load.js'
 import { findDataSets } from '../../../lib/data/sources/find.js'
 import { sourceChooser } from '../../../lib/data/sources/mix.js'
@@ -25,6 +26,7 @@ async function rowsOf(input: DataInput, options: StreamRowsOptions = {}): Promis
   return rows
 }
 
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 const named = (text: string, count: number): RowValue[] => Array.from({ length: count }, (_, i) => ({ text: `${text}${i}` }))
 
 describe('folders', () => {
@@ -168,6 +170,80 @@ describe('mixtures', () => {
     for (let i = 0; i < 20_000; i++) counts[choose(i)] = (counts[choose(i)] as number) + 1
     expect(counts.map((count) => Math.round(count / 2000))).to.deep.equal([2, 5, 3])
     expect([9, 3, 7].map((i) => choose(i))).to.deep.equal([9, 3, 7].map((i) => sourceChooser([2, 5, 3], 42)(i)))
+  })
+})
+
+describe('a stream of rows in the order of a seed', () => {
+  const input = (rows: number) => [
+    { path: folder.write('order/a.jsonl', jsonl(named('a', Math.ceil(rows / 2)))), weight: 2 },
+    { path: folder.write('order/b.csv', `text\n${named('b', Math.floor(rows / 2)).map(({ text }) => `${String(text)}\n`).join('')}`), weight: 1 },
+  ]
+  const plain = (rows: number) => input(rows).map(({ path }) => path)
+
+  it('is that of training with the same window, whatever the window', async () => {
+    await fc.assert(fc.asyncProperty(fc.integer({ min: 2, max: 40 }), fc.integer({ min: 1, max: 50 }), fc.nat({ max: 99 }), fc.nat({ max: 3 }), async (rows, window, seed, epoch) => {
+      const all = await rowsOf(plain(rows))
+      const order = [...planEpoch({ rows, batchSize: 7, accumulation: 2, shuffle: true, shuffleWindow: window, seed, epoch })].flat(2)
+      expect(await rowsOf(plain(rows), { order: { window, seed, epoch } })).to.deep.equal(order.map((row) => all[row]))
+    }), { numRuns: 60 })
+  })
+
+  it('goes on at any row after its stretch alone is read again, also of a mixture, as it is asked for again or by a cursor', async () => {
+    await fc.assert(fc.asyncProperty(fc.integer({ min: 2, max: 40 }), fc.integer({ min: 1, max: 12 }), fc.nat(), fc.boolean(), async (rows, window, at, mixed) => {
+      const [data, options] = [mixed ? input(rows) : plain(rows), { order: { window, seed: at }, mix: { seed: at, stop: 'all_exhausted' as const } }]
+      const all = await rowsOf(data, options)
+      const cut = 1 + (at % all.length)
+      const stream = await streamRows(data, options)
+      const seen: unknown[] = []
+      for await (const row of stream) {
+        seen.push('value' in row && row.value)
+        if (seen.length === cut) break
+      }
+      const cursor = JSON.parse(JSON.stringify(stream.cursor())) as NonNullable<StreamRowsOptions['from']>
+      expect(cursor.order!.begin % window).to.equal(0)
+      expect([...seen, ...(await rowsOf(data, { ...options, from: cursor }))]).to.deep.equal(all)
+      for await (const row of stream) seen.push('value' in row && row.value)
+      expect(seen).to.deep.equal(all)
+    }), { numRuns: 60 })
+  })
+
+  it('gives ranks rows of their own, and all of them together, wherever they are cut', async () => {
+    await fc.assert(fc.asyncProperty(fc.integer({ min: 2, max: 40 }), fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 5 }), fc.nat(), async (rows, window, world, at) => {
+      const order = { window, seed: 3 }
+      const together: unknown[][] = []
+      for (let rank = 0; rank < world; rank++) {
+        const options = { order: { ...order, rank, world } }
+        const stream = await streamRows(plain(rows), options)
+        const own: unknown[] = []
+        const cut = at % rows
+        if (cut > 0) for await (const row of stream) if (own.push('value' in row && row.value) >= cut) break
+        together.push([...own, ...(await rowsOf(plain(rows), { ...options, from: stream.cursor() }))])
+      }
+      const all = await rowsOf(plain(rows), { order })
+      expect(all.map((_, i) => together[i % world]?.[Math.floor(i / world)])).to.deep.equal(all)
+      expect(together.reduce((sum, own) => sum + own.length, 0)).to.equal(rows)
+    }), { numRuns: 40 })
+  })
+
+  it('holds a stretch and not the data, and shows bad rows where they come', async () => {
+    let made = 0
+    const source = function* (): Generator<{ text: string } | string> {
+      for (; made < 1e6; made++) yield made === 5 ? 'no row' : { text: String(made) }
+    }
+    const stream = await streamRows(source, { order: { window: 10, seed: 1 } })
+    const seen: unknown[] = []
+    for await (const row of stream) if (seen.push('value' in row ? Number(row.value.text) : 'bad') === 10) break
+    expect(seen.toSorted()).to.deep.equal([...range(10).filter((i) => i !== 5), 'bad'].toSorted())
+    expect(made).to.be.at.most(64 * 2)
+  })
+
+  it('is refused where it cannot be', async () => {
+    for (const order of [{ window: 0, seed: 1 }, { window: 1.5, seed: 1 }, { window: 2, seed: 0.5 }, { window: 2, seed: 1, rank: 1 }, { window: 2, seed: 1, world: 0 }, { window: 2, seed: 1, epoch: -1 }]) {
+      await failure(() => streamRows(plain(4), { order }), 'FT_INVALID_ARGUMENT')
+    }
+    const cursor = (await streamRows(plain(4))).cursor()
+    await failure(() => streamRows(plain(4), { order: { window: 2, seed: 1 }, from: cursor }), 'FT_INVALID_ARGUMENT')
+    await failure(async () => streamRows(plain(4), { from: (await streamRows(plain(4), { order: { window: 2, seed: 1 } })).cursor() }), 'FT_INVALID_ARGUMENT')
   })
 })
 
