@@ -1,6 +1,8 @@
 // A PEFT adapter of the hub as a folder: its configuration and its safetensors weights, from the cache where they are there already.
+import path from 'node:path'
 import { fail } from '../core/errors/index.js'
-import { openedOrCached } from './model.js'
+import { pathKind } from '../utils/fs.js'
+import { openedOrCached } from './opened.js'
 import type { Repository, RepositoryId } from './repository.js'
 import type { HubSettings } from './settings.js'
 import { downloadFiles } from './snapshot.js'
@@ -10,7 +12,13 @@ const weightsFile = 'adapter_model.safetensors'
 
 /** As modelFolder. Errors: FT_HUB, FT_HUB_AUTH, FT_HUB_NOT_FOUND, FT_PICKLE_REFUSED, FT_STORAGE. */
 export async function adapterFolder(settings: HubSettings, id: RepositoryId, { signal }: { signal?: AbortSignal } = {}): Promise<string | null> {
-  return await openedOrCached(settings, id, { kept: [[configFile, weightsFile]], fetch: (repository) => fetchAdapter(settings, repository, signal), signal })
+  const opened = await openedOrCached(settings, id, { isWhole: hasBoth, recursive: false, signal })
+  return opened === null || 'folder' in opened ? (opened?.folder ?? null) : await fetchAdapter(settings, opened, signal)
+}
+
+async function hasBoth(folder: string): Promise<boolean> {
+  const kinds = await Promise.all([configFile, weightsFile].map((name) => pathKind(path.join(folder, name))))
+  return kinds.every((kind) => kind === 'file')
 }
 
 async function fetchAdapter(settings: HubSettings, repository: Repository, signal?: AbortSignal): Promise<string> {

@@ -11,6 +11,8 @@ export class Passing extends Error {
     /** Milliseconds that the server asked to wait. */
     readonly after?: number,
     override readonly cause?: unknown,
+    /** There was no answer at all. */
+    readonly unreached = false,
   ) {
     super(message)
   }
@@ -21,8 +23,8 @@ const mostPause = 20_000
 /** A server that asks for more is not waited for. */
 const longestWait = 120_000
 
-/** Does the work until it succeeds, fails for good, or `tries` are used up. Errors: FT_HUB. */
-export async function withRetries<T>({ tries, pause }: Pick<HubSettings, 'tries' | 'pause'>, what: string, work: (attempt: number) => Promise<T>, signal?: AbortSignal): Promise<T> {
+/** Does the work until it succeeds, fails for good, or the tries are used up. Errors: FT_HUB. */
+export async function withRetries<T>({ tries, unreachedTries, pause }: Pick<HubSettings, 'tries' | 'unreachedTries' | 'pause'>, what: string, work: (attempt: number) => Promise<T>, signal?: AbortSignal): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       throwIfAborted(signal, what)
@@ -31,7 +33,7 @@ export async function withRetries<T>({ tries, pause }: Pick<HubSettings, 'tries'
       if (signal?.aborted) throwIfAborted(signal, what)
       if (!(error instanceof Passing)) throw error
       const wait = error.after ?? Math.min(mostPause, pause * 2 ** (attempt - 1) * (1 + Math.random() / 4))
-      if (attempt >= tries || wait > longestWait) {
+      if (attempt >= (error.unreached ? unreachedTries : tries) || wait > longestWait) {
         throw makeError('FT_HUB', `${what}: ${error.message}${attempt > 1 ? `, after ${attempt} tries` : ''}`, {
           remedy: error.after !== undefined && wait > longestWait ? `the hub asks to wait ${Math.ceil(wait / 1000)} s: try again then` : 'check the network, then try again: what was downloaded is kept',
           cause: error.cause,
@@ -81,7 +83,7 @@ async function answer(url: URL, settings: HubSettings, init: RequestInit & { sig
     return await fetch(url, { ...init, redirect: 'manual', signal })
   } catch (error) {
     if (init.signal?.aborted) throw error
-    throw limit.signal.aborted ? new Passing(`${url.host} does not answer`, undefined, error) : connectionFault(url, error)
+    throw limit.signal.aborted ? new Passing(`${url.host} does not answer`, undefined, error, true) : connectionFault(url, error)
   } finally {
     clearTimeout(timer)
   }
@@ -93,7 +95,7 @@ function connectionFault(url: URL, error: unknown): Error {
   if (code === 'ENOTFOUND') {
     return makeError('FT_HUB', `there is no host ${url.hostname}, or no network`, { remedy: 'check the network and HF_ENDPOINT; with HF_HUB_OFFLINE=1 only what is in the cache is used', details: { host: url.hostname }, cause: error })
   }
-  return new Passing(`no connection to ${url.host}${typeof code === 'string' ? ` (${code})` : ''}`, undefined, error)
+  return new Passing(`no connection to ${url.host}${typeof code === 'string' ? ` (${code})` : ''}`, undefined, error, true)
 }
 
 /** What is asked for, without what may be secret in it. */

@@ -1,11 +1,11 @@
 // A model of the hub as a folder: the files that are needed and no others, from the cache where they are there already.
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import { fail, FineTuneError } from '../core/errors/index.js'
-import { getLogger } from '../utils/logger.js'
+import { fail } from '../core/errors/index.js'
 import { cachedSnapshot } from './cache.js'
 import { downloadFile } from './download.js'
-import { checkFileName, openRepository, type HubFile, type Repository, type RepositoryId } from './repository.js'
+import { openedOrCached } from './opened.js'
+import { checkFileName, type HubFile, type Repository, type RepositoryId } from './repository.js'
 import type { HubSettings } from './settings.js'
 import { downloadFiles } from './snapshot.js'
 
@@ -21,44 +21,35 @@ const indexFile = /^(?:model|pytorch_model)?[\w.-]*\.safetensors\.index\.json$/
 const pickleWeights = /\.(?:bin|pt|pth|ckpt|h5|msgpack)$/i
 
 /**
- * The snapshot's folder, or null: it is not here and nothing may be asked (HF_HUB_OFFLINE). What is here is used with a warning
- * where the hub cannot be asked. Errors: FT_HUB, FT_HUB_AUTH, FT_HUB_NOT_FOUND, FT_PICKLE_REFUSED, FT_MISSING_SHARD, FT_STORAGE.
+ * The snapshot's folder, or null: it is not here and nothing may be asked (HF_HUB_OFFLINE). What is here as a whole is used with a
+ * warning where the hub cannot be asked. Errors: FT_HUB, FT_HUB_AUTH, FT_HUB_NOT_FOUND, FT_PICKLE_REFUSED, FT_MISSING_SHARD, FT_STORAGE.
  */
 export async function modelFolder(settings: HubSettings, id: RepositoryId, options: ModelFilesOptions = {}): Promise<string | null> {
-  return await openedOrCached(settings, id, { kept: [['config.json'], ['adapter_config.json']], fetch: (repository) => fetchModel(settings, repository, options), signal: options.signal })
-}
-
-export interface OpenedOrCached {
-  /** Files one set of which a snapshot has to have to be of use. */
-  kept: readonly (readonly string[])[]
-  fetch(repository: Repository): Promise<string>
-  signal?: AbortSignal
-}
-
-/** The folder that `fetch` makes of the repository, or the snapshot in the cache where the hub may not or cannot be asked. */
-export async function openedOrCached(settings: HubSettings, id: RepositoryId, { kept, fetch, signal }: OpenedOrCached): Promise<string | null> {
-  const cached = await usableSnapshot(settings, id, kept)
-  if (settings.offline) return cached
-  let repository: Repository
-  try {
-    // With a copy here there is little to wait for.
-    repository = await openRepository(cached === null ? settings : { ...settings, tries: 1 }, id, { recursive: false, signal })
-  } catch (error) {
-    if (cached === null || !(error instanceof FineTuneError) || !error.code.startsWith('FT_HUB')) throw error
-    getLogger().warn(`${id.name} is read from the cache: ${error.message}`)
-    return cached
-  }
-  return await fetch(repository)
-}
-
-async function usableSnapshot(settings: HubSettings, id: RepositoryId, kept: OpenedOrCached['kept']): Promise<string | null> {
-  const snapshot = await cachedSnapshot(settings, id)
-  if (snapshot === null) return null
-  for (const names of kept) {
-    const found = await Promise.all(names.map((name) => fs.stat(path.join(snapshot.folder, name)).then((info) => info.isFile()).catch(() => false)))
-    if (!found.includes(false)) return snapshot.folder
+  const opened = await openedOrCached(settings, id, { isWhole: (folder) => isWholeModel(folder, options.weights ?? true), recursive: false, signal: options.signal })
+  if (opened !== null) return 'folder' in opened ? opened.folder : await fetchModel(settings, opened, options)
+  const half = await cachedSnapshot(settings, id)
+  if (half !== null && (await isWholeModel(half.folder, false))) {
+    fail('FT_HUB_NOT_FOUND', `of ${id.name} only a part is in the cache, without all of its weights, and HF_HUB_OFFLINE forbids to fetch the rest`, { remedy: 'unset HF_HUB_OFFLINE', details: { folder: half.folder } })
   }
   return null
+}
+
+/** Other programs may have fetched pickles: what is said of these is for whoever reads the folder. */
+async function isWholeModel(folder: string, weights: boolean): Promise<boolean> {
+  const names = await fs.readdir(folder).catch((): string[] => [])
+  const here = new Set<string>()
+  for (const name of names) if (await isFile(path.join(folder, name))) here.add(name)
+  if (!here.has('config.json') && !here.has('adapter_config.json')) return false
+  if (!weights) return true
+  if (here.has('model.safetensors')) return true
+  const index = here.has('model.safetensors.index.json') ? 'model.safetensors.index.json' : [...here].find((name) => indexFile.test(name))
+  if (index === undefined) return [...here].some((name) => name.endsWith('.safetensors') || pickleWeights.test(name))
+  const shards = shardsOf(await fs.readFile(path.join(folder, index), 'utf8').catch(() => ''))
+  return shards?.every((name) => typeof name === 'string' && here.has(name)) ?? false
+}
+
+async function isFile(file: string): Promise<boolean> {
+  return await fs.stat(file).then((info) => info.isFile()).catch(() => false)
 }
 
 async function fetchModel(settings: HubSettings, repository: Repository, { weights = true, signal }: ModelFilesOptions): Promise<string> {
@@ -85,16 +76,19 @@ async function weightFiles(settings: HubSettings, repository: Repository, signal
 }
 
 async function shardNames(repository: Repository, index: string): Promise<string[]> {
-  let map: unknown
-  try {
-    map = (JSON.parse(await fs.readFile(index, 'utf8')) as { weight_map?: unknown } | null)?.weight_map
-  } catch {
-    map = undefined
-  }
-  if (typeof map !== 'object' || map === null) return fail('FT_SAFETENSORS', `${index} is not an index of safetensors files`, { remedy: 'use another revision' })
-  const names = [...new Set(Object.values(map) as unknown[])]
+  const names = shardsOf(await fs.readFile(index, 'utf8').catch(() => '')) ?? fail('FT_SAFETENSORS', `${index} is not an index of safetensors files`, { remedy: 'use another revision' })
   names.forEach((name) => checkFileName(repository.name, name))
   return names as string[]
+}
+
+/** What an index names, or null: it is none. */
+function shardsOf(index: string): unknown[] | null {
+  try {
+    const map: unknown = (JSON.parse(index) as { weight_map?: unknown } | null)?.weight_map
+    return typeof map === 'object' && map !== null ? [...new Set(Object.values(map) as unknown[])] : null
+  } catch {
+    return null
+  }
 }
 
 function refusePickles({ name, files }: Repository): void {

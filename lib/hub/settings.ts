@@ -22,6 +22,8 @@ export interface HubSettings {
   quietTimeout: number
   /** Tries of one file or request, and the first pause between them in milliseconds. */
   tries: number
+  /** The same where nothing answers. */
+  unreachedTries: number
   pause: number
 }
 
@@ -44,6 +46,7 @@ export function hubSettings(env: NodeJS.ProcessEnv = process.env): HubSettings {
     stallTimeout: seconds('HF_HUB_DOWNLOAD_TIMEOUT', 30_000),
     quietTimeout: 120_000,
     tries: 5,
+    unreachedTries: 5,
     pause: 500,
   }
 }

@@ -102,8 +102,9 @@ function standardInput(): DataFile {
   return { path: '-', bytes: 0, read: { source: streamSource('(standard input)', process.stdin as AsyncIterable<Buffer>) } }
 }
 
-async function folderFiles(folder: string, settings: SourceSettings): Promise<DataFiles> {
+async function folderFiles(folder: string, settings: SourceSettings, chosen: readonly string[] | null = null): Promise<DataFiles> {
   const all = await listFolder(folder)
+  if (chosen !== null) return { train: chosen.flatMap((name) => all.get(name) ?? []), validation: [] }
   const readme = all.has('README.md') ? await readFile(path.join(folder, 'README.md'), 'utf8').catch(() => '') : ''
   const { train, validation } = chooseDataFiles(folder, [...all.keys()], readmeMetadata(readme), settings)
   const files = (names: readonly string[]): DataFile[] => names.map((name) => all.get(name) as LocalFile)
@@ -112,7 +113,7 @@ async function folderFiles(folder: string, settings: SourceSettings): Promise<Da
 
 async function hubFiles(name: string, settings: SourceSettings, signal?: AbortSignal): Promise<DataFiles> {
   const found = await openHubDataset(name, settings, signal)
-  if (!('files' in found)) return await folderFiles(found.folder, settings)
+  if (!('files' in found)) return await folderFiles(found.folder, settings, found.chosen)
   const paths = [...found.files.keys()]
   const chosen = found.chosen !== null ? { train: found.chosen, validation: [] } : found.converted ? convertedFiles(found.name, paths, settings) : chooseDataFiles(found.name, paths, readmeMetadata(found.readme), settings)
   const files = (list: readonly string[]): DataFile[] => list.map((file) => {

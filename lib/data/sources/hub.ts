@@ -1,12 +1,12 @@
 // A data set of the hub as data files: which of its files are meant is read from its README and their names, as the Python
 // package `datasets` does. Parquet is read by range requests; other files are downloaded when their first row is wanted.
 import fs from 'node:fs/promises'
+import path from 'node:path'
 import { fail, FineTuneError } from '../../core/errors/index.js'
 import { hubScheme } from '../../core/hub-name.js'
 import {
-  cachedSnapshot, downloadFile, hubSettings, hubSignal, openRepository, remoteFile, repositoryId, type HubFile, type HubSettings, type RemoteFile, type Repository, type RepositoryId,
+  downloadFile, hubSettings, hubSignal, openedOrCached, openRepository, remoteFile, repositoryId, type HubFile, type HubSettings, type RemoteFile, type Repository, type RepositoryId,
 } from '../../hub/index.js'
-import { getLogger } from '../../utils/logger.js'
 import { localSource, type ByteSource } from '../loaders/bytes.js'
 import { matchPath } from '../loaders/glob.js'
 import { DatasetLoaderRegistry } from '../loaders/index.js'
@@ -31,6 +31,7 @@ export interface HubDataset {
 /** What is here already, of a data set that the hub may not or cannot be asked for. */
 export interface CachedDataset {
   folder: string
+  chosen: string[] | null
 }
 
 /** Errors: FT_HUB, FT_HUB_AUTH, FT_HUB_NOT_FOUND, FT_DATASET. */
@@ -38,25 +39,22 @@ export async function openHubDataset(text: string, { revision }: SourceSettings,
   const settings = hubSettings()
   const signal = hubSignal(given)
   const { id, inside } = parseName(text, revision)
-  const cached = await cachedData(settings, id)
-  if (settings.offline) {
-    return cached ?? fail('FT_DATASET', `the data set ${id.name} is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub`, { remedy: `unset HF_HUB_OFFLINE, or name files; looked in ${settings.cacheDir}`, details: { name: id.name } })
+  const opened = await openedOrCached(settings, id, { isWhole: async (folder) => (await dataNames(folder, inside)).length > 0, signal })
+  if (opened === null) {
+    return fail('FT_DATASET', `the data set ${id.name} is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub`, { remedy: `unset HF_HUB_OFFLINE, or name files; looked in ${settings.cacheDir}`, details: { name: id.name } })
   }
-  try {
-    return await open(cached === null ? settings : { ...settings, tries: 1 }, id, inside, signal)
-  } catch (error) {
-    if (cached === null || !(error instanceof FineTuneError) || error.code !== 'FT_HUB') throw error
-    getLogger().warn(`${id.name} is read from the cache: ${error.message}`)
-    return cached
-  }
+  if ('folder' in opened) return { folder: opened.folder, chosen: inside === '' ? null : await dataNames(opened.folder, inside) }
+  return await open(settings, opened, inside, signal)
 }
 
-/** A snapshot that holds more than a description. */
-async function cachedData(settings: HubSettings, id: RepositoryId): Promise<CachedDataset | null> {
-  const snapshot = await cachedSnapshot(settings, id)
-  if (snapshot === null) return null
-  const names = await fs.readdir(snapshot.folder, { recursive: true }).catch(() => [])
-  return names.some((name) => DatasetLoaderRegistry.forName(name) !== undefined) ? snapshot : null
+/** Files of a snapshot that are data, and more than a description; where `inside` asks for some, those. */
+async function dataNames(folder: string, inside: string): Promise<string[]> {
+  const names = (await fs.readdir(folder, { recursive: true }).catch((): string[] => [])).map((name) => name.split(path.sep).join('/'))
+  return names.filter((name) => (inside === '' ? DatasetLoaderRegistry.forName(name) !== undefined : isAskedFor(inside, name))).sort()
+}
+
+function isAskedFor(inside: string, name: string): boolean {
+  return name === inside || name.startsWith(`${inside}/`) || matchPath(inside, name)
 }
 
 /** "org/name", "org/name@revision", "hf://datasets/org/name@revision/path/to/files". */
@@ -68,11 +66,11 @@ function parseName(text: string, revision: string | undefined): { id: Repository
   return { id: repositoryId('dataset', name, revision), inside: parts.slice(taken).join('/') }
 }
 
-async function open(settings: HubSettings, id: RepositoryId, inside: string, signal?: AbortSignal): Promise<HubDataset> {
-  const repository = await openRepository(settings, id, { signal })
+async function open(settings: HubSettings, repository: Repository, inside: string, signal?: AbortSignal): Promise<HubDataset> {
+  const { commit: _commit, files: _files, ...id } = repository
   const isData = (file: HubFile): boolean => DatasetLoaderRegistry.forName(file.path) !== undefined
   if (inside !== '') {
-    const chosen = repository.files.filter((file) => file.path === inside || file.path.startsWith(`${inside}/`) || matchPath(inside, file.path)).map((file) => file.path).sort()
+    const chosen = repository.files.filter((file) => isAskedFor(inside, file.path)).map((file) => file.path).sort()
     if (chosen.length === 0) fail('FT_HUB_NOT_FOUND', `${id.name} has no file ${inside}`, { remedy: 'check the path on its page' })
     return datasetOf(settings, repository, '', chosen)
   }

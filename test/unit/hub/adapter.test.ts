@@ -31,7 +31,7 @@ describe('an adapter of the hub', function () {
     hub.seen.length = 0
     expect(await resolveAdapterFolder('org/lora', env('a', { HF_HUB_OFFLINE: '1' }))).to.equal(found)
     expect(hub.seen).to.have.length(0)
-    hub.rules = [{ path: '/api/', fault: { status: 503 }, times: 9 }]
+    hub.rules = [{ path: '/api/', fault: { reset: -1 }, times: 9 }]
     expect(await resolveAdapterFolder('org/lora', env('a'))).to.equal(found)
   })
 

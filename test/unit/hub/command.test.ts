@@ -54,8 +54,10 @@ describe('the command line and the hub', function () {
   it('ends with the exit code of the fault, and tells no token', async () => {
     const faults: [string[], NodeJS.ProcessEnv, number, string][] = [
       [['inspect', 'data', 'org/none'], env(), 3, 'FT_HUB_NOT_FOUND'],
-      [['inspect', 'data', 'org/words'], { ...env(), HF_TOKEN: 'hf_wrongwrongwrongwrong1' }, 4, 'FT_HUB_AUTH'],
+      [['inspect', 'data', 'org/words'], { ...env(), HF_HOME: folder.path('empty'), HF_TOKEN: 'hf_wrongwrongwrongwrong1' }, 4, 'FT_HUB_AUTH'],
       [['inspect', 'data', 'org/else'], { ...env(), HF_HUB_OFFLINE: '1' }, 3, 'FT_DATASET'],
+      // What is in the cache is used as it is, with a warning.
+      [['inspect', 'data', 'org/words'], { ...env(), HF_TOKEN: 'hf_wrongwrongwrongwrong1' }, 0, 'read from the cache'],
       [['inspect', 'model', 'org/none'], env(), 3, 'FT_MODEL_NOT_FOUND'],
     ]
     for (const [args, given, code, name] of faults) {

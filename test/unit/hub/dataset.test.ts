@@ -82,6 +82,46 @@ describe('a data set of the hub', () => {
   })
 })
 
+describe('a data set of which an older commit is in the cache', () => {
+  beforeEach(async () => {
+    hub.add('datasets', 'org/moving', { 'README.md': '# 1', 'train.jsonl': jsonl('old'), 'extra/more.txt': 'x' })
+    expect(await texts('org/moving')).to.deep.equal(numbered('old'))
+    hub.add('datasets', 'org/moving', { 'README.md': '# 2', 'train.jsonl': jsonl('new'), 'extra/more.txt': 'x' })
+  })
+
+  for (const fault of [{ status: 503 }, { reset: 10 }] as const) {
+    it(`is read as it is now, after ${JSON.stringify(fault)} of every file`, async () => {
+      hub.rules = ['/api/', 'README.md', 'train.jsonl'].map((part) => ({ path: part, fault }))
+      expect(await texts('org/moving')).to.deep.equal(numbered('new'))
+    })
+  }
+
+  it('ends where a file of the new one cannot be had, and is not read as it was', async () => {
+    for (const part of ['README.md', 'train.jsonl']) {
+      hub.rules = [{ path: part, fault: { status: 404 } }]
+      await failure(() => texts('org/moving'), 'FT_HUB_NOT_FOUND')
+    }
+  })
+
+  it('serves where the hub does not give it at all', async () => {
+    for (const fault of [{ status: 401 }, { status: 403 }, { status: 404 }, { reset: -1 }] as const) {
+      hub.rules = [{ path: '/api/', fault, times: 9 }]
+      expect(await texts('org/moving')).to.deep.equal(numbered('old'))
+    }
+    hub.rules = [{ path: '/api/', fault: { status: 404, headers: { 'x-error-code': 'RevisionNotFound' } }, times: 9 }]
+    await failure(() => texts('org/moving'), 'FT_HUB_NOT_FOUND')
+  })
+
+  it('gives the files that are asked for, or says that they are not there', async () => {
+    hub.rules = [{ path: '/api/', fault: { status: 404 }, times: 9 }]
+    expect(await texts('hf://datasets/org/moving/train.jsonl')).to.deep.equal(numbered('old'))
+    await failure(() => texts('hf://datasets/org/moving/extra/more.txt'), 'FT_HUB_NOT_FOUND')
+    process.env.HF_HUB_OFFLINE = '1'
+    expect(await texts('hf://datasets/org/moving/*.jsonl')).to.deep.equal(numbered('old'))
+    await failure(() => texts('hf://datasets/org/moving/extra/more.txt'), 'FT_DATASET')
+  })
+})
+
 describe('a loader from outside', () => {
   it('gets a file of the hub as a file of this machine, and no streams', async () => {
     registerLoader({

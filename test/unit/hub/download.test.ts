@@ -373,6 +373,47 @@ describe('a model of the hub', () => {
     expect(hub.seen).to.have.length(0)
   })
 
+  it('of which only a part is in the cache is not taken for it', async () => {
+    hub.add('models', 'org/model', model)
+    const shards = { 'config.json': '{}', 'model.safetensors.index.json': JSON.stringify({ weight_map: { a: 'a.safetensors', b: 'b.safetensors' } }), 'a.safetensors': 'a', 'b.safetensors': 'b' }
+    hub.add('models', 'org/shards', shards)
+    for (const name of ['org/model', 'org/shards']) {
+      const with_ = settings()
+      const id = repositoryId('model', name)
+      const found = await modelFolder(with_, id, { weights: false }) as string
+      if (name === 'org/shards') for (const file of (await repository(with_, name)).files) if (file.path !== 'b.safetensors') await downloadFile(with_, await repository(with_, name), file)
+      for (const [fault, code, asked] of [[{ status: 401 }, 'FT_HUB_AUTH', 1], [{ status: 403 }, 'FT_HUB_AUTH', 1], [{ status: 404 }, 'FT_HUB_NOT_FOUND', 1], [{ status: 503 }, 'FT_HUB', 5], [{ reset: -1 }, 'FT_HUB', 5]] as const) {
+        hub.rules = [{ path: '/api/', fault, times: 9 }]
+        hub.seen.length = 0
+        await failure(() => modelFolder(with_, id), code)
+        expect(hub.seen).to.have.length(asked)
+        // What needs no weights has all that it needs.
+        expect(await modelFolder(with_, id, { weights: false })).to.equal(found)
+      }
+      expect((await failure(() => modelFolder({ ...with_, offline: true }, id), 'FT_HUB_NOT_FOUND')).message).to.include('only a part')
+      hub.rules = []
+      expect(await modelFolder(with_, id)).to.equal(found)
+      hub.rules = [{ path: '/api/', fault: { status: 404 }, times: 9 }]
+      expect(await modelFolder(with_, id)).to.equal(found)
+      hub.rules = [{ path: '/api/', fault: { status: 404, headers: { 'x-error-code': 'RevisionNotFound' } } }]
+      await failure(() => modelFolder(with_, id), 'FT_HUB_NOT_FOUND')
+    }
+  })
+
+  it('that has changed is asked for and fetched with all tries, though an older one is in the cache', async () => {
+    hub.add('models', 'org/model', model)
+    const with_ = settings()
+    await modelFolder(with_, repositoryId('model', 'org/model'))
+    hub.add('models', 'org/model', { ...model, 'config.json': '{"v":2}' })
+    hub.rules = [{ path: '/api/', fault: { status: 503 }, times: 4 }, { path: 'config.json', fault: { status: 502 }, times: 4 }]
+    const found = await modelFolder(with_, repositoryId('model', 'org/model')) as string
+    expect(readFileSync(path.join(found, 'config.json'), 'utf8')).to.equal('{"v":2}')
+    hub.rules = [{ path: '/api/', fault: { reset: -1 }, times: 9 }]
+    hub.seen.length = 0
+    expect(await modelFolder(with_, repositoryId('model', 'org/model'))).to.equal(found)
+    expect(hub.seen, 'nobody waits long for what is here').to.have.length(2)
+  })
+
   it('is what a model name resolves to', async () => {
     hub.add('models', 'org/model', model)
     const env = { HF_ENDPOINT: hub.endpoint, HF_HOME: folder.path('resolve') }
