@@ -314,9 +314,10 @@ function refuseEmpty(files: readonly DataFile[], rows: number, filter: DatasetFi
 
 /** Training rows, and the rows to evaluate on where they are files of their own. */
 export async function findFiles({ paths, validationPath, validationRatio, read: settings, mixStop: stop, seed, signal }: PrepareDatasetOptions): Promise<DataFiles> {
-  const found = await findDataSets(paths, { settings, mix: { seed, stop }, signal })
+  const commits = new Map<string, string>()
+  const found = await findDataSets(paths, { settings, mix: { seed, stop }, commits, signal })
   if (validationPath === undefined) return validationRatio === undefined ? found : { train: found.train, validation: [] }
-  const own = await findDataSets(validationPath, { settings: { ...settings, split: undefined }, signal })
+  const own = await findDataSets(validationPath, { settings: { ...settings, split: undefined }, commits, signal })
   return { train: found.train, validation: own.validation.length > 0 ? own.validation : own.train }
 }
 

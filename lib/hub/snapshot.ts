@@ -1,6 +1,6 @@
 // Several files of a repository at once: a few in parallel, one bar for all of them.
 import { makeFolder } from '../utils/fs.js'
-import { snapshotFolder } from './cache.js'
+import { snapshotFolder, writeRef } from './cache.js'
 import { downloadFile } from './download.js'
 import { downloadProgress } from './host.js'
 import type { HubFile, Repository } from './repository.js'
@@ -38,6 +38,8 @@ export async function downloadFiles(settings: HubSettings, repository: Repositor
       stop.abort()
     })))
     if (failures.length > 0) throw failures[0]
+    // Where every blob was here already, nothing else has said which commit is meant now.
+    await writeRef(settings, repository)
     return folder
   } finally {
     progress.stop()

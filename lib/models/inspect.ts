@@ -29,7 +29,7 @@ export async function inspectModel(name: string, lora: LoraOptions = {}, options
   checkOptions('inspectModel', lora, loraOptionNames)
   checkOptions('inspectModel', options, { init: true, arch: true })
   const { init = 'pretrained', arch } = options
-  const folder = await resolveModelFolder(name)
+  const folder = await resolveModelFolder(name, process.env, { need: init === 'random' ? 'tokenizer' : 'weights' })
   const info = init === 'random' ? { ...native().inspectConfig(folder, arch), files: [] } : await native().inspectModel(folder, arch)
   const detector = new TargetModuleDetector(info)
   const resolved = withLoraDefaults(lora)

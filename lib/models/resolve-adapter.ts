@@ -4,6 +4,7 @@ import { FineTuneError, makeError } from '../core/errors/index.js'
 import { isRepositoryName, splitRevision } from '../core/hub-name.js'
 import { adapterFolder, hubSettings, hubSignal, repositoryFolder, repositoryId } from '../hub/index.js'
 import { pathKind } from '../utils/fs.js'
+import { pinnedFolder } from './pinned.js'
 
 const remedy = 'give a folder that PEFT or ft-native saved, or the name of an adapter of the hub (org/name); a private one needs HF_TOKEN, and HF_HUB_OFFLINE allows cached ones only'
 
@@ -19,15 +20,16 @@ export async function resolveAdapterFolder(name: string, env: NodeJS.ProcessEnv 
   const settings = hubSettings(env)
   const id = repositoryId('model', name)
   const looked = [repositoryFolder(settings, id)]
-  try {
-    const folder = await adapterFolder(settings, id, { signal: hubSignal(options.signal) })
-    if (folder !== null) return folder
-  } catch (error) {
-    if (!(error instanceof FineTuneError)) throw error
-    if (error.code === 'FT_HUB_NOT_FOUND') throw notFound(name, [...looked, `${settings.endpoint}/${id.name}`], error)
-    throw error
-  }
-  throw notFound(name, looked)
+  return await pinnedFolder(settings, id, 'adapter', async (at) => {
+    try {
+      const folder = await adapterFolder(settings, at, { signal: hubSignal(options.signal) })
+      if (folder !== null) return folder
+    } catch (error) {
+      if (error instanceof FineTuneError && error.code === 'FT_HUB_NOT_FOUND') throw notFound(name, [...looked, `${settings.endpoint}/${id.name}`], error)
+      throw error
+    }
+    throw notFound(name, looked)
+  })
 }
 
 function notFound(name: string, looked: readonly string[], cause?: FineTuneError): FineTuneError {

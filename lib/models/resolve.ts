@@ -5,15 +5,13 @@ import { FineTuneError, makeError } from '../core/errors/index.js'
 import { isRepositoryName, splitRevision } from '../core/hub-name.js'
 import { hubSettings, hubSignal, modelFolder, repositoryFolder, repositoryId, type HubSettings, type RepositoryId } from '../hub/index.js'
 import { pathKind } from '../utils/fs.js'
+import { pinnedFolder } from './pinned.js'
 
 export interface ResolveOptions {
   /** What of a model of the hub has to be there: configuration and tokenizer, or the weights too. Default: weights. */
   need?: 'tokenizer' | 'weights'
   signal?: AbortSignal
 }
-
-/** One question to the hub for a name, however often it is resolved. */
-const resolved = new Map<string, Promise<string>>()
 
 /** Errors: FT_MODEL_NOT_FOUND, naming every place that was looked at; FT_HUB, FT_HUB_AUTH, FT_PICKLE_REFUSED, FT_STORAGE. */
 export async function resolveModelFolder(name: string, env: NodeJS.ProcessEnv = process.env, options: ResolveOptions = {}): Promise<string> {
@@ -33,14 +31,7 @@ export async function resolveModelFolder(name: string, env: NodeJS.ProcessEnv = 
   if (!isRepositoryName(base)) throw notFound(name, [])
   const settings = hubSettings(env)
   const id = repositoryId('model', name)
-  const key = JSON.stringify([settings.cacheDir, settings.endpoint, settings.token, settings.offline, id, options.need])
-  const known = resolved.get(key)
-  if (known !== undefined) return await known
-  const asked = fromHub(settings, name, id, options)
-  resolved.set(key, asked)
-  // What failed may be asked again, and what was found may be gone the next time.
-  asked.then((folder) => pathKind(folder), () => null).then((found) => found === 'folder' || resolved.delete(key), () => undefined)
-  return await asked
+  return await pinnedFolder(settings, id, options.need ?? 'weights', (at) => fromHub(settings, name, at, options))
 }
 
 async function fromHub(settings: HubSettings, name: string, id: RepositoryId, { need, signal }: ResolveOptions): Promise<string> {

@@ -9,7 +9,7 @@ import { findLocalFiles, listFolder, missingFile, type LocalFile } from '../load
 import { DatasetLoaderRegistry } from '../loaders/index.js'
 import { libraries } from '../loaders/libraries.js'
 import type { LoadOptions } from '../loaders/loader.js'
-import { openHubDataset } from './hub.js'
+import { openHubDataset, type KnownCommits } from './hub.js'
 import { chooseConfig, chooseSplits, dataConfigs, splitsOf } from './splits.js'
 import { isDataSource, settingsOf, type DataInput, type DataSource, type MixStop, type RowSource, type SourceSettings } from './types.js'
 
@@ -27,6 +27,8 @@ export interface FindOptions {
   settings?: SourceSettings
   /** How sources with weights are interleaved. */
   mix?: { seed?: number; stop?: MixStop }
+  /** Of data sets of the hub, shared by what is read together. */
+  commits?: KnownCommits
   signal?: AbortSignal
 }
 
@@ -42,9 +44,10 @@ export async function findDataSets(input: DataInput, options: FindOptions = {}):
   if (sources.length === 0) fail('FT_DATASET', 'no data file was named', { remedy: 'name one with --data' })
   const weighted = sources.some(({ weight }) => weight !== undefined)
   const found: DataFiles = { train: [], validation: [] }
+  const commits: KnownCommits = options.commits ?? new Map<string, string>()
   for (const [index, source] of sources.entries()) {
     const settings = settingsOf(options.settings ?? {}, source)
-    const { train, validation } = await filesOf(source, settings, options.signal)
+    const { train, validation } = await filesOf(source, settings, commits, options.signal)
     const mix = weighted ? { source: index, weight: checkWeight(source), seed: options.mix?.seed ?? 0, stop: options.mix?.stop ?? 'first_exhausted' } : undefined
     found.train.push(...train.map((file) => withSettings(file, settings, mix)))
     found.validation.push(...validation.map((file) => withSettings(file, settings)))
@@ -85,15 +88,15 @@ function withSettings(file: DataFile, settings: SourceSettings, mix?: DataFile['
   return { ...file, read: { ...format, ...file.read }, ...(mix === undefined ? {} : { mix }) }
 }
 
-async function filesOf(source: DataSource, settings: SourceSettings, signal?: AbortSignal): Promise<DataFiles> {
+async function filesOf(source: DataSource, settings: SourceSettings, commits: KnownCommits, signal?: AbortSignal): Promise<DataFiles> {
   const name = source.path
   if (typeof name !== 'string') return { train: [{ path: '(rows)', bytes: 0, rows: name }], validation: [] }
   if (name === '-') return { train: [standardInput()], validation: [] }
-  if (name.startsWith(hubScheme)) return await hubFiles(name, settings, signal)
+  if (name.startsWith(hubScheme)) return await hubFiles(name, settings, commits, signal)
   const local = await findLocalFiles(name)
   if (local === 'folder') return await folderFiles(name, settings)
   if (local !== null) return { train: local, validation: [] }
-  if (namesHubData(name)) return await hubFiles(name, settings, signal)
+  if (namesHubData(name)) return await hubFiles(name, settings, commits, signal)
   return await missingFile(name, 'does not exist')
 }
 
@@ -111,8 +114,8 @@ async function folderFiles(folder: string, settings: SourceSettings, chosen: rea
   return { train: files(train), validation: files(validation) }
 }
 
-async function hubFiles(name: string, settings: SourceSettings, signal?: AbortSignal): Promise<DataFiles> {
-  const found = await openHubDataset(name, settings, signal)
+async function hubFiles(name: string, settings: SourceSettings, commits: KnownCommits, signal?: AbortSignal): Promise<DataFiles> {
+  const found = await openHubDataset(name, settings, commits, signal)
   if (!('files' in found)) return await folderFiles(found.folder, settings, found.chosen)
   const paths = [...found.files.keys()]
   const chosen = found.chosen !== null ? { train: found.chosen, validation: [] } : found.converted ? convertedFiles(found.name, paths, settings) : chooseDataFiles(found.name, paths, readmeMetadata(found.readme), settings)

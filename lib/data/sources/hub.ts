@@ -34,15 +34,20 @@ export interface CachedDataset {
   chosen: string[] | null
 }
 
+/** Which commit a branch of a data set is: of data that is read together, all of it is of the same. */
+export type KnownCommits = Map<string, string>
+
 /** Errors: FT_HUB, FT_HUB_AUTH, FT_HUB_NOT_FOUND, FT_DATASET. */
-export async function openHubDataset(text: string, { revision }: SourceSettings, given?: AbortSignal): Promise<HubDataset | CachedDataset> {
+export async function openHubDataset(text: string, { revision }: SourceSettings, commits: KnownCommits, given?: AbortSignal): Promise<HubDataset | CachedDataset> {
   const settings = hubSettings()
   const signal = hubSignal(given)
   const { id, inside } = parseName(text, revision)
-  const opened = await openedOrCached(settings, id, { isWhole: async (folder) => (await dataNames(folder, inside)).length > 0, signal })
+  const name = `${id.name}@${id.revision}`
+  const opened = await openedOrCached(settings, { ...id, revision: commits.get(name) ?? id.revision }, { isWhole: async (folder) => (await dataNames(folder, inside)).length > 0, signal })
   if (opened === null) {
     return fail('FT_DATASET', `the data set ${id.name} is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub`, { remedy: `unset HF_HUB_OFFLINE, or name files; looked in ${settings.cacheDir}`, details: { name: id.name } })
   }
+  commits.set(name, 'folder' in opened ? path.basename(opened.folder) : opened.commit)
   if ('folder' in opened) return { folder: opened.folder, chosen: inside === '' ? null : await dataNames(opened.folder, inside) }
   return await open(settings, opened, inside, signal)
 }

@@ -19,7 +19,7 @@ export interface RowCursor {
   order?: OrderCursor
 }
 
-export interface StreamRowsOptions extends FindOptions {
+export interface StreamRowsOptions extends Omit<FindOptions, 'commits'> {
   /** Rows to read: training rows, or those of the validation split. */
   split?: 'train' | 'validation'
   /** Go on here. */

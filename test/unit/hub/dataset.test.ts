@@ -5,9 +5,11 @@ import { Readable } from 'node:stream'
 import zlib from 'node:zlib'
 import { exitCodeOf } from '../../../lib/core/errors/index.js'
 import { setHubHost } from '../../../lib/hub/index.js'
+import { loadTokenizer } from '../../../lib/data/index.js'
 import { registerLoader } from '../../../lib/data/loaders/index.js'
 import { streamSource } from '../../../lib/data/loaders/bytes.js'
 import { readFileRows } from '../../../lib/data/loaders/open.js'
+import { findFiles } from '../../../lib/data/pipeline.js'
 import { streamRows, type StreamRowsOptions } from '../../../lib/data/sources/stream.js'
 import { failure, fixture, temporaryFolder } from '../data/helpers.js'
 import { startHub, type HubServer } from '../support/hub-server.js'
@@ -70,6 +72,28 @@ describe('a data set of the hub', () => {
     expect(await texts('hf://datasets/org/many/en/*.jsonl')).to.deep.equal([...numbered('a'), ...numbered('b')])
     await failure(() => texts('hf://datasets/org/many/fr.csv'), 'FT_HUB_NOT_FOUND')
     await failure(() => texts('org/many@v9'), 'FT_HUB_NOT_FOUND')
+  })
+
+  it('is of one commit, however often it is named in what is read together', async () => {
+    hub.add('datasets', 'org/both', { 'train.jsonl': jsonl('t'), 'dev.jsonl': jsonl('d') })
+    const seen = { push: hub.seen.push.bind(hub.seen) }
+    // The branch moves after the first question.
+    hub.seen.push = (...all) => {
+      const length = seen.push(...all)
+      if (all.some((one) => one.path.includes('/tree/'))) hub.add('datasets', 'org/both', { 'train.jsonl': jsonl('new') })
+      return length
+    }
+    try {
+      const tokenizer = await loadTokenizer(fixture('tokenizers/llama3-style'))
+      const { train } = await findFiles({ paths: 'org/both', validationPath: [{ path: 'org/both', split: 'validation' }], seed: 1, tokenizer, maxSeqLength: 64 })
+      const sets = await findFiles({ paths: ['org/both', 'org/both'], validationPath: 'hf://datasets/org/both/train.jsonl', seed: 1, tokenizer, maxSeqLength: 64 })
+      tokenizer.dispose()
+      expect(train.map((file) => file.path.split('@')[1])).to.have.length(1)
+      expect(new Set([...sets.train, ...sets.validation].map((file) => file.path))).to.have.length(1)
+      expect(hub.seen.filter((one) => one.path.includes('/revision/'))).to.have.length(2)
+    } finally {
+      hub.seen.push = seen.push
+    }
   })
 
   it('made by a script alone comes from the Parquet that the hub makes of it', async () => {

@@ -414,6 +414,19 @@ describe('a model of the hub', () => {
     expect(hub.seen, 'nobody waits long for what is here').to.have.length(2)
   })
 
+  it('is one commit in a process, whatever is asked for first', async () => {
+    const versions = [1, 2].map((v) => ({ 'config.json': `{"v":${v}}`, 'tokenizer.json': `{"v":${v}}`, 'model.safetensors': `weights ${v}` }))
+    const env = { HF_ENDPOINT: hub.endpoint, HF_HOME: folder.path('moving') }
+    hub.add('models', 'org/moving', versions[0] ?? {})
+    const asked = resolveModelFolder('org/moving', env, { need: 'tokenizer' })
+    const [tokenizer, meanwhile] = await Promise.all([asked, resolveModelFolder('org/moving', env, { need: 'tokenizer' })])
+    expect(hub.seen.filter((one) => one.path.includes('/revision/'))).to.have.length(1)
+    hub.add('models', 'org/moving', versions[1] ?? {})
+    expect([meanwhile, await resolveModelFolder('org/moving', env)]).to.deep.equal([tokenizer, tokenizer])
+    expect(readdirSync(tokenizer).sort()).to.deep.equal(['config.json', 'model.safetensors', 'tokenizer.json'])
+    expect(readFileSync(path.join(tokenizer, 'model.safetensors'), 'utf8')).to.equal('weights 1')
+  })
+
   it('is what a model name resolves to', async () => {
     hub.add('models', 'org/model', model)
     const env = { HF_ENDPOINT: hub.endpoint, HF_HOME: folder.path('resolve') }

@@ -93,6 +93,9 @@ export async function startHub(): Promise<HubServer> {
     add(kind, name, files, revision = 'main') {
       const key = `${kind}/${name}`
       const repo = repos.get(key) ?? { commit: '', files: new Map(), revisions: new Map() }
+      const old = repo.revisions.get(revision)
+      // A commit stays when its branch has moved on.
+      if (old !== undefined) repo.revisions.set(commitOf(repo, revision), old)
       repo.revisions.set(revision, new Map(Object.entries(files).map(([path, content]) => [path, Buffer.from(content)])))
       repos.set(key, repo)
     },
