@@ -99,7 +99,7 @@ export class RowEncoder implements RowsEncoder {
     const jobs = indices.map((index) => {
       const row = (rows[index] as SourceRow).row as ChatRow
       const { turns } = learnedTurns(row, this.#context.trainOn)
-      return { messages: row.messages, tools: row.tools, spans: turns !== null, ...(turns === null ? {} : { learned: turns, withoutEnds: !this.#context.endOfTurn }) }
+      return { messages: row.messages, tools: row.tools, ...(row.exact === undefined ? {} : { exact: row.exact }), spans: turns !== null, ...(turns === null ? {} : { learned: turns, withoutEnds: !this.#context.endOfTurn }) }
     })
     try {
       const rendered = await renderer.render(jobs)

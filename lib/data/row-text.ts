@@ -18,6 +18,6 @@ function collect(value: unknown, parts: string[], depth: number): void {
   else if (ArrayBuffer.isView(value)) parts.push((value as Int32Array).join(' '))
   else if (typeof value === 'object' && value !== null && depth < maxDepth) {
     if (Array.isArray(value)) for (const item of value) collect(item, parts, depth + 1)
-    else for (const [name, item] of Object.entries(value)) if (!structural.has(name) || typeof item !== 'string') collect(item, parts, depth + 1)
+    else for (const [name, item] of Object.entries(value)) if (!(depth === 0 && name === 'exact') && (!structural.has(name) || typeof item !== 'string')) collect(item, parts, depth + 1)
   }
 }

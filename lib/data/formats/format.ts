@@ -1,6 +1,7 @@
 // What a row can be, and how the formats beside this file read it. A format turns a row into one of a few kinds;
 // encode.ts turns these into tokens and labels.
 import { findLoneSurrogate } from '../text.js'
+import type { ExactNote } from '../exact.js'
 import type { Span } from '../masking.js'
 import type { Message } from '../templates/chat.js'
 import type { RowValue } from '../types.js'
@@ -25,6 +26,8 @@ export interface ChatRow {
   trained?: readonly (boolean | null)[]
   /** The messages before this one are a prompt: what the assistant says there is given. Absent: 0. */
   answersFrom?: number
+  /** What {messages, tools} lose as JavaScript's values. */
+  exact?: readonly ExactNote[]
 }
 
 /** A text, or turns of a conversation. */

@@ -7,6 +7,7 @@ import { openRowSchema, type JsonSchema, type RowCheck } from './row-schema.js'
 import type { ColumnStrategy } from './strategies.js'
 import { fail, FineTuneError, type ErrorCode } from '../../core/errors/index.js'
 import { quotedName } from '../../utils/printable.js'
+import { exactNotes } from '../exact.js'
 import type { TextColumnDetector } from '../detect-columns.js'
 import type { RowValue } from '../types.js'
 
@@ -74,7 +75,7 @@ export class RowReader {
     const format = findFormat(row)
     if (format !== undefined) {
       const parsed = format.parse(row)
-      return 'problem' in parsed ? parsed : { row: parsed, shape: format.name }
+      return 'problem' in parsed ? parsed : { row: exactly(parsed), shape: format.name }
     }
     if (this.#fallback !== null) return through(this.#fallback, row)
     return {
@@ -89,7 +90,14 @@ function through(strategy: ColumnStrategy, row: RowValue): ReadResult {
   const missing = strategy.columns.length > 0 && !strategy.columns.some((column) => Object.hasOwn(row, column))
   if (missing) return { problem: `this row has the columns ${columnsOf(row)}, and none of ${strategy.columns.map((name) => quotedName(name)).join(', ')}`, code: 'FT_NO_TEXT_COLUMNS', remedy: 'name columns that are there' }
   const parsed = strategy.parse(row)
-  return 'problem' in parsed ? parsed : { row: parsed, shape: strategy.name }
+  return 'problem' in parsed ? parsed : { row: exactly(parsed), shape: strategy.name }
+}
+
+/** A conversation takes along what its values do not say. */
+function exactly(row: ParsedRow): ParsedRow {
+  if (row.kind !== 'chat') return row
+  const exact = exactNotes({ messages: row.messages, tools: row.tools })
+  return exact.length === 0 ? row : { ...row, exact }
 }
 
 function columnsOf(row: RowValue): string {

@@ -2,6 +2,7 @@
 // become messages as chat templates take them, and what each turn says about its own loss: `train`, or a `weight` of 0 or 1.
 import type { z } from 'zod'
 import { lazily, type Zod } from '../../core/zod.js'
+import { keepExact, parseExact } from '../exact.js'
 import { kindOf } from '../loaders/parse-row.js'
 import type { Message } from '../templates/chat.js'
 import { describeIssue, findBrokenText, isDeeperThan, type ChatRow } from './format.js'
@@ -81,7 +82,8 @@ export function readTurns(value: unknown, path: string): TurnsResult {
   const given = { turns: value }
   const result = bySpeaker ? schemas().speakers.safeParse(given) : schemas().roles.safeParse(given)
   if (!result.success) return { problem: describeIssue(result.error, given).replace(/^turns/, path) }
-  const turns = result.data.turns as readonly Record<string, unknown>[]
+  // As they came: what was read beside them belongs to these.
+  const turns = value as readonly Record<string, unknown>[]
   const broken = findBrokenText(turns, path)
   if (broken !== null) return { problem: broken }
   const trained = turns.map(lossOf)
@@ -99,7 +101,7 @@ function lossOf({ train, weight }: Record<string, unknown>): boolean | null {
 function clean(turn: Record<string, unknown>): Message {
   const needless = (key: string, value: unknown): boolean => key === 'train' || key === 'weight' || (value === null && key !== 'content')
   if (!Object.entries(turn).some(([key, value]) => needless(key, value))) return turn as Message
-  return Object.fromEntries(Object.entries(turn).filter(([key, value]) => !needless(key, value))) as Message
+  return keepExact(Object.fromEntries(Object.entries(turn).filter(([key, value]) => !needless(key, value))) as Message, turn)
 }
 
 function messageOf(turn: Record<string, unknown>): Message {
@@ -107,7 +109,7 @@ function messageOf(turn: Record<string, unknown>): Message {
   const name = normalized(from)
   const role = speakers[name] as string
   const calls = callers.has(name) ? readCalls(value) : null
-  return clean(calls === null ? { role, content: value, ...rest } : { role, content: '', tool_calls: calls, ...rest })
+  return clean(keepExact(calls === null ? { role, content: value, ...rest } : { role, content: '', tool_calls: calls, ...rest }, turn))
 }
 
 function speakerOf(name: string): string | undefined {
@@ -123,7 +125,7 @@ function normalized(name: string): string {
 function readCalls(text: string): unknown[] | null {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseExact(text)
   } catch {
     return null
   }
@@ -137,11 +139,11 @@ export type ToolsResult = { tools: readonly unknown[] | null } | { problem: stri
 /** Some data sets hold the tools as JSON in a text. No tools and an empty list are the same. */
 export function readTools(given: unknown): ToolsResult {
   if (given === null || given === undefined) return { tools: null }
-  let tools = given
+  let tools: unknown = given
   if (typeof given === 'string') {
     if (given.trim() === '') return { tools: null }
     try {
-      tools = JSON.parse(given)
+      tools = parseExact(given)
     } catch {
       return { problem: 'tools: expected a list of objects, this text is not one in JSON' }
     }

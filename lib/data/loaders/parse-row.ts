@@ -1,4 +1,5 @@
 // One row's text → an object, or the place and reason of the fault.
+import { parseExact } from '../exact.js'
 import { decodeUtf8 } from '../text.js'
 import type { LoadedRow, RowPlace, RowValue } from '../types.js'
 import { findJsonFault } from './json-error.js'
@@ -17,7 +18,7 @@ export function parseRow(bytes: Buffer, start: RowBegin): LoadedRow {
 export function parseText(text: string, start: RowBegin): LoadedRow {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseExact(text)
   } catch {
     const fault = findJsonFault(text)
     return { place: move(start, text.slice(0, fault.index)), problem: `not valid JSON: ${fault.reason}` }

@@ -1,10 +1,13 @@
 // The words of conversations, shared by the main process and the template worker.
+import type { ExactNote } from '../exact.js'
 
 export type Message = Readonly<Record<string, unknown>> & { readonly role: string }
 
 export interface ChatJob {
   messages: readonly Message[]
   tools?: readonly unknown[] | null
+  /** What {messages, tools} lose as JSON that JavaScript reads. */
+  exact?: readonly ExactNote[]
   /** Ends with the opening of an assistant turn. */
   addGenerationPrompt?: boolean
   /** Also find what the assistant wrote. */

@@ -2,6 +2,7 @@
 // the template: text of data that could become (part of) a control token gets a private-use character for
 // one of its own, the template runs, and the character is put back, now known not to be the template's.
 // Lengths stay the same, and a template sees its data unchanged except for those characters.
+import { ExactNumber } from './exact-values.js'
 import { TokenTrie } from '../tokenizer/trie.js'
 
 /** Values and names that templates compare with, and that no one can attack with. */
@@ -136,8 +137,9 @@ export function mapTexts<T>(value: T, change: (text: string, number: number) => 
   const walk = (node: unknown, key: string | null): unknown => {
     if (typeof node === 'string') return key !== null && wordLike.has(key) && vocabulary.has(node) ? node : change(node, number++)
     if (Array.isArray(node)) return node.map((item) => walk(item, null))
-    if (typeof node !== 'object' || node === null) return node
-    return Object.fromEntries(Object.entries(node).map(([name, item]) => [vocabulary.has(name) ? name : change(name, number++), walk(item, name)]))
+    if (typeof node !== 'object' || node === null || node instanceof ExactNumber) return node
+    const member = ([name, item]: [string, unknown]): [string, unknown] => [vocabulary.has(name) ? name : change(name, number++), walk(item, name)]
+    return node instanceof Map ? new Map([...(node as Map<string, unknown>)].map(member)) : Object.fromEntries(Object.entries(node).map(member))
   }
   return walk(value, null) as T
 }

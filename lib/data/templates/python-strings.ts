@@ -84,7 +84,7 @@ function printAsPython(Text: TextClass): void {
       const value = this.evaluate(node, environment)
       // What a statement like {% set %} gives is no value to print.
       if (value.type === 'NullValue') text += printed.test(node.type) ? 'None' : ''
-      else if (value.type !== 'UndefinedValue') text += value.type !== 'StringValue' && value.type in written ? repr(value) : value.toString()
+      else if (value.type !== 'UndefinedValue') text += value.type !== 'StringValue' && value.type in written ? reprValue(value) : value.toString()
     }
     return new Text(text)
   }
@@ -96,17 +96,19 @@ const written: Readonly<Record<string, (value: RuntimeValue) => string>> = {
   NullValue: () => 'None',
   BooleanValue: ({ value }) => (value === true ? 'True' : 'False'),
   StringValue: ({ value }) => quoted(String(value)),
-  ArrayValue: ({ value }) => `[${(value as RuntimeValue[]).map(repr).join(', ')}]`,
-  ObjectValue: ({ value }) => `{${[...(value as Map<unknown, RuntimeValue>)].map(([key, item]) => `${typeof key === 'string' ? quoted(key) : String(key)}: ${repr(item)}`).join(', ')}}`,
+  TupleValue: ({ value }) => `(${(value as RuntimeValue[]).map(reprValue).join(', ')}${(value as unknown[]).length === 1 ? ',' : ''})`,
+  ArrayValue: ({ value }) => `[${(value as RuntimeValue[]).map(reprValue).join(', ')}]`,
+  ObjectValue: ({ value }) => `{${[...(value as Map<unknown, RuntimeValue>)].map(([key, item]) => `${typeof key === 'string' ? quoted(key) : String(key)}: ${reprValue(item)}`).join(', ')}}`,
 }
 
 /** str() of a value. */
 export function printValue(value: RuntimeValue): string {
   if (value.type === 'UndefinedValue') return ''
-  return value.type !== 'StringValue' && value.type in written ? repr(value) : value.toString()
+  return value.type !== 'StringValue' && value.type in written ? reprValue(value) : value.toString()
 }
 
-function repr(value: RuntimeValue): string {
+/** repr() of a value. */
+export function reprValue(value: RuntimeValue): string {
   return (written[value.type] ?? String)(value)
 }
 

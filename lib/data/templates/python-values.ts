@@ -1,55 +1,25 @@
 // Where the Jinja library computes otherwise than Jinja2 under Python, made to agree: texts are sequences of characters, undefined is an
 // empty one, a text and something else are no sum, values of different types are not equal, and filters and tests that templates
 // use and the library lacks. Runs in the worker.
-import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
+import { Environment, Interpreter } from '@huggingface/jinja'
+import { fixed, formatText } from './python-format.js'
+import { toJson } from './python-json.js'
+import { calculate, equalNumbers, floatText, isNumber } from './python-numbers.js'
 import { printValue } from './python-strings.js'
-
-interface Value {
-  type: string
-  value: unknown
-  __bool__(): { value: boolean }
-}
-interface Node {
-  type: string
-  value?: unknown
-  operator?: { value: string }
-  left?: Node
-  right?: Node
-  iterable?: Node
-  lhs?: Node
-  callee?: { type: string; value: string }
-  args?: Node[]
-}
-interface Scope {
-  setVariable(name: string, value: Value): void
-  tests: Map<string, Test>
-}
-type Test = (...values: Value[]) => boolean
-interface Machine {
-  evaluate(node: Node, scope: Scope): Value
-  evaluateBinaryExpression(node: Node, scope: Scope): Value
-  evaluateFor(node: Node, scope: Scope): Value
-  applyFilter(operand: Value, filter: Node, scope: Scope): Value
-}
-
-type Make = new (value: unknown) => Value
+import { makers, type Machine, type Makers, type Node, type Scope, type Test, type Value } from './runtime.js'
 
 let patched = false
 
-/** Once a process; the library does not export its classes, so they are taken from values it makes. */
+/** Once a process. */
 export function usePythonValues(): void {
   if (patched) return
   patched = true
-  const machine = new Interpreter(new Environment()) as unknown as Machine
-  const classOf = (expression: string): Make => {
-    const [node] = (parse(tokenize(`{{ ${expression} }}`)) as unknown as { body: Node[] }).body
-    return machine.evaluate(node as Node, new Environment()).constructor as Make
-  }
-  const make = { text: classOf("'x'"), list: classOf('[1]'), truth: classOf('true'), whole: classOf('1'), real: classOf('1.5') }
+  const make = makers()
   const prototype = Interpreter.prototype as unknown as Machine
   patchOperators(prototype, make)
   patchLoops(prototype, make)
   patchFilters(prototype, make)
+  Object.defineProperty(make.real.prototype, 'toString', { configurable: true, writable: true, value: function (this: Value) { return floatText(this.value as number) } })
   const { TESTS: tests } = Environment as unknown as { TESTS: Map<string, Test> }
   tests.set('in', (item, container) => contains(container, item))
   tests.set('sequence', (one) => one.type === 'ArrayValue' || one.type === 'TupleValue' || one.type === 'StringValue' || one.type === 'ObjectValue')
@@ -57,26 +27,23 @@ export function usePythonValues(): void {
   for (const name of ['ne', '!=']) tests.set(name, (a, b) => !equal(a, b))
 }
 
-interface Makers {
-  text: Make
-  list: Make
-  truth: Make
-  whole: Make
-  real: Make
-}
+const ownOperators = new Set(['+', '~', '==', '!=', '-', '*', '/', '//', '%', '<', '>', '<=', '>='])
 
 function patchOperators(prototype: Machine, make: Makers): void {
   const original = prototype.evaluateBinaryExpression
   prototype.evaluateBinaryExpression = function (this: Machine, node, scope) {
-    const operator = node.operator?.value
-    if (operator !== '+' && operator !== '~' && operator !== '==' && operator !== '!=') return original.call(this, node, scope)
+    const operator = node.operator?.value ?? ''
+    if (!ownOperators.has(operator)) return original.call(this, node, scope)
     const left = this.evaluate(node.left as Node, scope)
     const right = this.evaluate(node.right as Node, scope)
     if (operator === '~') return new make.text(printValue(left) + printValue(right))
-    if (operator !== '+') return new make.truth(equal(left, right) === (operator === '=='))
+    if (operator === '==' || operator === '!=') return new make.truth(equal(left, right) === (operator === '=='))
+    const calculated = isNumber(left) && isNumber(right) ? calculate(operator, left, right, make) : null
+    if (calculated !== null) return calculated
+    if (operator === '%' && left.type === 'StringValue') return new make.text(formatText(left.value as string, right))
     const texts = Number(left.type === 'StringValue') + Number(right.type === 'StringValue')
-    if (texts === 2) return new make.text((left.value as string) + (right.value as string))
-    if (texts === 1) throw new TypeError(`can only concatenate a text with a text, not ${left.type === 'StringValue' ? right.type : left.type}`)
+    if (operator === '+' && texts === 2) return new make.text((left.value as string) + (right.value as string))
+    if (operator === '+' && texts === 1) throw new TypeError(`can only concatenate a text with a text, not ${left.type === 'StringValue' ? right.type : left.type}`)
     // Both were evaluated: the library gets their values and not the expressions again.
     const inner = new (Environment as unknown as new (parent: Scope) => Scope)(scope)
     inner.setVariable('ft_left', left)
@@ -153,6 +120,11 @@ function patchFilters(prototype: Machine, make: Makers): void {
   const original = prototype.applyFilter
   prototype.applyFilter = function (this: Machine, operand, filter, scope) {
     const name = String(filter.type === 'CallExpression' ? filter.callee?.value : filter.value)
+    if (name === 'tojson' || (name === 'format' && operand.type === 'StringValue')) {
+      const [given, named] = this.evaluateArguments(filter.type === 'CallExpression' ? (filter.args ?? []) : [], scope)
+      if (name === 'tojson') return new make.text(toJson(operand, given, named))
+      return new make.text(formatText(operand.value as string, named.size > 0 ? new make.map(named) : new make.tuple(given)))
+    }
     const own = Object.hasOwn(sequenceFilters, name) ? sequenceFilters[name] : undefined
     const items = own === undefined ? null : itemsOf(operand, make)
     const result = own === undefined || items === null ? undefined : own(items, this, filter, scope, make)
@@ -168,22 +140,30 @@ function patchFilters(prototype: Machine, make: Makers): void {
     }
     if (textFilters.has(name) && operand.type !== 'StringValue') return original.call(this, new make.text(printValue(operand)), filter, scope)
     if (name === 'string' && operand.type !== 'StringValue') return new make.text(printValue(operand))
-    if (name === 'round' && (operand.type === 'FloatValue' || operand.type === 'IntegerValue')) return new make.real(roundHalfEven(Number(operand.value)))
+    if (name === 'round' && isNumber(operand)) {
+      const [given, named] = filter.type === 'CallExpression' ? this.evaluateArguments(filter.args ?? [], scope) : [[], new Map<string, Value>()]
+      return rounded(operand, Number((given[0] ?? named.get('precision'))?.value ?? 0), String((given[1] ?? named.get('method'))?.value ?? 'common'), make)
+    }
+    if (name === 'ft_tuple') return new make.tuple([operand])
     return original.call(this, operand, filter, scope)
   }
 }
 
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value)
-  if (value - floor !== 0.5) return Math.round(value)
-  return floor % 2 === 0 ? floor : floor + 1
+/** The filter round of Jinja2: whole numbers stay whole where the method is common. */
+function rounded(operand: Value, precision: number, method: string, make: Makers): Value {
+  if (!Number.isInteger(precision) || Math.abs(precision) > 100 || !['common', 'ceil', 'floor'].includes(method)) throw new TypeError('round: method must be common, ceil or floor, and the precision a whole number')
+  const value = Number(operand.value)
+  const scale = 10 ** precision
+  if (method !== 'common') return new make.real((method === 'ceil' ? Math.ceil : Math.floor)(value * scale) / scale)
+  if (operand.type !== 'FloatValue' && precision >= 0) return new make.whole(operand.type === 'BooleanValue' ? value : operand.value)
+  const size = precision >= 0 ? Number(fixed(Math.abs(value), precision)) : Number(fixed(Math.abs(value) * scale, 0)) / scale
+  const result = value < 0 ? -size : size
+  return operand.type === 'FloatValue' ? new make.real(result) : new make.whole(result)
 }
-
-const numbers = new Set(['IntegerValue', 'FloatValue', 'BooleanValue'])
 
 /** == of Python: numbers and truth values among themselves, lists and maps by what they hold, nothing else across types. */
 function equal(a: Value, b: Value): boolean {
-  if (numbers.has(a.type) && numbers.has(b.type)) return Number(a.value) === Number(b.value)
+  if (isNumber(a) && isNumber(b)) return equalNumbers(a, b)
   if (a.type !== b.type) return false
   if (a.type === 'ArrayValue' || a.type === 'TupleValue') {
     const [left, right] = [a.value as Value[], b.value as Value[]]

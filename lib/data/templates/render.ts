@@ -2,6 +2,7 @@
 import type { ChatJob, ChatResult, Message, WorkerSettings } from './chat.js'
 import { compileTemplate, type CompiledTemplate, type Marks } from './compile.js'
 import { ControlFinder, Disguise, mapTexts } from './disguise.js'
+import { putBack } from './exact-values.js'
 import { findSpans, SpanError, withoutEnds } from './spans.js'
 
 /** Of one row, how many texts that could complete a control token are looked at one by one. */
@@ -35,9 +36,11 @@ export class ConversationRenderer {
   }
 
   #render(job: ChatJob): ChatResult {
-    const raw: Chat = { messages: job.messages, tools: job.tools ?? null }
+    const plain: Chat = { messages: job.messages, tools: job.tools ?? null }
+    const texts = JSON.stringify(plain)
+    const raw = putBack(plain, job.exact ?? [])
     const template = raw.tools === null ? this.#plain : this.#withTools
-    const disguise = new Disguise([JSON.stringify(raw), this.settings.template, this.settings.toolTemplate ?? ''])
+    const disguise = new Disguise([texts, this.settings.template, this.settings.toolTemplate ?? ''])
     const run = (chat: Chat, addGenerationPrompt: boolean, marks = noMarks): string => this.#run(template, chat, addGenerationPrompt, marks)
     const opening = job.addGenerationPrompt ?? false
     const chat = this.#protect(raw, disguise, (candidate) => run(candidate, opening))

@@ -112,10 +112,11 @@ function withContent(message: Message, sentinel: string): Message {
 }
 
 function withOtherCall(call: unknown, sentinel: string): unknown {
+  if (call instanceof Map) return new Map([...(call as Map<string, unknown>)].map(([name, value]) => [name, isObject(value) ? withOtherCall(value, sentinel) : typeof value === 'string' ? sentinel : value]))
   if (!isObject(call)) return call
   if (isObject(call.function)) return { ...call, function: withOtherCall(call.function, sentinel) }
   const { arguments: given } = call
-  const other = isObject(given) ? Object.fromEntries(Object.entries(given).map(([name, value]) => [name, typeof value === 'string' ? sentinel : value])) : sentinel
+  const other = given instanceof Map ? withOtherCall(given, sentinel) : isObject(given) ? Object.fromEntries(Object.entries(given).map(([name, value]) => [name, typeof value === 'string' ? sentinel : value])) : sentinel
   return { ...call, name: sentinel, arguments: other }
 }
 

@@ -205,11 +205,26 @@ describe('values in the output', () => {
       ['{{ messages[1].tool_calls[0].function.arguments }}', `{'a': 1, 'b': 'ü', 'c': ["it's", None, True], 'd': 'two\\nlines', 'e': {}}`],
       ['{{ messages[1].content }}{{ messages[1].absent }}{{ messages[1].tool_calls[0].function.arguments.c | tojson }}', `None["it's", null, true]`],
     ]
+    const expressions: [string, string][] = [
+      ['-7 % 3', '2'], ['7 % -3', '-2'], ['-7.5 % 2', '0.5'], ['-7 // 2', '-4'], ['1 / 4', '0.25'], ['true + 1', '2'], ['1 == 1', 'True'], ['100000000 * 100000000 * 100', '1000000000000000000'],
+      ['10.0 ** 16', '1e+16'], ['0.00001', '1e-05'], ['0.1 + 0.2', '0.30000000000000004'], ['(1,)', '(1,)'], ['[1, (2, 3,)]', '[1, (2, 3)]'], ["'x' in ('x',)", 'True'], ['range(3,) | list', '[0, 1, 2]'],
+      ["'%s' % ('x',)", 'x'], ["'%s' % 'x' ~ 'y'", 'xy'], ["'%5d|%-5d|%05d|%+d' % (42, 42, 42, 42)", '   42|42   |00042|+42'], ["'%.1f %.0f %.2e %g %G' % (2.25, 1.5, 1.125, 0.00001, 1234567.0)", '2.2 2 1.12e+00 1e-05 1.23457E+06'],
+      ["'%(a)s %(b)r %%' % {'a': 1, 'b': 'x'}", "1 'x' %"], ["'%x %#X %o' % (255, 255, 8)", 'ff 0XFF 10'], ["'%s-%s' | format(1.0, none)", '1.0-None'], ["'%08.3f' % -3.14159", '-003.142'],
+      ['3.14159 | round(2)', '3.14'], ['2.5 | round', '2.0'], ['5 | round', '5'], ["3.21 | round(1, 'ceil')", '3.3'],
+      ["{'b': 1, 'a': [2.0, {}]} | tojson(indent=2)", '{\n  "b": 1,\n  "a": [\n    2.0,\n    {}\n  ]\n}'], ["{'b': 1, 'a': 'é'} | tojson(sort_keys=true, ensure_ascii=true)", '{"a": "\\u00e9", "b": 1}'],
+      ["[1, 2] | tojson(separators=(',', ':'))", '[1,2]'], ['[1] | tojson(true, 1)', '[\n 1\n]'],
+    ]
+    cases.push(...expressions.map(([expression, value]): [string, string] => [`{{ ${expression} }}`, value]))
+    const refused = ['1 / 0', '1 % 0', '1.5 // 0', "'%d' % 'x'", "'%s %s' % (1,)", "'%s' % (1, 2)", "'%(a)s' % {'b': 1}", 'nothing | tojson']
+    await withRenderer({ template: refused.map((one, i) => `{% if messages[0].content == '${i}' %}{{ ${one} }}{% endif %}`).join('') }, async (renderer) => {
+      const results = await renderer.render(refused.map((_, i) => ({ messages: [{ role: 'user', content: String(i) }] })))
+      for (const [i, result] of results.entries()) expect(result, refused[i]).to.have.property('problem')
+    })
     const call = { type: 'function', function: { name: 'f', arguments: { a: 1, b: 'ü', c: ["it's", null, true], d: 'two\nlines', e: {} } } }
-    for (const [template, expected] of cases) {
-      const messages = [{ role: 'user', content: 'hello' }, { role: 'assistant', content: null, tool_calls: [call] }]
-      expect(await renderChat(messages, { template }), template).to.equal(expected)
-    }
+    const messages = [{ role: 'user', content: 'hello' }, { role: 'assistant', content: null, tool_calls: [call] }]
+    const template = cases.map(([one]) => one).join('\u0001')
+    const parts = (await renderChat(messages, { template })).split('\u0001')
+    for (const [i, [one, expected]] of cases.entries()) expect(parts[i], one).to.equal(expected)
   })
 })
 
