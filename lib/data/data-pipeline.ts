@@ -1,11 +1,11 @@
 // DataPipeline: a data set as its configuration says, in one object; for programs. prepareDataset with sections of a configuration
 // goes through it.
-import type { DatasetConfig, DatasetInput, TokenizationConfig, TokenizationInput } from '../core/config/index.js'
+import { readSection, type DatasetConfig, type DatasetInput, type TokenizationConfig, type TokenizationInput } from '../core/config/index.js'
 import { fail } from '../core/errors/index.js'
 import { checkOptions, type OptionNames } from '../core/options.js'
 import { dataOptions } from './from-config.js'
 import { prepareRows, type PrepareDatasetOptions } from './pipeline.js'
-import type { TextTokenizer } from './tokenizer/index.js'
+import { isTokenizer, type TextTokenizer } from './tokenizer/index.js'
 import type { PreparedDataset } from './types.js'
 
 /** Sections as ConfigBuilder makes them, or parts of them: what is missing has its default. */
@@ -27,17 +27,17 @@ const runNames: OptionNames<PipelineRunOptions> = { splitForValidation: true, va
 const defaults = { maxSeqLength: 1024, seed: 42 }
 
 export class DataPipeline {
-  readonly #dataset: DatasetSection
-  readonly #tokenization: TokenizationSection
+  readonly #dataset: DatasetConfig
+  readonly #tokenization: TokenizationConfig
   readonly #tokenizer: TextTokenizer
 
-  /** Errors: FT_INVALID_ARGUMENT. */
+  /** Errors: FT_INVALID_ARGUMENT; FT_INVALID_CONFIG, FT_UNKNOWN_CONFIG_KEY for what a section cannot hold. */
   constructor(dataset: DatasetSection, tokenization: TokenizationSection, tokenizer: TextTokenizer) {
-    if (dataset?.path === undefined || tokenizer === undefined) {
-      fail('FT_INVALID_ARGUMENT', 'a data pipeline needs a dataset section with a path, and a tokenizer', { remedy: 'pass config.dataset, config.tokenization and loadTokenizer(folder)' })
+    if (dataset?.path === undefined || !isTokenizer(tokenizer)) {
+      fail('FT_INVALID_ARGUMENT', 'a data pipeline needs a dataset section with a path, and a tokenizer', { remedy: 'pass config.dataset, config.tokenization and await loadTokenizer(folder)' })
     }
-    this.#dataset = dataset
-    this.#tokenization = tokenization ?? {}
+    this.#dataset = readSection('dataset', dataset, 'DataPipeline') as unknown as DatasetConfig
+    this.#tokenization = readSection('tokenization', tokenization ?? {}, 'DataPipeline') as unknown as TokenizationConfig
     this.#tokenizer = tokenizer
   }
 
@@ -45,7 +45,7 @@ export class DataPipeline {
   async run(options: PipelineRunOptions = {}): Promise<PreparedDataset> {
     checkOptions('DataPipeline.run', options, runNames)
     const { splitForValidation = true, validationRatio, seed = defaults.seed, signal, onProgress } = options
-    const configured = dataOptions(this.#dataset as DatasetConfig, this.#tokenization as TokenizationConfig)
+    const configured = dataOptions(this.#dataset, this.#tokenization)
     const split = splitForValidation ? { validationRatio: validationRatio ?? configured.validationRatio } : { validationRatio: 0, validationPath: undefined }
     return await prepareRows({ ...configured, maxSeqLength: configured.maxSeqLength ?? defaults.maxSeqLength, ...split, seed, tokenizer: this.#tokenizer, signal, onProgress })
   }

@@ -2,7 +2,7 @@
 // by what they say; a row is counted by the first filter that takes it.
 import { failWith } from '../core/config/problems.js'
 import { isProblem, readFilter, type FilterEntry } from '../core/config/filters.js'
-import { makeError } from '../core/errors/index.js'
+import { fail, makeError } from '../core/errors/index.js'
 import { checkOptions } from '../core/options.js'
 import { filterKinds, FilterRow, type RowFilter, type Side } from './filters/index.js'
 import { findFormat, type ParsedRow } from './formats/index.js'
@@ -95,7 +95,10 @@ export class DatasetFilter {
 
   /** The rows that stay, for programs; a row that could not be read passes through. Filters by tokens or by the split do nothing here. */
   async *apply(rows: AsyncIterable<LoadedRow> | Iterable<LoadedRow>, side: Side = 'train'): AsyncGenerator<LoadedRow> {
-    for await (const row of rows) if ('problem' in row || this.keeps(new FilterRow(row.place, row.value, parsed(row.value), side))) yield row
+    for await (const row of rows) {
+      if (typeof row?.place !== 'object') fail('FT_INVALID_ARGUMENT', 'DatasetFilter.apply takes rows with their places: { value, place }', { remedy: "for example { value: row, place: { file: 'mine', line: 1 } }, or those of streamRows" })
+      if ('problem' in row || this.keeps(new FilterRow(row.place, row.value, parsed(row.value), side))) yield row
+    }
     this.end()
   }
 

@@ -1,5 +1,6 @@
 // DatasetStatistics: numbers about rows as they pass, in memory that does not grow with them. What is exact and what is an
 // estimate is said beside the number.
+import { fail } from '../core/errors/index.js'
 import { keyOfText } from './key-set.js'
 import { DuplicateCounter } from './statistics/duplicate-counter.js'
 import { LengthSketch, type HistogramBin, type LengthSummary } from './statistics/length-sketch.js'
@@ -62,7 +63,12 @@ export class DatasetStatistics {
     this.#duplicates = new DuplicateCounter(options.duplicateCapacity)
   }
 
-  add({ text, shape, place, tokens, supervised }: StatisticsRow): void {
+  /** Errors: FT_INVALID_ARGUMENT. */
+  add(row: StatisticsRow): void {
+    const { text, shape, place, tokens, supervised } = row ?? ({} as StatisticsRow)
+    if (typeof text !== 'string' || typeof shape !== 'string' || typeof place?.line !== 'number') {
+      fail('FT_INVALID_ARGUMENT', 'a row of DatasetStatistics has a text, a shape and a place', { remedy: "for example { text, shape: 'text', place: { file: 'data.jsonl', line: 1 } }" })
+    }
     this.#shapes.set(shape, (this.#shapes.get(shape) ?? 0) + 1)
     this.#characters.add(text.length)
     if (tokens !== undefined) this.#tokens.add(tokens)

@@ -17,7 +17,7 @@ import { defaultMemoryBudget, RowStore, type StoredRow } from './row-store.js'
 import { BadRows, checkRowLimit, type SourceRow } from './rows.js'
 import { Splitter, type SplitOptions } from './splits.js'
 import { chooseTemplate, openRenderer, usesClock, type ChosenTemplate } from './templates/choose.js'
-import { canOpenAgain, type TextTokenizer } from './tokenizer/index.js'
+import { canOpenAgain, isTokenizer, type TextTokenizer } from './tokenizer/index.js'
 import { EncodePool, poolThreads } from './tokenizing/pool.js'
 import { placeText, toleratedLoss, type DatasetReport, type EncodedRow, type OnBadRow, type PreparedDataset, type RowPlace } from './types.js'
 
@@ -153,12 +153,12 @@ export function contextOf({ tokenizer, trainOn, trainOnPrompt, trainOnEndOfTurn,
 }
 
 function checkOptions(options: PrepareDatasetOptions): void {
-  const given = (options ?? {}) as Partial<PrepareDatasetOptions>
-  if (given.paths === undefined || given.tokenizer === undefined) fail('FT_INVALID_ARGUMENT', 'preparing data needs paths and a tokenizer', { remedy: 'pass { paths, tokenizer, maxSeqLength, seed }' })
   checkNames('prepareDataset', options, optionNames)
+  const given: Partial<PrepareDatasetOptions> = options
+  if (given.paths === undefined || !isTokenizer(given.tokenizer)) fail('FT_INVALID_ARGUMENT', 'preparing data needs paths and a tokenizer', { remedy: 'pass { paths, tokenizer, maxSeqLength, seed }' })
   const { maxSeqLength, validationRatio: ratio, seed, stride, maxRowCharacters } = options
   if (!Number.isInteger(maxSeqLength) || maxSeqLength < 2) fail('FT_INVALID_ARGUMENT', `max_seq_length must be an integer of at least 2, got ${maxSeqLength}`)
-  if (ratio !== undefined && !(ratio >= 0 && ratio < 1)) fail('FT_INVALID_ARGUMENT', `validation_ratio must be from 0 to below 1, got ${ratio}`)
+  if (ratio !== undefined && !(typeof ratio === 'number' && ratio >= 0 && ratio < 1)) fail('FT_INVALID_ARGUMENT', `validation_ratio must be from 0 to below 1, got ${ratio}`)
   checkRowLimit(maxRowCharacters)
   if (options.trainOnEndOfTurn === false && (options.trainOn === 'all' || options.trainOnPrompt)) {
     fail('FT_INVALID_ARGUMENT', 'trainOn all gives every token loss, and trainOnEndOfTurn false takes some away', { remedy: 'leave one of them out' })

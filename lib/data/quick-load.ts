@@ -4,7 +4,7 @@ import { checkOptions } from '../core/options.js'
 import { prepareRows } from './pipeline.js'
 import { streamRows } from './sources/stream.js'
 import type { DataInput, SourceSettings } from './sources/types.js'
-import type { TextTokenizer } from './tokenizer/index.js'
+import { isTokenizer, type TextTokenizer } from './tokenizer/index.js'
 import { placeText, type EncodedRow, type RowValue } from './types.js'
 
 export interface QuickLoadOptions {
@@ -26,7 +26,10 @@ const tokenNames = { ...rowNames, maxSeqLength: true } as const
 export async function quickLoad(paths: DataInput, options?: QuickLoadOptions): Promise<RowValue[]>
 export async function quickLoad(paths: DataInput, tokenizer: TextTokenizer, options?: QuickTokensOptions): Promise<EncodedRow[]>
 export async function quickLoad(paths: DataInput, second: TextTokenizer | QuickLoadOptions = {}, third: QuickTokensOptions = {}): Promise<RowValue[] | EncodedRow[]> {
-  if (!isTokenizer(second)) return await loadRows(paths, second)
+  if (!isTokenizer(second)) {
+    if (typeof second === 'object' && second !== null) return await loadRows(paths, second)
+    return fail('FT_INVALID_ARGUMENT', 'quickLoad takes a tokenizer or options after the data', { remedy: 'pass await loadTokenizer(folder), or { maxSamples }' })
+  }
   checkOptions('quickLoad', third, tokenNames)
   const { maxSamples, maxSeqLength = 1024, read, signal } = third
   checkSamples(maxSamples)
@@ -47,10 +50,6 @@ async function loadRows(paths: DataInput, options: QuickLoadOptions): Promise<Ro
   }
   if (rows.length === 0) fail('FT_EMPTY_DATASET', `no row in ${stream.files.map((file) => file.path).join(', ')}`, { remedy: 'write one JSON object a line' })
   return rows
-}
-
-function isTokenizer(value: TextTokenizer | QuickLoadOptions): value is TextTokenizer {
-  return typeof (value as Partial<TextTokenizer>).encodeRequests === 'function'
 }
 
 function checkSamples(maxSamples: number | undefined): void {

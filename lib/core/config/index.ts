@@ -8,6 +8,7 @@ export { isExplicit, loadConfig, missingKeys, type LoadedConfig } from './load.j
 export { resolveEntries, type ConfigEntry, type ConfigSources } from './resolve.js'
 export type { Kind } from './row.js'
 export { configJsonSchema } from './schema.js'
+export { readSection } from './section.js'
 export { allKeys, type TableKey } from './table.js'
 export * from './types.js'
 export { configToObject, configToYaml, schemaPath } from './yaml.js'

@@ -62,7 +62,8 @@ export function mergeLayers(layers: readonly Layer[]): ConfigEntry[] {
   return allKeys.map((key) => merged.get(key.dotted) ?? { key, value: undefined, origin: 'default', where: '' })
 }
 
-function checkGiven(given: Given, problems: Problem[]): ConfigEntry | undefined {
+/** The value as the configuration has it; undefined, with the problem noted, where it cannot be. */
+export function checkGiven(given: Given, problems: Problem[]): ConfigEntry | undefined {
   const { key, origin, where } = given
   const raw = key.row.kind === 'names' ? splitNames(given.value) : given.value
   const checked = checkValue(key, raw)

@@ -1,6 +1,7 @@
 // Columns that no format knows by their names: one column, several joined, an instruction with its response, or a text
 // written around them. `dataset.columns`, `dataset.template` and the detector each end in one of these.
 import { fail } from '../../core/errors/index.js'
+import { checkOptions } from '../../core/options.js'
 import { quotedName } from '../../utils/printable.js'
 import { kindOf } from '../loaders/parse-row.js'
 import type { RowValue } from '../types.js'
@@ -87,6 +88,7 @@ export class InstructionStrategy implements ColumnStrategy {
   readonly #columns: InstructionColumns
 
   constructor(columns: InstructionColumns) {
+    checkOptions('InstructionStrategy', columns, { instruction: true, response: true, input: true, system: true })
     const { instruction, response, input, system } = columns
     this.columns = checkColumns('InstructionStrategy', [instruction, response, ...(input === undefined ? [] : [input]), ...(system === undefined ? [] : [system])])
     this.#columns = { ...columns }
@@ -107,7 +109,7 @@ export class InstructionStrategy implements ColumnStrategy {
 }
 
 function checkColumns(strategy: string, columns: readonly string[]): readonly string[] {
-  const bad = columns.length === 0 || columns.some((column) => typeof column !== 'string' || column === '')
+  const bad = !Array.isArray(columns) || columns.length === 0 || columns.some((column) => typeof column !== 'string' || column === '')
   if (bad) fail('FT_INVALID_ARGUMENT', `${strategy} needs the names of columns`, { remedy: 'pass non-empty texts' })
   return [...columns]
 }

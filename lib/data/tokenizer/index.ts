@@ -78,6 +78,11 @@ export function canOpenAgain(tokenizer: TextTokenizer): boolean {
   return openAgain.has(tokenizer)
 }
 
+/** Of what a program passed in its place: the name of a folder, say. */
+export function isTokenizer(value: unknown): value is TextTokenizer {
+  return typeof (value as Partial<TextTokenizer> | null | undefined)?.encodeRequests === 'function'
+}
+
 async function loadEngine(files: TokenizerFiles): Promise<TokenizerEngine> {
   if (files.tokenizerJson !== undefined) return await loadHfTokenizer(files.tokenizerJson, files)
   return files.sentencepieceModel === undefined ? absentEngine(files) : loadSentencepieceTokenizer(files.sentencepieceModel, files)

@@ -1,7 +1,7 @@
 // The library's ways into the data floor: sections of a configuration, and a quick look.
 import { expect } from 'chai'
 import { ConfigBuilder } from '../../../lib/core/config/index.js'
-import { DataPipeline, loadTokenizer, prepareDataset, quickLoad, type TextTokenizer } from '../../../lib/data/index.js'
+import { DataPipeline, DatasetFilter, DatasetStatistics, InstructionStrategy, loadTokenizer, prepareDataset, quickLoad, type TextTokenizer } from '../../../lib/data/index.js'
 import { failure, fixture, temporaryFolder } from './helpers.js'
 
 describe('the data pipeline of the library', () => {
@@ -21,6 +21,30 @@ describe('the data pipeline of the library', () => {
     expect(bySections.train).to.deep.equal(byOptions.train)
     expect(bySections.validation).to.deep.equal(byOptions.validation).and.have.lengthOf(10)
     expect((await prepareDataset({ path }, {}, tokenizer)).train).to.have.lengthOf(36)
+  })
+
+  it('takes no section that a configuration could not hold, and both spellings', async () => {
+    for (const [dataset, tokenization, code, what] of [
+      [{ path, filtrs: ['empty'] }, {}, 'FT_UNKNOWN_CONFIG_KEY', 'dataset.filtrs'], [{ path }, { maxSeqLen: 3 }, 'FT_UNKNOWN_CONFIG_KEY', 'tokenization.maxSeqLen'],
+      [{ path, validationRatio: '0.5' }, {}, 'FT_INVALID_CONFIG', 'dataset.validation_ratio'], [{ path }, { overflow: 'cut' }, 'FT_INVALID_CONFIG', 'tokenization.overflow'],
+      [{ path, maxSamples: 3, max_samples: 4 }, {}, 'FT_INVALID_CONFIG', 'same key'],
+    ] as const) {
+      expect((await failure(() => prepareDataset(dataset as never, tokenization as never, tokenizer), code)).message).to.include(what)
+    }
+    const { train, validation } = await prepareDataset({ path, validation_ratio: 0.5 } as never, { max_seq_length: 64 } as never, tokenizer)
+    expect([train.length, validation.length]).to.deep.equal([20, 20])
+    await failure(() => new DataPipeline({ path }, {}, tokenizer).run({ validationRatio: '0.5' as never }), 'FT_INVALID_ARGUMENT')
+  })
+
+  it('says what is missing where a tokenizer or a row is meant', async () => {
+    for (const wrong of [null, './model', 5, {}]) {
+      await failure(() => new DataPipeline({ path }, {}, wrong as never), 'FT_INVALID_ARGUMENT')
+      if (typeof wrong !== 'object' || wrong === null) await failure(() => quickLoad(path, wrong as never), 'FT_INVALID_ARGUMENT')
+      await failure(() => prepareDataset({ paths: path, tokenizer: wrong as never, seed: 1, maxSeqLength: 8 }), 'FT_INVALID_ARGUMENT')
+    }
+    for (const row of [null, {}, { text: 'a' }, { text: 'a', shape: 'text' }, { text: 5, shape: 'text', place: { file: 'f', line: 1 } }]) await failure(() => new DatasetStatistics().add(row as never), 'FT_INVALID_ARGUMENT')
+    await failure(async () => { for await (const _ of new DatasetFilter('empty').apply([{ text: 'a' }] as never)) break }, 'FT_INVALID_ARGUMENT')
+    for (const columns of [null, { instruction: 'q' }, { instruction: 'q', output: 'a' }]) await failure(() => new InstructionStrategy(columns as never), 'FT_INVALID_ARGUMENT')
   })
 
   it('splits as it is told', async () => {
