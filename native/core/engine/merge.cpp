@@ -167,7 +167,7 @@ class Merge {
   // fp32 [out, in] on the device, as the model that the adapter was trained on has it.
   at::Tensor Linear(const Planned& tensor) const {
     if (tensor.packed != nullptr) return ReadPacked(*tensor.packed, base_.stored(), device_)->Dense(at::kFloat);
-    const at::Tensor w = ReadLinearWeight(tensor.source, tensor.expected->transposed).to(device_);
+    const at::Tensor w = ReadLinearWeight(tensor.source, tensor.expected->transposed, plain_).to(device_);
     return Rounded(tensor) ? Quantize(w, options_.quantization, tensor.name)->Dense(at::kFloat) : w.to(at::kFloat);
   }
 
@@ -183,6 +183,7 @@ class Merge {
   at::Device device_;
   std::set<std::string> skipped_;
   std::shared_ptr<SafetensorsFile> adapter_;
+  mutable PlainTensor plain_;
   std::map<std::string, Delta> deltas_;
 };
 

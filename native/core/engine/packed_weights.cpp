@@ -11,6 +11,8 @@
 namespace ft {
 namespace {
 
+constexpr int64_t kTurnedBytes = 1 << 20;  // rows of a transposed matrix are turned so many at a time
+
 // True when what is stored quantized becomes plain first: fewer bits are wanted than the files hold.
 bool Requantizes(const StoredQuantization& stored, const LoadQuantization& wanted) {
   return !wanted.scheme.empty() && stored.packed() && quant::FindScheme(wanted.scheme).bits < stored.bits;
@@ -71,11 +73,30 @@ uint64_t PackedFileBytes(Decoder& decoder, const CheckedTensors& checked) {
   return bytes;
 }
 
-at::Tensor ReadLinearWeight(const WeightFolder::Location& found, bool transposed) {
+at::Tensor PlainTensor::Make(at::IntArrayRef shape, at::ScalarType type) {
+  const int64_t numel = c10::multiply_integers(shape);
+  return at::from_blob(pages_.Reserve(static_cast<size_t>(numel) * c10::elementSize(type)), shape, at::TensorOptions(type));
+}
+
+at::Tensor ReadLinearWeight(const WeightFolder::Location& found, bool transposed, PlainTensor& place) {
   const auto& [file, entry] = found;
-  at::Tensor w = at::empty(entry->shape, ScalarTypeOf(entry->dtype, entry->name));
-  ReadInto(*file, *entry, w);
-  return transposed ? w.t().contiguous() : w;
+  const at::ScalarType type = ScalarTypeOf(entry->dtype, entry->name);
+  if (!transposed) {
+    at::Tensor w = place.Make(entry->shape, type);
+    ReadInto(*file, *entry, w);
+    return w;
+  }
+  FT_CHECK(entry->shape.size() == 2, kTensorShape, "tensor {} of {} is no matrix", entry->name, file->path());
+  const int64_t in = entry->shape[0], out = entry->shape[1], row_bytes = out * static_cast<int64_t>(DTypeSize(entry->dtype));
+  at::Tensor w = place.Make({out, in}, type);
+  const int64_t rows = std::clamp<int64_t>(kTurnedBytes / std::max<int64_t>(row_bytes, 1), 1, std::max<int64_t>(in, 1));
+  const at::Tensor piece = at::empty({rows, out}, type);
+  for (int64_t begin = 0; begin < in; begin += rows) {
+    const int64_t count = std::min(rows, in - begin);
+    file->Read(*entry, static_cast<uint64_t>(begin * row_bytes), piece.mutable_data_ptr(), static_cast<uint64_t>(count * row_bytes));
+    w.narrow(1, begin, count).copy_(piece.narrow(0, 0, count).t());
+  }
+  return w;
 }
 
 std::shared_ptr<quant::PackedWeight> Quantize(const at::Tensor& w, const LoadQuantization& wanted, const std::string& name) {
@@ -85,6 +106,7 @@ std::shared_ptr<quant::PackedWeight> Quantize(const at::Tensor& w, const LoadQua
 void LoadPackedInto(Decoder& decoder, const CheckedTensors& checked, const LoadQuantization& wanted, LoadProgress& progress, const CancelToken* cancel) {
   const DecoderSpec& spec = decoder.spec();
   const bool again = Requantizes(checked.stored, wanted);
+  PlainTensor plain_tensor;
   for (const Decoder::PackedPart& part : decoder.PackedParts()) {
     ThrowIfCancelled(cancel);
     const PackedTensors* packed = FindPacked(checked, part.stored);
@@ -94,10 +116,10 @@ void LoadPackedInto(Decoder& decoder, const CheckedTensors& checked, const LoadQ
       progress.Add(packed->bytes());
     } else {
       const WeightFolder::Location& plain = PlainOf(checked, part.stored);
-      part.weights->SetPart(part.part, Quantize(ReadLinearWeight(plain, IsTransposed(spec, part.stored + ".weight")).to(decoder.device()), wanted, part.module));
+      part.weights->SetPart(part.part, Quantize(ReadLinearWeight(plain, IsTransposed(spec, part.stored + ".weight"), plain_tensor).to(decoder.device()), wanted, part.module));
       progress.Add(plain.entry->nbytes);
     }
-    TrimTensorArena();  // what the plain tensor took goes before the next one comes
+    TrimTensorArena();  // what making it took goes before the next one comes
   }
 }
 

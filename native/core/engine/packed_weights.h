@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/cancel.h"
+#include "core/base/pages.h"
 #include "core/engine/model.h"
 #include "core/nn/decoder.h"
 #include "core/nn/expected_tensors.h"
@@ -44,8 +45,18 @@ bool LoadPlainFromPacked(const Decoder& decoder, const CheckedTensors& checked, 
 /// True for a linear weight that files hold as [in, out], by its name there.
 bool IsTransposed(const DecoderSpec& spec, const std::string& tensor);
 
-/// A plain weight of any layout as [out, in] in the type it is stored in, on the CPU.
-at::Tensor ReadLinearWeight(const WeightFolder::Location& found, bool transposed);
+/// Holds one plain tensor at a time, on the CPU, in pages that are none of what stays.
+class PlainTensor {
+ public:
+  /// Uninitialised. The tensor before it is over.
+  at::Tensor Make(at::IntArrayRef shape, at::ScalarType type);
+
+ private:
+  Pages pages_;
+};
+
+/// A plain weight of any layout as [out, in] in the type it is stored in, in `place`.
+at::Tensor ReadLinearWeight(const WeightFolder::Location& found, bool transposed, PlainTensor& place);
 
 std::shared_ptr<quant::PackedWeight> Quantize(const at::Tensor& w, const LoadQuantization& wanted, const std::string& name);
 

@@ -19,7 +19,7 @@
 namespace ft {
 namespace {
 
-constexpr int64_t kPieceElements = 1 << 20;
+constexpr int64_t kPieceElements = 1 << 18;  // what exists beside a tensor that is converted
 
 bool EndsWith(const std::string& text, std::string_view end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
@@ -203,12 +203,14 @@ void RandomiseWeights(Decoder& decoder, uint64_t seed, const LoadQuantization& q
       FillNormal(tensor.view({-1}), deviation, seed, numbers.at(named.name));
     }
   }
+  PlainTensor place;
   for (const Decoder::PackedPart& part : decoder.PackedParts()) {
     const std::string name = part.stored + ".weight";
-    at::Tensor plain = at::empty({part.rows * part.columns}, at::TensorOptions(decoder.dtype()).device(decoder.device()));
+    at::Tensor plain = place.Make({part.rows * part.columns}, decoder.dtype());
     FillNormal(plain, deviation, seed, numbers.at(name));
     plain = IsTransposed(decoder.spec(), name) ? plain.view({part.columns, part.rows}).t().contiguous() : plain.view({part.rows, part.columns});
-    part.weights->SetPart(part.part, Quantize(plain, quantization, name));
+    part.weights->SetPart(part.part, Quantize(plain.to(decoder.device()), quantization, name));
+    TrimTensorArena();
   }
 }
 

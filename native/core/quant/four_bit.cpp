@@ -147,15 +147,14 @@ std::shared_ptr<PackedWeight> MakeFourBit(FourBitParts parts, const std::string&
 
 std::shared_ptr<PackedWeight> QuantizeFourBit(const FourBitCode& code, const at::Tensor& w, const FourBitOptions& options, const std::string& name) {
   FT_CHECK(w.dim() == 2 && w.numel() > 0, kInternal, "{}: a matrix expected, got {}", name, c10::str(w.sizes()));
+  const int64_t count = w.numel(), block = options.block, blocks = (count + block - 1) / block, piece_blocks = std::max<int64_t>(PieceElements(w) / block, 1);
   FourBitParts parts{&code, w.size(0), w.size(1), options.block, {}, {}, {}, c10::toString(w.scalar_type())};
   parts.source_dtype = w.scalar_type() == at::kBFloat16 ? "bfloat16" : w.scalar_type() == at::kHalf ? "float16" : "float32";
-  const int64_t count = w.numel(), block = options.block, blocks = (count + block - 1) / block;
   const at::Tensor flat = w.contiguous().view({-1});
   parts.codes = at::empty({(count + 1) / 2}, at::kByte);
   parts.scales.plain = at::empty({blocks}, at::kFloat);
   auto* out = parts.codes.mutable_data_ptr<uint8_t>();
   auto* absmax = parts.scales.plain.mutable_data_ptr<float>();
-  const int64_t piece_blocks = std::max<int64_t>((int64_t{1} << 20) / block, 1);  // bounds the fp32 copy
   for (int64_t first = 0; first < blocks; first += piece_blocks) {
     const int64_t begin = first * block, length = std::min(piece_blocks * block, count - begin);
     const at::Tensor piece = flat.narrow(0, begin, length).to(at::kCPU, at::kFloat).contiguous();

@@ -58,7 +58,7 @@ std::shared_ptr<PackedWeight> QuantizeInt8(const at::Tensor& w, double threshold
   FT_CHECK(w.dim() == 2 && w.numel() > 0, kInternal, "{}: a matrix expected, got {}", name, c10::str(w.sizes()));
   const int64_t rows = w.size(0), columns = w.size(1);
   Int8Parts parts{at::empty({rows, columns}, at::kChar), at::empty({rows}, at::kFloat), threshold};
-  const int64_t piece_rows = std::max<int64_t>((int64_t{1} << 20) / columns, 1);
+  const int64_t piece_rows = std::max<int64_t>(PieceElements(w) / columns, 1);
   for (int64_t begin = 0; begin < rows; begin += piece_rows) {
     const int64_t count = std::min(piece_rows, rows - begin);
     const at::Tensor piece = w.narrow(0, begin, count).to(at::kCPU, at::kHalf).to(at::kFloat).contiguous();

@@ -63,6 +63,9 @@ class RowReader : public PackedWeight {
   }
 };
 
+/// Values that are made fp32 at a time while `w` is quantized: what exists beside it. A GPU wants larger pieces.
+inline int64_t PieceElements(const at::Tensor& w) { return w.is_cpu() ? int64_t{1} << 18 : int64_t{1} << 20; }
+
 inline uint64_t BytesOf(std::initializer_list<at::Tensor> tensors) {
   uint64_t bytes = 0;
   for (const at::Tensor& tensor : tensors) bytes += tensor.defined() ? static_cast<uint64_t>(tensor.nbytes()) : 0;
