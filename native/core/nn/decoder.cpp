@@ -12,7 +12,7 @@
 
 namespace ft {
 Decoder::Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device, const std::set<std::string>& packed)
-    : spec_(spec), dtype_(dtype), device_(device), stem_(spec, at::TensorOptions(dtype).device(device)) {
+    : spec_(spec), dtype_(dtype), device_(device), stem_(spec, at::TensorOptions(dtype).device(device), packed) {
   const auto options = at::TensorOptions(dtype_).device(device_);
   for (const RopeSpec& rope : spec_.ropes) ropes_.emplace_back(rope, spec_.max_position_embeddings, device_);
   for (int64_t i = 0; i < spec_.num_hidden_layers; ++i) layers_.push_back(std::make_unique<DecoderLayer>(spec_, i, options, packed));

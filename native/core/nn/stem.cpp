@@ -44,9 +44,10 @@ Stem::Table MakeTable(const ModuleLayout& layout, const at::TensorOptions& optio
 
 }  // namespace
 
-Stem::Stem(const DecoderSpec& spec, const at::TensorOptions& options)
+Stem::Stem(const DecoderSpec& spec, const at::TensorOptions& options, const std::set<std::string>& packed)
     : scale_(EmbeddingScale(spec, c10::typeMetaToScalarType(options.dtype()))), offset_(spec.position_offset), max_positions_(spec.max_position_embeddings) {
-  const std::vector<ModuleLayout> modules = StemLayout(spec);
+  std::vector<ModuleLayout> modules = StemLayout(spec);
+  MarkPacked(packed, &modules);
   tokens_ = MakeTable(LayoutOf(modules, Slot::kEmbedding), options);
   if (const ModuleLayout* layout = FindSlot(modules, Slot::kPositions)) positions_ = MakeTable(*layout, options);
   if (const ModuleLayout* layout = FindSlot(modules, Slot::kProjectIn)) project_in_.emplace(*layout, options);

@@ -4,6 +4,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "core/nn/context.h"
@@ -16,8 +18,8 @@ namespace ft {
 
 class Stem {
  public:
-  /// Allocates every weight (uninitialised).
-  Stem(const DecoderSpec& spec, const at::TensorOptions& options);
+  /// Allocates every weight (uninitialised), but for those of linear modules named in `packed`.
+  Stem(const DecoderSpec& spec, const at::TensorOptions& options, const std::set<std::string>& packed);
 
   /// [tokens, hidden]. Differentiable. Errors: kInvalidArgument for a row (of `longest` tokens with what is cached) beyond the
   /// learned positions.
