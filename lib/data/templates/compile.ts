@@ -2,15 +2,11 @@
 // marks in the output, because the Jinja library only removes them. Runs in the worker.
 import { parse, Template, tokenize } from '@huggingface/jinja'
 import { useExactValues } from './exact-values.js'
+import { beginMark, type Marks } from './marks.js'
 import { usePythonStrings } from './python-strings.js'
 import { usePythonValues } from './python-values.js'
 
 const generationTag = /\{%([-+]?)\s*(end)?generation\s*(-?)%\}/g
-
-export interface Marks {
-  begin: string
-  end: string
-}
 
 export interface CompiledTemplate {
   /** It marks what the assistant wrote. */
@@ -71,12 +67,12 @@ export function compileTemplate(source: string): CompiledTemplate {
   const lines = source.replace(/\r\n?/g, '\n')
   // The tag is a statement, and so is what replaces it: whitespace control and line ends are treated alike.
   const prepared = lines.replace(generationTag, (_, before: string, end: string | undefined, after: string) => {
-    return `{%${before === '-' ? '-' : ''} if true %}{{ ft_mark_${end === undefined ? 'begin' : 'end'} }}{% endif ${after}%}`
+    return `{%${before === '-' ? '-' : ''} if true %}{{ ft_mark_${end === undefined ? 'begin()' : 'end'} }}{% endif ${after}%}`
   })
   const template = readTemplate(prepared)
   return {
     marked: prepared !== lines,
     opensTurns: source.includes('add_generation_prompt'),
-    render: (variables, marks) => template.render({ ...variables, ft_mark_begin: marks.begin, ft_mark_end: marks.end }),
+    render: (variables, marks) => template.render({ ...variables, ft_mark_begin: beginMark(marks), ft_mark_end: marks.end }),
   }
 }

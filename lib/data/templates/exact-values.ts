@@ -2,6 +2,7 @@
 // names stand in another order as maps; and both as values of the Jinja library. Runs in the worker.
 import { Environment } from '@huggingface/jinja'
 import type { ExactNote } from '../exact.js'
+import { numberMessages } from './marks.js'
 import { makers, type Make, type Makers, type Value } from './runtime.js'
 
 /** A number that is another one in JavaScript. */
@@ -32,7 +33,7 @@ interface Settable {
 
 let patched = false
 
-/** Once a process: variables of templates may hold such values. */
+/** Once a process: variables of templates may hold such values, and functions of the library's own kind. */
 export function useExactValues(): void {
   if (patched) return
   patched = true
@@ -40,7 +41,11 @@ export function useExactValues(): void {
   const prototype = Environment.prototype as unknown as Settable
   const original = prototype.set
   prototype.set = function (this: Settable, name, value) {
-    return typeof value === 'object' && value !== null ? this.declareVariable(name, runtimeValue(value, make)) : original.call(this, name, value)
+    if (typeof value !== 'object' || value === null) return original.call(this, name, value)
+    if (value instanceof make.callable) return this.declareVariable(name, value)
+    const made = runtimeValue(value, make)
+    if (name === 'messages') numberMessages(made)
+    return this.declareVariable(name, made)
   }
 }
 

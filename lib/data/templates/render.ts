@@ -1,13 +1,13 @@
 // One conversation → text, protected positions and spans. Runs in the worker.
 import type { ChatJob, ChatResult, Message, WorkerSettings } from './chat.js'
-import { compileTemplate, type CompiledTemplate, type Marks } from './compile.js'
+import { compileTemplate, type CompiledTemplate } from './compile.js'
 import { ControlFinder, Disguise, mapTexts } from './disguise.js'
 import { putBack } from './exact-values.js'
-import { findSpans, SpanError, withoutEnds } from './spans.js'
+import { noMarks, takeMarks, within, type MarkedSpan, type Marks } from './marks.js'
+import { findSpans, SpanError, withoutEnds, type Spans } from './spans.js'
 
 /** Of one row, how many texts that could complete a control token are looked at one by one. */
 const maxFragments = 64
-const noMarks: Marks = { begin: '', end: '' }
 
 interface Chat {
   messages: readonly Message[]
@@ -44,18 +44,13 @@ export class ConversationRenderer {
     const run = (chat: Chat, addGenerationPrompt: boolean, marks = noMarks): string => this.#run(template, chat, addGenerationPrompt, marks)
     const opening = job.addGenerationPrompt ?? false
     const chat = this.#protect(raw, disguise, (candidate) => run(candidate, opening))
-    const marks = { begin: disguise.unused(), end: disguise.unused() }
+    const marks = { begin: disguise.unused(), owner: disguise.unused(), end: disguise.unused() }
     const wantsMarks = job.spans === true && template.marked
     const output = run(chat, opening, wantsMarks ? marks : noMarks)
-    const { text: disguised, spans } = wantsMarks ? takeMarks(output, marks) : { text: output, spans: [] }
+    const { text: disguised, marked } = wantsMarks ? takeMarks(output, marks) : { text: output, marked: null }
     const { text, positions } = disguise.reveal(disguised)
     if (job.spans !== true) return { text, protectedPositions: positions, spans: [], unstable: false }
-    const learned = job.learned ?? job.messages.map(({ role }) => role === 'assistant')
-    const marked = wantsMarks ? chooseMarked(spans, job.messages, learned) : null
-    // Control tokens of the disguised text are the template's own.
-    const wanted = (all: [number, number][]): [number, number][] => (job.withoutEnds === true ? withoutEnds(disguised, all, this.#controls) : all)
-    if (marked !== null) return { text, protectedPositions: positions, spans: wanted(marked), unstable: false }
-    const found = findSpans({
+    const find = (learned: readonly boolean[]): Spans => findSpans({
       messages: chat.messages,
       learned,
       full: disguised,
@@ -65,7 +60,10 @@ export class ConversationRenderer {
       sentinel: disguise.unused(),
       render: (messages, addGenerationPrompt) => attempt(() => run({ messages, tools: chat.tools }, addGenerationPrompt)),
     })
-    return { text, protectedPositions: positions, spans: wanted(found.spans), unstable: found.unstable }
+    const learned = job.learned ?? job.messages.map(({ role }) => role === 'assistant')
+    const { spans, unstable } = marked === null ? find(learned) : chooseMarked(marked, job.messages, learned, find)
+    // Control tokens of the disguised text are the template's own.
+    return { text, protectedPositions: positions, spans: job.withoutEnds === true ? withoutEnds(disguised, spans, this.#controls) : spans, unstable }
   }
 
   #run(template: CompiledTemplate, chat: Chat, addGenerationPrompt: boolean, marks: Marks): string {
@@ -110,31 +108,18 @@ function attempt(work: () => string): string | null {
   }
 }
 
-/** The marked spans of these messages; null: marks do not tell which is whose, or some of the messages have none. */
-function chooseMarked(spans: readonly [number, number][], messages: Chat['messages'], learned: readonly boolean[]): [number, number][] | null {
-  const writers = messages.flatMap(({ role }, k) => (role === 'assistant' ? [k] : []))
-  const others = learned.some((one, k) => one && messages[k]?.role !== 'assistant')
-  if (others) return null
-  if (writers.every((k) => learned[k])) return [...spans]
-  return spans.length === writers.length ? spans.filter((_, i) => learned[writers[i] as number]) : null
-}
-
-function takeMarks(output: string, marks: Marks): { text: string; spans: [number, number][] } {
-  const spans: [number, number][] = []
-  let text = ''
-  let open: number | null = null
-  for (const part of output.split(new RegExp(`([${marks.begin}${marks.end}])`))) {
-    if (part === marks.begin) {
-      if (open !== null) throw new SpanError('the chat template nests {% generation %} blocks')
-      open = text.length
-    } else if (part === marks.end) {
-      if (open === null) throw new SpanError('the chat template closes a {% generation %} block that is not open')
-      if (text.length > open) spans.push([open, text.length])
-      open = null
-    } else {
-      text += part
-    }
-  }
-  if (open !== null) throw new SpanError('the chat template does not close a {% generation %} block')
-  return { text, spans }
+/** The marked spans of the messages that are learned; of other roles, which templates do not mark, what is found. */
+function chooseMarked(marked: readonly MarkedSpan[], messages: Chat['messages'], learned: readonly boolean[], find: (learned: readonly boolean[]) => Spans): Spans {
+  const answers = learned.map((one, k) => one && messages[k]?.role === 'assistant')
+  const others = learned.map((one, k) => one && messages[k]?.role !== 'assistant' && !marked.some(({ owner }) => owner === k))
+  const every = messages.every(({ role }, k) => role !== 'assistant' || learned[k])
+  const spans = every && !learned.some((one, k) => one !== answers[k]) ? marked.map(({ span }) => span)
+    : marked.every(({ owner }) => owner !== null) ? marked.filter(({ owner }) => learned[owner as number]).map(({ span }) => span)
+    // What no message is known of is told by where the turns are.
+    : within(marked.map(({ span }) => span), find(answers).spans)
+  if (!others.includes(true)) return { spans, unstable: false }
+  const found = find(others)
+  const all = [...spans, ...found.spans].sort(([a], [b]) => a - b)
+  if (all.some(([begin], i) => i > 0 && begin < (all[i - 1] as [number, number])[1])) throw new SpanError('the turns that are learned overlap')
+  return { spans: all, unstable: found.unstable }
 }

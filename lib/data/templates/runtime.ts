@@ -46,6 +46,7 @@ export interface Makers {
   list: Make
   tuple: Make
   map: Make
+  callable: Make
   truth: Make
   none: Make
   whole: Make
@@ -61,6 +62,6 @@ export function makers(): Makers {
     const [node] = (parse(tokenize(`{{ ${expression} }}`)) as unknown as { body: Node[] }).body
     return machine.evaluate(node as Node, new Environment()).constructor as Make
   }
-  made = { text: classOf("'x'"), list: classOf('[1]'), tuple: classOf('(1, 2)'), map: classOf("{'x': 1}"), truth: classOf('1 == 1'), none: classOf("{}.get('x')"), whole: classOf('1'), real: classOf('1.5') }
+  made = { text: classOf("'x'"), list: classOf('[1]'), tuple: classOf('(1, 2)'), map: classOf("{'x': 1}"), callable: classOf("'x'.upper"), truth: classOf('1 == 1'), none: classOf("{}.get('x')"), whole: classOf('1'), real: classOf('1.5') }
   return made
 }

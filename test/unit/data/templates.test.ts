@@ -177,6 +177,43 @@ describe('rendering conversations', () => {
     }
   })
 
+  it('learns the blocks of the turns that are learned, however many a turn has', async () => {
+    // Thoughts are written and in no block; the end of the turn is a block of its own; a call may be a third.
+    const body = (m: string): string => `{% if ${m}.role == 'assistant' %}<think>{{ ${m}.thinking }}</think>{% generation %}{{ ${m}.content }}{% endgeneration %}{% for c in ${m}.calls or [] %}{% generation %}({{ c }}){% endgeneration %}{% endfor %} {% generation %}<|end|>{% endgeneration %}\n{% else %}U: {{ ${m}.content }}<|end|>\n{% endif %}`
+    const templates = [
+      `{% for m in messages %}${body('m')}{% endfor %}`,
+      // Other names, a message that another scope knows, and one that stands beside.
+      `{% set first = messages[0] %}{% for each in messages[:] %}{% set next = messages[loop.index] %}${body('each')}{% endfor %}`,
+      `{% for i in range(messages | length) %}{% set m = messages[i] %}${body('m')}{% endfor %}`,
+      `{% macro turn(m) %}${body('m')}{% endmacro %}{% for one in messages %}{{ turn(one) }}{% endfor %}`,
+      `{% macro block(text) %}{% generation %}{{ text }}{% endgeneration %}{% endmacro %}{% for m in messages %}${body('m').replace('{% generation %}{{ m.content }}{% endgeneration %}', '{{ block(m.content) }}')}{% endfor %}`,
+      `{% set ns = namespace(out='') %}{% for m in messages %}{% set ns.out %}{{ ns.out }}${body('m')}{% endset %}{% endfor %}{{ ns.out }}`,
+      // No variable stands for a message.
+      `{% for i in range(messages | length) %}${body('messages[i]')}{% endfor %}{% if add_generation_prompt %}{% endif %}`,
+    ]
+    const messages = [
+      { role: 'user', content: 'a' }, { role: 'assistant', content: 'one', thinking: 'secret', calls: ['x', 'y'] }, { role: 'user', content: 'b' },
+      { role: 'assistant', content: 'two', thinking: 'secret' }, { role: 'user', content: 'c' }, { role: 'assistant', content: 'three', thinking: 'secret', calls: ['z'] },
+    ]
+    const turns = { 1: ['one', '(x)', '(y)', '<|end|>'], 3: ['two', '<|end|>'], 5: ['three', '(z)', '<|end|>'] }
+    for (const template of templates) {
+      await withRenderer({ template, controlTokens: ['<|end|>'] }, async (renderer) => {
+        const choices: (keyof typeof turns)[][] = [[1, 3, 5], [5], [3], [1, 5], []]
+        const results = await renderer.render([
+          ...choices.map((chosen) => ({ messages, spans: true, learned: messages.map((_, k) => (chosen as number[]).includes(k)) })),
+          // A turn of the user has no block.
+          { messages, spans: true, learned: messages.map((_, k) => k === 2 || k === 3) },
+          { messages, spans: true, learned: messages.map((_, k) => k === 1), withoutEnds: true },
+        ])
+        const expected = [...choices.map((chosen) => chosen.flatMap((k) => turns[k])), ['b<|end|>', ...turns[3]], ['one', '(x)', '(y)']]
+        for (const [i, result] of results.entries()) {
+          const { text, spans } = result as RenderedChat
+          expect(spans.map(([begin, end]) => text.slice(begin, end).trimEnd()), template).to.deep.equal(expected[i])
+        }
+      })
+    }
+  })
+
   it('says so when it cannot tell what the assistant wrote', async () => {
     const template = "{% if messages | length > 2 %}X{% endif %}{% for m in messages %}{% if m.content not in ['a', 'b', 'one', 'two'] %}{{ raise_exception('no') }}{% endif %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}>{% endif %}"
     const messages = [{ role: 'user', content: 'a' }, { role: 'assistant', content: 'one' }, { role: 'user', content: 'b' }, { role: 'assistant', content: 'two' }]
