@@ -4,8 +4,10 @@ import path from 'node:path'
 import { readConfigEntries } from './config-input.js'
 import { contextLengthOf, ropeOf } from './context-length.js'
 import type { CliContext } from './context.js'
-import { estimateMemory, inspectModel, type EstimateOptions, type MemoryEstimate, type ModelInspection } from '../models/index.js'
+import { inspectModel, memoryOf, memoryRequest, warmUpBytes, type EstimateOptions, type MemoryEstimate, type ModelInspection } from '../models/index.js'
 import { readJsonFile } from '../models/json-file.js'
+import { nativeBackend } from '../trainers/backend.js'
+import { automaticLayers } from '../trainers/memory.js'
 import { formatBytes, formatCount } from '../utils/terminal.js'
 import type { ParsedFlags } from './parsed-flags.js'
 
@@ -16,16 +18,32 @@ export async function showModel(name: string, flags: ParsedFlags, context: CliCo
   const model = await inspectModel(name, { r: valueOf('lora.r') as number, targetModules: valueOf('lora.target_modules') as string | string[] }, { arch })
   const config = await readJsonFile(path.join(model.folder, 'config.json'), 'FT_MODEL_CONFIG')
   const asked = trainingOf(valueOf)
-  const memory = await estimateMemory({ ...asked, name, arch })
+  const memory = await memoryFor({ ...asked, name, arch }, valueOf('training.gradient_checkpointing') === 'auto')
   context.document({ ...documentOf(model, config), memory: memoryDocument(asked, memory) })
   context.print([textOf(model, config), '', memoryText(asked, memory)].join('\n'))
+}
+
+interface Memory extends MemoryEstimate {
+  neededBytes: number
+  availableBytes: number
+}
+
+/** As a run that begins now would decide it. */
+async function memoryFor(options: EstimateOptions, automatic: boolean): Promise<Memory> {
+  const request = await memoryRequest(options)
+  const of = (checkpointedLayers: number): MemoryEstimate & { neededBytes: number } => {
+    const estimate = memoryOf({ ...request, checkpointedLayers })
+    return { ...estimate, neededBytes: estimate.totalBytes - estimate.runtimeBytes + warmUpBytes }
+  }
+  const availableBytes = nativeBackend.memoryAvailable(request.device)
+  return { ...of(automatic ? automaticLayers(of, availableBytes) : request.checkpointedLayers), availableBytes }
 }
 
 type Training = Required<Pick<EstimateOptions, 'method' | 'batchSize' | 'maxSeqLength' | 'optimizer'>> & Omit<EstimateOptions, 'name'>
 
 const methods = ['lora', 'qlora', 'full'] as const
 
-/** The training that memory is estimated for. auto checkpoints nothing here: how much is free is asked when a run begins. */
+/** The training that memory is estimated for. */
 function trainingOf(valueOf: (dotted: string) => unknown): Training {
   const checkpointing = valueOf('training.gradient_checkpointing') as boolean | number | 'auto'
   return {
@@ -43,7 +61,7 @@ function trainingOf(valueOf: (dotted: string) => unknown): Training {
   }
 }
 
-function memoryDocument({ method, batchSize, maxSeqLength, optimizer }: Training, memory: MemoryEstimate): object {
+function memoryDocument({ method, batchSize, maxSeqLength, optimizer }: Training, memory: Memory): object {
   return {
     method, batch_size: batchSize, max_seq_length: maxSeqLength, optimizer, dtype: memory.dtype, device: memory.device, checkpointed_layers: memory.checkpointedLayers,
     weight_bytes: memory.weightBytes,
@@ -56,10 +74,12 @@ function memoryDocument({ method, batchSize, maxSeqLength, optimizer }: Training
     fragmentation_bytes: memory.fragmentationBytes,
     runtime_bytes: memory.runtimeBytes,
     total_bytes: memory.totalBytes,
+    available_bytes: memory.availableBytes,
+    fits: memory.neededBytes <= memory.availableBytes,
   }
 }
 
-function memoryText({ method, batchSize, maxSeqLength, optimizer }: Training, memory: MemoryEstimate): string {
+function memoryText({ method, batchSize, maxSeqLength, optimizer }: Training, memory: Memory): string {
   const layers = memory.checkpointedLayers === 0 ? '' : `, ${memory.checkpointedLayers} of ${memory.layers} layers computed again`
   const moment: [string, string] = memory.lossBytes > memory.workspaceBytes ? ['logits', formatBytes(memory.lossBytes)] : ['workspace', formatBytes(memory.workspaceBytes)]
   return [
@@ -74,6 +94,9 @@ function memoryText({ method, batchSize, maxSeqLength, optimizer }: Training, me
       ['  allocator', formatBytes(memory.fragmentationBytes)],
       ['  runtime', formatBytes(memory.runtimeBytes)],
     ]),
+    memory.neededBytes <= memory.availableBytes
+      ? `${formatBytes(memory.availableBytes)} are free: it fits`
+      : `${formatBytes(memory.availableBytes)} are free: it does not fit. Lower --batch-size or --max-seq-length, or use --method qlora`,
   ].join('\n')
 }
 

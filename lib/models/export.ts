@@ -1,14 +1,16 @@
 // A model as a folder in another form: quantized as bitsandbytes keeps it, which transformers loads, or made plain again. One
 // row a format. Tensor by tensor: memory holds the result, or one tensor.
+import path from 'node:path'
 import { makeError } from '../core/errors/index.js'
 import { checkOptions, type OptionNames } from '../core/options.js'
 import { makeFolder } from '../utils/fs.js'
 import { native, type NativeDtype } from '../native/binding.js'
 import { withCancel } from './cancel.js'
+import { readJsonFile } from './json-file.js'
 import { loadModel } from './loader.js'
-import { quantizationOptionNames, quantizationOptionsOf, type QuantizationOptions } from './quantization.js'
+import { quantizationOptionNames, quantizationOptionsOf, schemeOf, type QuantizationOptions } from './quantization.js'
 import { resolveModelFolder } from './resolve.js'
-import { refuseSameFolder, saveModelFolder, writeCompanions } from './save.js'
+import { holdsScheme, refuseSameFolder, saveModelFolder, writeCompanions } from './save.js'
 
 export interface ExportOptions extends Omit<QuantizationOptions, 'loadIn4bit' | 'loadIn8bit'> {
   /** Folder, or cached hub name. */
@@ -58,6 +60,7 @@ async function sixteenBits(folder: string): Promise<NativeDtype> {
 
 async function quantized(options: ExportOptions, how: QuantizationOptions): Promise<void> {
   const { model: name, output, onProgress, signal } = options
+  await refuseUnheeded(options, schemeOf({ ...quantizationOptionsOf(options), ...how }) ?? '')
   const dtype = options.dtype ?? (await sixteenBits(await resolveModelFolder(name)))
   const model = await loadModel({ name, dtype, device: 'cpu', ...quantizationOptionsOf(options), ...how, onProgress, signal })
   try {
@@ -65,6 +68,18 @@ async function quantized(options: ExportOptions, how: QuantizationOptions): Prom
   } finally {
     await model.dispose()
   }
+}
+
+const described = { bnb4bitQuantType: 'the 4-bit type', bnb4bitUseDoubleQuant: 'double quantization', llmInt8Threshold: 'llm_int8_threshold', llmInt8SkipModules: 'llm_int8_skip_modules' } as const
+
+/** Weights that the files hold in these bits already are written as they are. */
+async function refuseUnheeded(options: ExportOptions, scheme: string): Promise<void> {
+  const { quantization_config: stored } = await readJsonFile(path.join(await resolveModelFolder(options.model), 'config.json'), 'FT_MODEL_CONFIG')
+  const unheeded = (Object.keys(described) as (keyof typeof described)[]).find((name) => options[name] !== undefined)
+  if (unheeded === undefined || !holdsScheme(stored, scheme)) return
+  throw makeError('FT_INCOMPATIBLE_CONFIG', `${options.model} holds its weights in ${scheme === 'int8' ? 8 : 4} bits already, and they are written as they are: ${described[unheeded]} would change nothing`, {
+    remedy: 'leave it out, or make the weights plain first (ft-native export --format plain) and quantize those',
+  })
 }
 
 async function plain({ model, output, dtype, onProgress, signal }: ExportOptions): Promise<void> {

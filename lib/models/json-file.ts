@@ -22,6 +22,11 @@ export function jsonTextAsWritten(value: unknown): string {
   return JSON.stringify(value, null, 2).replace(/"\\u0000number (-?\d[\d.eE+-]*)"/g, '$1')
 }
 
+/** A number that jsonTextAsWritten writes as a float: 6 as 6.0. */
+export function floatAsWritten(value: number): string | number {
+  return Number.isInteger(value) ? `${numberMark}${value}.0` : value
+}
+
 export interface JsonFileOptions {
   /** For jsonTextAsWritten: numbers that JavaScript would write in another way are marked strings. */
   numbersAsWritten?: boolean

@@ -5,9 +5,8 @@ import { torchDtypes } from '../core/dtype.js'
 import { makeError } from '../core/errors/index.js'
 import { copyFileSynced, makeFolder, pathKind, writeFileSynced } from '../utils/fs.js'
 import type { NativeDtype } from '../native/binding.js'
-import { jsonTextAsWritten, readJsonFile } from './json-file.js'
+import { floatAsWritten, isRecord, jsonTextAsWritten, readJsonFile } from './json-file.js'
 import type { Model } from './model.js'
-import { schemeOf } from './quantization.js'
 
 export interface SaveModelOptions {
   /** Default 5e9, as transformers. */
@@ -29,24 +28,30 @@ export async function saveModelFolder(model: Model, folder: string, options: Sav
   await refuseSameFolder(model.folder, folder)
   await makeFolder(folder)
   const dtype = options.dtype ?? model.info.dtype
-  const quantization = savedQuantization(model)
+  const quantization = await savedQuantization(model)
   await model.native.saveWeights(folder, { maxShardBytes: options.maxShardBytes ?? defaultShardBytes, dtype })
   await writeCompanions(model.folder, folder, { dtype, quantization, architecture: model.info.architecture, tieWordEmbeddings: model.info.tieWordEmbeddings, textPart: model.info.textPartOf === '' ? undefined : model.info.modelType })
 }
 
 /** As transformers writes a BitsAndBytesConfig; the engine has refused what is no bitsandbytes scheme. */
-function savedQuantization({ info, quantization }: Model): Record<string, unknown> | 'kept' | undefined {
-  if (info.quantization === null) return undefined
-  const scheme = schemeOf(quantization)
-  if (scheme === null) return 'kept' // as it was stored
+async function savedQuantization({ info, quantization, folder }: Model): Promise<Record<string, unknown> | 'kept' | undefined> {
+  const { quantization: scheme } = info
+  if (scheme === null) return undefined
+  const { quantization_config: stored } = await readJsonFile(path.join(folder, 'config.json'), 'FT_MODEL_CONFIG')
+  if (holdsScheme(stored, scheme)) return 'kept'
   const { bnb4bitUseDoubleQuant = false, llmInt8Threshold = 6, llmInt8SkipModules } = quantization
   const four = scheme !== 'int8'
   return {
     _load_in_4bit: four, _load_in_8bit: !four, bnb_4bit_compute_dtype: torchDtypes[info.dtype], bnb_4bit_quant_storage: 'uint8',
     bnb_4bit_quant_type: four ? scheme : 'fp4', bnb_4bit_use_double_quant: four && bnb4bitUseDoubleQuant, llm_int8_enable_fp32_cpu_offload: false,
-    llm_int8_has_fp16_weight: false, llm_int8_skip_modules: llmInt8SkipModules ?? null, llm_int8_threshold: llmInt8Threshold, load_in_4bit: four, load_in_8bit: !four,
+    llm_int8_has_fp16_weight: false, llm_int8_skip_modules: llmInt8SkipModules ?? null, llm_int8_threshold: floatAsWritten(llmInt8Threshold), load_in_4bit: four, load_in_8bit: !four,
     quant_method: 'bitsandbytes',
   }
+}
+
+/** The files hold these weights in as many bits: memory has what they have, whatever was asked for. */
+export function holdsScheme(stored: unknown, scheme: string): boolean {
+  return isRecord(stored) && stored.quant_method === 'bitsandbytes' && stored[scheme === 'int8' ? 'load_in_8bit' : 'load_in_4bit'] === true
 }
 
 /** Writing over the files that are being read would lose both. */
@@ -87,6 +92,9 @@ export function configFor(config: Readonly<Record<string, unknown>>, { dtype, qu
     if ('dtype' in result || !('torch_dtype' in result)) result.dtype = name
     if ('torch_dtype' in result) result.torch_dtype = name
   }
+  // Inside of the larger model nothing scaled or capped its logits.
+  if (textPart !== undefined && 'logit_scale' in result) result.logit_scale = floatAsWritten(1)
+  if (textPart !== undefined && 'final_logit_softcapping' in result) result.final_logit_softcapping = null
   if (result.tie_word_embeddings !== tieWordEmbeddings && (result.tie_word_embeddings !== undefined || tieWordEmbeddings)) result.tie_word_embeddings = tieWordEmbeddings
   delete result._name_or_path
   if (quantization === undefined) delete result.quantization_config

@@ -16,7 +16,7 @@ export async function bestCheckpoint({ progress, config }: BestOf, store: Checkp
   const step = progress.bestGlobalStep
   if (step === null || store === null) return null
   const there = step === saving || (await pathKind(path.join(store.folder, checkpointFolderName(step)))) === 'folder'
-  return there ? path.join(config.training.outputDir, checkpointFolderName(step)) : null
+  return there ? path.resolve(config.training.outputDir, checkpointFolderName(step)) : null
 }
 
 /** Errors: FT_INCOMPATIBLE_CONFIG when nothing says which checkpoint is best. */

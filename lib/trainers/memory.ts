@@ -9,6 +9,20 @@ import type { PreparedRun } from './prepare.js'
 /** Of what is free: the rest is left to the data feed, to saving and to everybody else. */
 const usableShare = 0.9
 
+/** How many layers `auto` has computed again. `of`: the estimate with so many. */
+export function automaticLayers(of: (checkpointedLayers: number) => Pick<TrainingMemory, 'neededBytes' | 'layers'>, availableBytes: number): number {
+  const limit = usableShare * availableBytes
+  const { layers: all, neededBytes } = of(0)
+  let [best, least] = [0, neededBytes]
+  // The first layers are computed again: theirs is the memory that is kept longest.
+  for (let layers = 0; layers <= all; layers++) {
+    const needed = of(layers).neededBytes
+    if (needed <= limit) return layers
+    if (needed < least) [best, least] = [layers, needed]
+  }
+  return best
+}
+
 export interface MemoryPlanOptions extends MemoryNeed {
   /** true: every layer; a number: so many of the first; auto: as few as are needed. */
   gradientCheckpointing: boolean | number | 'auto'
@@ -47,21 +61,10 @@ function planBatch({ estimate, shape, heaviest, availableBytes, gradientCheckpoi
   const rows = heaviest(batchSize)
   const of = (checkpointedLayers: number): TrainingMemory => estimate({ ...shape, rows, checkpointedLayers })
   const none = of(0)
-  const layers = asked === 'auto' ? fewestLayers(of, none, usableShare * availableBytes) : typeof asked === 'number' ? asked : asked ? none.layers : 0
+  const layers = asked === 'auto' ? automaticLayers(of, availableBytes) : typeof asked === 'number' ? asked : asked ? none.layers : 0
   const checkpointedLayers = Math.min(layers, none.layers)
   const estimateRows = (other: readonly number[]): TrainingMemory => estimate({ ...shape, rows: other, checkpointedLayers })
   return { checkpointedLayers, batchSize, estimate: of(checkpointedLayers), activationBytes: none.activationBytes, availableBytes, estimateRows }
-}
-
-/** The first layers are computed again: theirs is the memory that is kept longest. */
-function fewestLayers(of: (layers: number) => TrainingMemory, none: TrainingMemory, limit: number): number {
-  let [best, least] = [0, none.neededBytes]
-  for (let layers = 0; layers <= none.layers; layers++) {
-    const { neededBytes } = of(layers)
-    if (neededBytes <= limit) return layers
-    if (neededBytes < least) [best, least] = [layers, neededBytes]
-  }
-  return best
 }
 
 function tooLarge(plan: MemoryPlan, options: MemoryPlanOptions): FineTuneError {

@@ -17,7 +17,9 @@ export interface ModelFacts {
 
 export function logModelInfo(model: ModelFacts, logger: Logger = getLogger()): void {
   const trainable = model.trainableParameters
-  const share = trainable === undefined ? '' : `, ${formatCount(trainable)} trainable (${((100 * trainable) / model.numParameters).toFixed(3)} %)`
+  // Of all there are, those of the adapter among them, as PEFT counts.
+  const all = trainable === model.numParameters ? trainable : model.numParameters + (trainable ?? 0)
+  const share = trainable === undefined ? '' : `, ${formatCount(trainable)} trainable (${((100 * trainable) / all).toFixed(3)} %)`
   const weights = model.weightBytes === undefined ? '' : `, ${formatBytes(model.weightBytes)} of weights`
   logger.info(`model: ${model.modelType}, ${formatCount(model.numParameters)} parameters${share}${weights}`, {
     layers: model.numHiddenLayers,

@@ -3,7 +3,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { expect } from 'chai'
-import { createOptimizer, loadModel } from '../../lib/models/index.js'
+import { createOptimizer, exportModel, loadModel } from '../../lib/models/index.js'
 import { difference } from '../parity/golden.js'
 import { familyModel, familyNames, reference, referenceLogits, scratchFolder, tokenRows } from './shared.js'
 
@@ -20,6 +20,17 @@ async function logitsHere(folder: string): Promise<Float32Array[]> {
 function expectSame(actual: Float32Array[], expected: Float32Array[]): void {
   for (const [i, logits] of expected.entries()) expect(difference(actual[i] ?? [], logits), `row ${i}`).to.be.below(TOLERANCE)
 }
+
+describe('quantized folders', () => {
+  it('have a configuration that transformers takes', async () => {
+    const base = await familyModel('llama')
+    for (const [format, expected] of [['bnb-4bit', { load_in_4bit: true, bnb_4bit_quant_type: 'nf4', bnb_4bit_compute_dtype: 'bfloat16' }], ['bnb-8bit', { load_in_8bit: true }]] as const) {
+      const output = scratchFolder(`quantized-${format}`)
+      await exportModel({ model: base, format, output })
+      expect(await reference().call('quantization_config', { model: output })).to.include({ quant_method: 'bitsandbytes', llm_int8_threshold: 6, ...expected })
+    }
+  })
+})
 
 describe('models between ft-native and transformers', () => {
   for (const family of familyNames) {

@@ -37,6 +37,7 @@ export class Reference {
   call(method: 'logits', params: { model: string; adapter?: string; rows: number[][]; output: string }): Promise<null>
   call(method: 'merge', params: { model: string; adapter: string; folder: string }): Promise<null>
   call(method: 'resave', params: { model: string; folder: string; max_shard_size?: string }): Promise<null>
+  call(method: 'quantization_config', params: { model: string }): Promise<Record<string, unknown>>
   call(method: 'generate', params: { model: string; adapter?: string; prompt: number[]; max_new_tokens: number; repetition_penalty?: number }): Promise<number[]>
   call(method: 'use_chat_template', params: { model: string; name: string }): Promise<null>
   call(method: 'encode', params: { model: string; texts: string[]; add_special_tokens?: boolean }): Promise<number[][]>

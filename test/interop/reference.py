@@ -153,6 +153,13 @@ def resave(model, folder, max_shard_size="5GB"):
 
 
 @method
+def quantization_config(model):
+    """What transformers reads of a quantized folder's config.json; it checks the types of the fields."""
+    from transformers.quantizers.auto import AutoQuantizationConfig
+    return AutoQuantizationConfig.from_dict(json.load(open(os.path.join(model, "config.json")))["quantization_config"]).to_dict()
+
+
+@method
 def generate(model, prompt, max_new_tokens, adapter=None, **options):
     out = load(model, adapter).generate(torch.tensor([prompt]), max_new_tokens=max_new_tokens, do_sample=False,
                                         use_cache=True, pad_token_id=0, eos_token_id=-1, **options)

@@ -48,6 +48,9 @@ TEST(text_part_facts_and_names) {
   const DecoderSpec llava = ParseDecoderSpec(Wrapped("llava", R"("model_type":"mistral",)", R"(,"eos_token_id":7,"dtype":"float16")"), "c");
   EXPECT(llava.model_type == "mistral" && !llava.tie_word_embeddings && llava.eos_token_ids == std::vector<int64_t>{7} && llava.torch_dtype == "float16");
   EXPECT_EQ(ParseDecoderSpec(Wrapped("llava"), "c").model_type, std::string("llama"));
+  // Alone it scales its logits; the wrapper's head does not.
+  const DecoderSpec aya = ParseDecoderSpec(Wrapped("aya_vision", R"("logit_scale":0.0625,)"), "c");
+  EXPECT(aya.model_type == "cohere2" && aya.logit_scale == 1.0);
   EXPECT_THROWS_CODE(ParseDecoderSpec(R"({"model_type":"gemma3"})", "c"), kModelConfig);
   EXPECT_THROWS_CODE(ParseDecoderSpec(Wrapped("gemma3", R"("model_type":"siglip",)"), "c"), kUnsupportedModel);
   EXPECT_THROWS_CODE(ParseDecoderSpec(Wrapped("gemma3", "", R"(,"quantization_config":{})"), "c"), kUnsupportedModel);

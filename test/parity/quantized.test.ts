@@ -172,6 +172,22 @@ describe('quantized weights', () => {
       }
     }
 
+    it('are kept by an export as the files have them, and what would change nothing is refused', async () => {
+      const { folder } = plainModel(wordSizes)
+      for (const [format, options, other] of [
+        ['bnb-4bit', { bnb4bitQuantType: 'fp4', bnb4bitUseDoubleQuant: true }, { bnb4bitQuantType: 'nf4' }],
+        ['bnb-8bit', {}, { llmInt8Threshold: 4 }],
+      ] as const) {
+        const [made, again] = [newFolder(), newFolder()]
+        await exportModel({ model: folder, format, output: made, ...options })
+        // transformers reads the threshold as a float alone.
+        expect(fs.readFileSync(path.join(made, 'config.json'), 'utf8')).to.include('"llm_int8_threshold": 6.0,')
+        await exportModel({ model: made, format, output: again })
+        for (const name of ['config.json', 'model.safetensors']) expect(Buffer.compare(fs.readFileSync(path.join(again, name)), fs.readFileSync(path.join(made, name))), name).to.equal(0)
+        await failsWith('FT_INCOMPATIBLE_CONFIG', () => exportModel({ model: made, format, output: newFolder(), ...other }))
+      }
+    })
+
     it('int8: files are the reference\'s', async () => {
       const { folder, weights, tensors } = plainModel(oddSizes)
       const output = newFolder()

@@ -1,5 +1,5 @@
 // BLOOM: transformers/models/bloom. No positions but biases of keys (ALiBi), a norm behind the embedding, each head's query,
-// key and value together. pretraining_tp and slow_but_exact split sums, which stay the same sums.
+// key and value together. pretraining_tp alone says how the model was trained.
 #include "core/arch/families.h"
 
 namespace ft {
@@ -26,6 +26,9 @@ DecoderSpec ParseBloom(const ConfigReader& config) {
                                                .tie_word_embeddings = true,
                                                .hidden_act = "gelu_pytorch_tanh",
                                                .keys = keys});
+  if (config.Bool("slow_but_exact", false) && config.Int("pretraining_tp", 1, 1, 1 << 20) > 1) {
+    config.Unsupported("slow_but_exact", "with pretraining_tp above 1, which leaves biases out", "Set slow_but_exact to false.");
+  }
   spec.norm = {.kind = NormKind::kLayer, .eps = spec.norm.eps, .bias = true};
   if (config.Bool("apply_residual_connection_post_layernorm", false)) spec.norm_place = NormPlace::kBeforeBoth;
   spec.gated_mlp = false;

@@ -63,6 +63,10 @@ void ReadWrapper(const ConfigReader& config, const std::string& model_type, Deco
   if (config.Has("eos_token_id")) spec->eos_token_ids = over.eos_token_ids;
   if (spec->torch_dtype.empty()) spec->torch_dtype = ReadDtype(config);
 
+  // The head of every one of them is a plain product, also where the language model by itself scales or caps it.
+  spec->logit_scale = 1.0;
+  spec->logit_softcap = 0.0;
+
   DecoderSpec::Names& names = spec->names;
   for (std::string* name : {&names.base_prefix, &names.embed_tokens, &names.norm, &names.attention_norm, &names.attention_post_norm, &names.mlp_norm,
                             &names.mlp_post_norm, &names.q_proj, &names.k_proj, &names.v_proj, &names.qkv_proj, &names.o_proj, &names.q_norm,

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <unordered_set>
 
+#include "core/base/error.h"
+
 namespace ft {
 namespace {
 
@@ -24,6 +26,11 @@ int32_t ArgMax(std::span<const float> logits) {
 }  // namespace
 
 int32_t SampleToken(std::span<float> logits, const std::vector<int32_t>& seen, const SamplingOptions& options, double uniform) {
+  // One value that is none makes the choice among all of them arbitrary; -inf is a token that cannot follow.
+  if (std::any_of(logits.begin(), logits.end(), [](float logit) { return std::isnan(logit) || logit == std::numeric_limits<float>::infinity(); })) {
+    throw Error(ErrorCode::kSafetensors, "the model's logits are not finite: no token can be chosen",
+                "check the weights (NaN or infinite values in the files), or compute in fp32: --dtype fp32");
+  }
   PenaliseRepetition(logits, seen, options.repetition_penalty);
   if (options.temperature == 0.0) return ArgMax(logits);
 
