@@ -15,6 +15,8 @@ export interface MergeDrift {
 
 export interface Comparison {
   model: string
+  /** Family to read both config.json as. */
+  arch?: string
   adapter: string
   /** Folder of the merged model. */
   merged: string
@@ -29,13 +31,13 @@ const positions = 32
 const worstMeanKl = 0.1
 
 /** null: there is not enough memory to load the model. Errors: FT_EVALUATION when the two are far apart. */
-export async function compareWithAdapter({ model, adapter, merged, device, signal, quantization }: Comparison): Promise<MergeDrift | null> {
-  const { vocabSize, numParameters } = await inspectModel(merged)
+export async function compareWithAdapter({ model, arch, adapter, merged, device, signal, quantization }: Comparison): Promise<MergeDrift | null> {
+  const { vocabSize, numParameters } = await inspectModel(merged, {}, { arch })
   const dtype = fittingDtype(numParameters, device)
   if (dtype === null) return null
   const tokens = probe(vocabSize)
-  const wanted = await logitsOf({ name: model, adapter, dtype, device, signal, ...quantization }, tokens)
-  const got = await logitsOf({ name: merged, dtype, device, signal }, tokens)
+  const wanted = await logitsOf({ name: model, arch, adapter, dtype, device, signal, ...quantization }, tokens)
+  const got = await logitsOf({ name: merged, arch, dtype, device, signal }, tokens)
   const drift = compare(wanted, got, vocabSize)
   if (!(drift.mean_kl <= worstMeanKl)) {
     throw makeError('FT_EVALUATION', `the merged model does not compute what base and adapter do: mean KL ${drift.mean_kl.toFixed(3)}, top-1 agreement ${(100 * drift.top1_agreement).toFixed(1)} %`, {

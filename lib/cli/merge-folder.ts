@@ -8,6 +8,8 @@ import { writeModelFolder } from './model-output.js'
 
 export interface MergeRequest {
   model?: string
+  /** Family to read the base's config.json as. */
+  arch?: string
   adapter: string
   output: string
   dtype?: NativeDtype
@@ -39,9 +41,9 @@ export async function mergeInto(request: MergeRequest): Promise<MergeReport> {
   const base = request.model ?? (await readAdapterConfig(await resolveAdapterFolder(request.adapter, process.env, { signal: request.signal }))).baseModelNameOrPath
   const inputs = base === '' ? [request.adapter] : [request.adapter, base]
   return await writeModelFolder({ output: request.output, overwrite: request.overwrite, inputs }, async (temporary) => {
-    const { model, adapter, dtype, signal, onProgress, quantization } = request
-    const result = await mergeAdapter({ model, adapter, output: temporary, dtype, signal, onProgress, ...quantization })
-    const info = await inspectModel(temporary) // every tensor is there, with its shape
+    const { model, arch, adapter, dtype, signal, onProgress, quantization } = request
+    const result = await mergeAdapter({ model, arch, adapter, output: temporary, dtype, signal, onProgress, ...quantization })
+    const info = await inspectModel(temporary, {}, { arch }) // every tensor is there, with its shape
     const drift = request.verify ? await drifted(request, result, temporary) : null
     return {
       output: request.output, model: result.model, adapter, merged_modules: result.mergedModules, parameters: info.numParameters,
@@ -52,7 +54,7 @@ export async function mergeInto(request: MergeRequest): Promise<MergeReport> {
 
 async function drifted(request: MergeRequest, { model, adapter }: MergeResult, merged: string): Promise<MergeDrift | null> {
   const device = resolveDevice(request.device)
-  const drift = await compareWithAdapter({ model, adapter, merged, device, signal: request.signal, quantization: request.quantization })
+  const drift = await compareWithAdapter({ model, arch: request.arch, adapter, merged, device, signal: request.signal, quantization: request.quantization })
   if (drift === null) getLogger().warn('the result was not compared with base and adapter: there is not enough memory to load the model')
   return drift
 }

@@ -15,6 +15,8 @@ import { holdsScheme, refuseSameFolder, saveModelFolder, writeCompanions } from 
 export interface ExportOptions extends Omit<QuantizationOptions, 'loadIn4bit' | 'loadIn8bit'> {
   /** Folder, or cached hub name. */
   model: string
+  /** Family to read its config.json as. Default: what it calls itself. */
+  arch?: string
   format: ExportFormat
   /** Folder to write into; made when it is not there. */
   output: string
@@ -39,7 +41,7 @@ export type ExportFormat = 'bnb-4bit' | 'bnb-8bit' | 'plain'
 
 const optionNames: OptionNames<ExportOptions> = (() => {
   const { loadIn4bit: _four, loadIn8bit: _eight, ...names } = quantizationOptionNames
-  return { ...names, model: true, format: true, output: true, dtype: true, onProgress: true, signal: true }
+  return { ...names, model: true, arch: true, format: true, output: true, dtype: true, onProgress: true, signal: true }
 })()
 
 /** Errors: FT_INVALID_ARGUMENT, FT_INCOMPATIBLE_CONFIG, FT_OUTPUT_EXISTS, FT_STORAGE, those of reading a model. */
@@ -54,15 +56,15 @@ export async function exportModel(options: ExportOptions): Promise<void> {
 }
 
 /** 16 bits: fp16 where the files say so, else bf16. */
-async function sixteenBits(folder: string): Promise<NativeDtype> {
-  return (await native().inspectModel(folder)).torchDtype === 'float16' ? 'fp16' : 'bf16'
+async function sixteenBits(folder: string, arch?: string): Promise<NativeDtype> {
+  return (await native().inspectModel(folder, arch)).torchDtype === 'float16' ? 'fp16' : 'bf16'
 }
 
 async function quantized(options: ExportOptions, how: QuantizationOptions): Promise<void> {
-  const { model: name, output, onProgress, signal } = options
+  const { model: name, arch, output, onProgress, signal } = options
   await refuseUnheeded(options, schemeOf({ ...quantizationOptionsOf(options), ...how }) ?? '')
-  const dtype = options.dtype ?? (await sixteenBits(await resolveModelFolder(name)))
-  const model = await loadModel({ name, dtype, device: 'cpu', ...quantizationOptionsOf(options), ...how, onProgress, signal })
+  const dtype = options.dtype ?? (await sixteenBits(await resolveModelFolder(name), arch))
+  const model = await loadModel({ name, arch, dtype, device: 'cpu', ...quantizationOptionsOf(options), ...how, onProgress, signal })
   try {
     await saveModelFolder(model, output)
   } finally {
@@ -82,11 +84,11 @@ async function refuseUnheeded(options: ExportOptions, scheme: string): Promise<v
   })
 }
 
-async function plain({ model, output, dtype, onProgress, signal }: ExportOptions): Promise<void> {
+async function plain({ model, arch, output, dtype, onProgress, signal }: ExportOptions): Promise<void> {
   const folder = await resolveModelFolder(model)
-  const info = await native().inspectModel(folder)
+  const info = await native().inspectModel(folder, arch)
   await makeFolder(output)
-  const kept = dtype ?? (await sixteenBits(folder))
-  await withCancel(signal, (cancel) => native().mergeAdapter({ model: folder, output, targets: [], dtype: kept, device: 'cpu' }, onProgress, cancel))
+  const kept = dtype ?? (await sixteenBits(folder, arch))
+  await withCancel(signal, (cancel) => native().mergeAdapter({ model: folder, arch, output, targets: [], dtype: kept, device: 'cpu' }, onProgress, cancel))
   await writeCompanions(folder, output, { dtype: kept, architecture: info.architecture, tieWordEmbeddings: info.tieWordEmbeddings })
 }

@@ -17,6 +17,8 @@ import { refuseSameFolder, writeCompanions } from './save.js'
 export interface MergeOptions extends QuantizationOptions {
   /** Folder or cached hub name of the base; default: what the adapter's config names. */
   model?: string
+  /** Family to read its config.json as. Default: what it calls itself. */
+  arch?: string
   /** PEFT adapter: a folder, or a name on the hub. */
   adapter: string
   /** Folder to write; must be empty or absent. */
@@ -29,7 +31,7 @@ export interface MergeOptions extends QuantizationOptions {
   signal?: AbortSignal
 }
 
-const optionNames: OptionNames<MergeOptions> = { model: true, adapter: true, output: true, dtype: true, device: true, onProgress: true, signal: true, ...quantizationOptionNames }
+const optionNames: OptionNames<MergeOptions> = { model: true, arch: true, adapter: true, output: true, dtype: true, device: true, onProgress: true, signal: true, ...quantizationOptionNames }
 
 export interface MergeResult {
   output: string
@@ -48,7 +50,7 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
   const folder = await resolveModelFolder(model)
   await refuseSameFolder(folder, options.output)
   await refuseSameFolder(adapter, options.output)
-  const info = await native().inspectModel(folder)
+  const info = await native().inspectModel(folder, options.arch)
   let expected: ExpectedTensor[] = []
   return await explainingMismatch({ folder: adapter, baseModelName: model, expected: () => expected }, async () => {
     const targets = loraTargets(info, withLoraDefaults(config), { strict: false, place: { code: 'FT_ADAPTER' } })
@@ -57,7 +59,7 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
     const { device = 'cpu', dtype, onProgress } = options
     const quantization = nativeQuantization(options, () => info.linearModules)
     await withCancel(options.signal, (cancel) =>
-      native().mergeAdapter({ model: folder, adapter, output: options.output, targets, dtype, device, quantization }, onProgress, cancel),
+      native().mergeAdapter({ model: folder, arch: options.arch, adapter, output: options.output, targets, dtype, device, quantization }, onProgress, cancel),
     )
     await writeCompanions(folder, options.output, { dtype, architecture: info.architecture, tieWordEmbeddings: info.tieWordEmbeddings })
     return { output: options.output, model, adapter: options.adapter, mergedModules: targets.length }

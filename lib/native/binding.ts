@@ -273,6 +273,8 @@ export interface NativeLock { release(): void }
 
 export interface NativeMergeOptions {
   model: string
+  /** Family to read its config.json as; default: what it calls itself. */
+  arch?: string
   /** undefined: the base alone, made plain. */
   adapter?: string
   output: string

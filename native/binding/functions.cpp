@@ -135,6 +135,7 @@ Napi::Value Merge(const Napi::CallbackInfo& info) {
   const Napi::Object object = ToObject(info[0], "options");
   MergeOptions options;
   options.model = ToPath(object.Get("model"), "options.model");
+  options.arch = ArchOf(object.Get("arch"));
   const Napi::Value adapter = object.Get("adapter");
   if (!IsNothing(adapter)) {
     options.adapter = ToPath(adapter, "options.adapter");

@@ -14,7 +14,7 @@ export const merge = {
     adapter: { kind: 'string', group, valueName: '<folder|name>', describe: 'PEFT adapter: a folder, or a name on the Hugging Face hub.' },
     output: { kind: 'string', group, valueName: '<folder>', describe: 'Where the merged model goes; must be empty or absent.' },
     dtype: { kind: 'choice', group, choices: dtypes, describe: 'Type of the merged weights.', defaultText: 'each tensor keeps its own' },
-    ...inGroup(group, pickConfigFlags('device', ...quantizationFlags)),
+    ...inGroup(group, pickConfigFlags('device', 'arch', ...quantizationFlags)),
     overwrite: { kind: 'boolean', group, describe: 'Replace the model that the output folder holds.' },
     verify: { kind: 'boolean', group, describe: 'Compare the result with base and adapter.', describeNo: 'Do not compare the result with base and adapter: half the time, no model in memory.' },
   }),
@@ -29,6 +29,7 @@ export const merge = {
     try {
       const result = await mergeInto({
         model: flags.text('model'),
+        arch: flags.text('arch'),
         adapter,
         output,
         dtype,

@@ -72,8 +72,8 @@ struct Planned {
 // What the model expects of a base, and which entries of its files that is.
 class Base {
  public:
-  explicit Base(const std::string& path)
-      : folder_(WeightFolder::Open(path)), spec_(ReadDecoderSpec(path)), checked_(CheckTensors(spec_, folder_, ReadStoredQuantization(path))) {
+  Base(const std::string& path, const std::string& arch)
+      : folder_(WeightFolder::Open(path)), spec_(ReadDecoderSpec(path, arch)), checked_(CheckTensors(spec_, folder_, ReadStoredQuantization(path))) {
     spec_.tie_word_embeddings = checked_.tie_word_embeddings;
     expected_ = ExpectedTensors(spec_);
     for (const ExpectedTensor& tensor : expected_) {
@@ -205,7 +205,7 @@ uint64_t WriteTensor(SafetensorsWriter& writer, const Merge& merge, const Planne
 
 void MergeAdapter(const MergeOptions& options, const ProgressFn& progress, const CancelToken* cancel) {
   at::NoGradGuard no_grad;
-  const Base base(options.model);
+  const Base base(options.model, options.arch);
   const Merge merge(options, base);
   uint64_t done = 0, written = 0;
   Json::Object map;

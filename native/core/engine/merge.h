@@ -11,6 +11,7 @@ namespace ft {
 
 struct MergeOptions {
   std::string model;    // base folder
+  std::string arch;     // family to read its config.json as; "": what it calls itself
   std::string adapter;  // folder with adapter_model.safetensors; "": none, the base alone
   std::string output;   // existing folder; gets weights (same shards as the base) and index
   std::vector<LoraTarget> targets;

@@ -1,5 +1,5 @@
 // merge: the merged model computes what base and adapter do; the folder is whole or absent; nothing is replaced unasked.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { expect } from 'chai'
@@ -98,6 +98,24 @@ describe('merge', function () {
     expect(readdirSync(folder).sort()).to.deep.equal([`.tmp-merged-${process.pid}`, 'merged'])
     expect((await merge('--output', output, '--overwrite', '--no-verify')).code).to.equal(0)
     expect(readdirSync(folder).sort()).to.deep.equal([`.tmp-merged-${process.pid}`, 'merged'])
+  })
+
+  it('--arch reads a base that calls itself otherwise, as export does', async () => {
+    const renamed = path.join(folder, 'renamed')
+    cpSync(model, renamed, { recursive: true })
+    const config = JSON.parse(readFileSync(path.join(renamed, 'config.json'), 'utf8')) as Record<string, unknown>
+    writeFileSync(path.join(renamed, 'config.json'), JSON.stringify({ ...config, model_type: 'llama_of_ours' }))
+    const run = (command: string, output: string, ...args: string[]) => runModelCli([command, '--model', renamed, '--output', path.join(folder, output), '--json', ...args])
+    const refused = await run('merge', 'none', '--adapter', adapter)
+    expect(refused.stderr).to.include('FT_UNSUPPORTED_MODEL').and.include('llama')
+    const merged = await run('merge', 'merged', '--adapter', adapter, '--device', 'cpu', '--arch', 'llama')
+    expect(merged.code, merged.stderr).to.equal(0)
+    expect((JSON.parse(merged.stdout) as { drift: { top1_agreement: number } }).drift.top1_agreement).to.equal(1)
+    for (const format of ['plain', 'bnb-4bit']) {
+      expect((await run('export', `refused-${format}`, '--format', format)).stderr, format).to.include('FT_UNSUPPORTED_MODEL')
+      const { code, stderr } = await run('export', format, '--format', format, '--arch', 'llama')
+      expect(code, stderr).to.equal(0)
+    }
   })
 
   it('asks for adapter and output', async () => {
