@@ -2,7 +2,7 @@
 import { fail, makeError, type ErrorCode } from '../core/errors/index.js'
 import { TextColumnDetector } from './detect-columns.js'
 import { knownShapes, type ParsedRow } from './formats/index.js'
-import type { RowReader } from './formats/reader.js'
+import type { FileReader, RowReader } from './formats/reader.js'
 import { readFileRows } from './loaders/open.js'
 import type { DataFile } from './sources/find.js'
 import { mixRows, startOfMix } from './sources/mix.js'
@@ -115,8 +115,9 @@ export async function* readRows({ files, ...options }: ReadRowsOptions): AsyncGe
  * File by file. Where the first row of a file is no known shape, the rows that a detector
  * looks at are held back until it has seen enough.
  */
-async function* readFiles({ files, reader, badRows, signal, onBytes }: ReadRowsOptions): AsyncGenerator<SourceRow> {
+async function* readFiles({ files, reader: all, badRows, signal, onBytes }: ReadRowsOptions): AsyncGenerator<SourceRow> {
   for (const file of files) {
+    const reader = all.ofFile(file.path)
     const held: LoadedRow[] = []
     let sample: TextColumnDetector | null = null
     let first = true
@@ -141,14 +142,14 @@ async function* readFiles({ files, reader, badRows, signal, onBytes }: ReadRowsO
   }
 }
 
-function* parseAll(loaded: readonly LoadedRow[], reader: RowReader, badRows: BadRows): Generator<SourceRow> {
+function* parseAll(loaded: readonly LoadedRow[], reader: FileReader, badRows: BadRows): Generator<SourceRow> {
   for (const one of loaded) {
     const row = parse(one, reader, badRows)
     if (row !== null) yield row
   }
 }
 
-function parse(loaded: LoadedRow, reader: RowReader, badRows: BadRows): SourceRow | null {
+function parse(loaded: LoadedRow, reader: FileReader, badRows: BadRows): SourceRow | null {
   const { place } = loaded
   const result = 'problem' in loaded ? loaded : reader.read(loaded.value)
   if (!('problem' in result || 'problem' in loaded)) return { ...result, place, value: loaded.value }

@@ -1,5 +1,5 @@
 // Row → what it is: the user's schema first, then the columns or the template that were named, else the format whose columns
-// it has, else what the detector found.
+// it has, else what the detector found in its file.
 import { findFormat, knownShapes, type ParsedRow } from './index.js'
 import { TemplateStrategy, unescape, type TemplateConfig } from './column-template.js'
 import { MappedStrategy, type ColumnMap } from './columns.js'
@@ -29,12 +29,8 @@ const shownColumns = 20
 export class RowReader {
   readonly #check: RowCheck | null
   readonly #strategy: ColumnStrategy | null
-  /** Reads rows that are no known shape: what a detector found out about the data. */
-  #fallback: ColumnStrategy | null = null
-  /** Why no detector could say. */
-  #undetected: string | null = null
-  /** How the columns were found, in words. */
-  detection: readonly string[] = []
+  /** By file. */
+  readonly #detected = new Map<string, Detected>()
 
   private constructor(check: RowCheck | null, strategy: ColumnStrategy | null) {
     this.#check = check
@@ -51,24 +47,37 @@ export class RowReader {
     return new RowReader(check, strategy)
   }
 
-  /** No format knows the row, and nothing says how to read it: a detector may. */
-  wantsDetection(row: RowValue): boolean {
-    return this.#strategy === null && this.#fallback === null && findFormat(row) === undefined
+  /** How the columns were found, in words; where files differ, of the first file that is read so. */
+  get detection(): string[] {
+    const distinct = [...this.#detected].filter(([, { meaning }], i, all) => all.findIndex(([, other]) => other.meaning === meaning) === i)
+    return distinct.flatMap(([file, { reasons }]) => (distinct.length === 1 ? reasons : reasons.map((reason) => `${file}: ${reason}`)))
   }
 
-  /** Takes what the detector makes of the sample; where it cannot say, rows of unknown columns stay faulty. */
-  detect(sample: TextColumnDetector): void {
+  /** Reads the rows of one file: each is looked at by itself. */
+  ofFile(name: string): FileReader {
+    return new FileReader(this, name)
+  }
+
+  /** No format knows the row, and nothing says how to read it: a detector may. */
+  wantsDetection(row: RowValue): boolean {
+    return this.#strategy === null && findFormat(row) === undefined
+  }
+
+  /** What the detector makes of the sample. Where it cannot say, an earlier file with the same columns may; else rows of unknown columns stay faulty. */
+  detect(sample: TextColumnDetector, file: string, columns: string): Detected | { undetected: string } {
     try {
-      const { columns, reasons } = sample.detect()
-      this.#fallback = new MappedStrategy(columns)
-      this.detection = reasons
+      const found = sample.detect()
+      const detected = { strategy: new MappedStrategy(found.columns), reasons: found.reasons, meaning: JSON.stringify(found.columns), columns }
+      this.#detected.set(file, detected)
+      return detected
     } catch (error) {
       if (!(error instanceof FineTuneError) || error.code !== 'FT_NO_TEXT_COLUMNS') throw error
-      this.#undetected = error.message
+      return [...this.#detected.values()].find((one) => one.columns === columns) ?? { undetected: error.message }
     }
   }
 
-  read(row: RowValue): ReadResult {
+  /** @param fallback reads rows that are no known shape @param undetected why there is none */
+  read(row: RowValue, { fallback, undetected }: { fallback?: ColumnStrategy; undetected?: string } = {}): ReadResult {
     const misfit = this.#check?.(row) ?? null
     if (misfit !== null) return { problem: misfit }
     if (this.#strategy !== null) return through(this.#strategy, row)
@@ -77,12 +86,43 @@ export class RowReader {
       const parsed = format.parse(row)
       return 'problem' in parsed ? parsed : { row: exactly(parsed), shape: format.name }
     }
-    if (this.#fallback !== null) return through(this.#fallback, row)
+    if (fallback !== undefined) return through(fallback, row)
     return {
-      problem: this.#undetected ?? `this row has the columns ${columnsOf(row)}, which are no known shape`,
+      problem: undetected ?? `this row has the columns ${columnsOf(row)}, which are no known shape`,
       code: 'FT_NO_TEXT_COLUMNS',
       remedy: `known shapes: ${knownShapes()}; rename the columns, or name them with --columns or --template`,
     }
+  }
+}
+
+interface Detected {
+  strategy: ColumnStrategy
+  reasons: readonly string[]
+  /** Which column is what. */
+  meaning: string
+  /** Of the first row. */
+  columns: string
+}
+
+export class FileReader {
+  #columns = ''
+  #found: { fallback?: ColumnStrategy; undetected?: string } = {}
+
+  constructor(readonly all: RowReader, readonly name: string) {}
+
+  /** @param row the first of the file */
+  wantsDetection(row: RowValue): boolean {
+    this.#columns = JSON.stringify(Object.keys(row).sort())
+    return this.all.wantsDetection(row)
+  }
+
+  detect(sample: TextColumnDetector): void {
+    const found = this.all.detect(sample, this.name, this.#columns)
+    this.#found = 'strategy' in found ? { fallback: found.strategy } : found
+  }
+
+  read(row: RowValue): ReadResult {
+    return this.all.read(row, this.#found)
   }
 }
 

@@ -133,6 +133,14 @@ describe('prepareDataset', () => {
       const { report, train } = await prepare(rows)
       expect(train).to.have.lengthOf(3)
       expect(report.detection.join('; ')).to.match(/"question" is the instruction.*"answer" is the output/)
+      // File by file, in a mixture too; one too short to tell is read as an earlier one with its columns.
+      const prose = (i: number): string => `so much is said about number ${i} and others like it`
+      const files = [rows, Array.from({ length: 30 }, (_, i) => ({ source: prose(i), target: prose(i + 1) })), Array.from({ length: 30 }, (_, i) => ({ body: prose(i), id: i })), [{ body: 'x', id: 1 }]].map((one) => write(one))
+      for (const paths of [files, files.slice(0, 3).map((path) => ({ path, weight: 1 }))]) {
+        const { report: both } = await prepareDataset({ paths, seed: 42, tokenizer: styles.llama3, maxSeqLength: 1024, validationRatio: 0, mixStop: 'all_exhausted' })
+        expect(Object.keys(both.shapes).sort()).to.deep.equal(['alpaca', 'text'])
+        expect(both.detection.join('; ')).to.match(/"question" is the instruction/).and.match(/"source" is the instruction/).and.match(/"body" is/)
+      }
       expect(await learned(styles.llama3, await prepare(rows, { columns: { prompt: 'answer', completion: 'question' } }))).to.include('What is 1 and 1?<|end_of_text|>')
       expect(await learned(styles.llama3, await prepare(rows, { template: '{id}: {answer}' }))).to.include('<|begin_of_text|>1: The sum is 2<|end_of_text|>')
       expect((await failure(() => prepare(rows, { rowSchema: { properties: { id: { maximum: 1 } } } }), 'FT_DATASET_ROW')).message).to.match(/:3: id: must be <= 1/)
