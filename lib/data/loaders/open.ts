@@ -24,9 +24,17 @@ export async function* readFileRows(file: DataFile, options: LoadOptions = {}): 
   for await (const batch of readFileBatches(file, options)) yield* batch.rows
 }
 
+/** Iterators and streams that rows have been taken from: what they gave is gone. */
+const begun = new WeakSet<object>()
+/** A method of theirs that what can begin anew does not have: of iterators, and of the two kinds of streams. */
+const onceOnly = ['next', 'pipe', 'getReader']
+
 async function* programRows(file: string, rows: NonNullable<DataFile['rows']>): AsyncGenerator<LoadedRow> {
+  const values = typeof rows === 'function' ? rows() : rows
+  if (begun.has(values)) fail('FT_DATASET', `${file} can be read only once: they come from an iterator or a stream`, { remedy: 'give an array, or a function that makes the rows anew' })
+  if (onceOnly.some((name) => name in values)) begun.add(values)
   let line = 0
-  for await (const value of typeof rows === 'function' ? rows() : rows) {
+  for await (const value of values) {
     const place = { file, line: ++line, row: true as const }
     yield isRow(value) ? { place, value } : { place, problem: `a row must be an object, this is ${kindOf(value)}` }
   }

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fail } from '../../core/errors/index.js'
 import { hubScheme, namesHubData } from '../../core/hub-name.js'
+import { groupBy } from '../../utils/group.js'
 import { getLogger } from '../../utils/logger.js'
 import { streamSource, type ByteSource } from '../loaders/bytes.js'
 import { findLocalFiles, listFolder, missingFile, type LocalFile } from '../loaders/files.js'
@@ -130,11 +131,8 @@ async function hubFiles(name: string, settings: SourceSettings, commits: KnownCo
 function convertedFiles(name: string, paths: readonly string[], settings: SourceSettings): { train: string[]; validation: string[] } {
   const configs = [...new Set(paths.flatMap((file) => (/^[^/]+\/[^/]+\/[^/]+\.parquet$/.test(file) ? [file.split('/')[0] as string] : [])))]
   const config = chooseConfig(name, configs.map((one) => ({ name: one, isDefault: one === 'default', dataDir: one, dataFiles: null })), settings.config)
-  const splits = new Map<string, string[]>()
-  for (const file of [...paths].sort()) {
-    const [folder, split = ''] = file.split('/')
-    if (folder === config?.name) splits.set(split.replace(/^partial-/, ''), [...(splits.get(split.replace(/^partial-/, '')) ?? []), file])
-  }
+  const ofConfig = paths.filter((file) => file.split('/')[0] === config?.name).sort()
+  const splits = groupBy(ofConfig, (file) => (file.split('/')[1] ?? '').replace(/^partial-/, ''))
   return chooseSplits(name, splits, settings.split)
 }
 
@@ -148,11 +146,7 @@ export function chooseDataFiles(name: string, paths: readonly string[], metadata
 
 /** JSON and JSONL are one. */
 function ofOneFormat(folder: string, files: readonly string[]): string[] {
-  const formats = new Map<string, string[]>()
-  for (const file of files) {
-    const loader = DatasetLoaderRegistry.forName(file)?.name.replace(/^jsonl$/, 'json') ?? ''
-    formats.set(loader, [...(formats.get(loader) ?? []), file])
-  }
+  const formats = groupBy(files, (file) => DatasetLoaderRegistry.forName(file)?.name.replace(/^jsonl$/, 'json') ?? '')
   const [most = [], ...others] = [...formats.values()].sort((a, b) => b.length - a.length)
   if (others.length > 0) getLogger().warn(`${folder}: ${most.length} files such as ${most[0]} are read; ${others.flat().length} of other formats are not, such as ${others[0]?.[0]}. Name files or a glob to choose others`)
   return most

@@ -1,5 +1,6 @@
 // Rows of several sources, interleaved by weight. Which source a row comes from is a function of the seed and the row's
 // number alone, so a mixture goes on anywhere without what came before.
+import { fail } from '../../core/errors/index.js'
 import { randomStream } from '../random.js'
 import type { MixStop } from './types.js'
 
@@ -42,7 +43,7 @@ export function startOfMix(sources: number): MixCursor {
   return { drawn: 0, taken: new Array<number>(sources).fill(0), passes: new Array<number>(sources).fill(0) }
 }
 
-/** Each row with its source. A source without any row is passed over. */
+/** Each row with its source. A source without any row is passed over. Errors: FT_DATASET where one cannot be read again. */
 export async function* mixRows<T>(sources: readonly MixedSource<T>[], { seed, stop, cursor }: MixOptions, opened: (AsyncIterator<T> | undefined)[] = []): AsyncGenerator<[T, number]> {
   const choose = sourceChooser(sources.map(({ weight }) => weight), seed)
   const iterators = sources.map((source, i) => opened[i] ?? source.open())
@@ -65,7 +66,9 @@ export async function* mixRows<T>(sources: readonly MixedSource<T>[], { seed, st
         iterators[chosen] = (sources[chosen] as MixedSource<T>).open()
         cursor.taken[chosen] = 0
         next = await (iterators[chosen]).next()
-        if (next.done === true) return
+        if (next.done === true) {
+          fail('FT_DATASET', `source ${chosen + 1} of the mixture is to be read again, and gives no row the second time`, { remedy: 'give rows that can be read more than once (an array, a function, files), or mix with first_exhausted' })
+        }
       }
       cursor.drawn++
       cursor.taken[chosen] = (cursor.taken[chosen] as number) + 1

@@ -2,6 +2,7 @@
 // (https://huggingface.co/docs/hub/datasets-data-files-configuration): `configs` in the README's metadata, else names
 // such as data/train-00000-of-00003.parquet, else a keyword in a folder's or file's name, else everything is train.
 import { fail } from '../../core/errors/index.js'
+import { groupBy } from '../../utils/group.js'
 import { matchPath } from '../loaders/glob.js'
 
 export type Splits = Map<string, string[]>
@@ -20,11 +21,7 @@ const ignoredNames = new Set(['README.md', 'config.json', 'dataset_info.json', '
 /** Without configurations. Paths are relative, with "/". */
 export function splitsByName(paths: readonly string[]): Splits {
   const files = visibleFiles(paths)
-  const shards = new Map<string, string[]>()
-  for (const file of files) {
-    const split = sharded.exec(file)?.[1]
-    if (split !== undefined) shards.set(split, [...(shards.get(split) ?? []), file])
-  }
+  const shards = groupBy(files.filter((file) => sharded.test(file)), (file) => sharded.exec(file)?.[1] as string)
   if (shards.size > 0) return shards
   for (const patternsOf of [inFolder, inFile]) {
     const found: Splits = new Map()

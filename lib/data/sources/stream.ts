@@ -2,6 +2,7 @@
 // sources interleaved by weight. It holds what one batch of a file holds, whatever the size of the data.
 import { checkOptions, type OptionNames } from '../../core/options.js'
 import { fail } from '../../core/errors/index.js'
+import { groupBy } from '../../utils/group.js'
 import type { RowStart } from '../loaders/loader.js'
 import { readFileBatches } from '../loaders/open.js'
 import type { LoadedRow } from '../types.js'
@@ -103,9 +104,7 @@ function inOrder(order: StreamOrder, open: (cursor: RowCursor) => PlainRows, { p
 
 /** Files of one source together; without mixing all are one. */
 export function groupFiles(files: readonly DataFile[]): DataFile[][] {
-  const groups = new Map<number, DataFile[]>()
-  for (const file of files) groups.set(file.mix?.source ?? 0, [...(groups.get(file.mix?.source ?? 0) ?? []), file])
-  return [...groups.values()]
+  return [...groupBy(files, (file) => file.mix?.source ?? 0).values()]
 }
 
 class SourceReader {

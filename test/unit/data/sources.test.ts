@@ -3,14 +3,15 @@
 import fc from 'fast-check'
 import { expect } from 'chai'
 import { mkdirSync, symlinkSync } from 'node:fs'
+import { Readable } from 'node:stream'
 import { matchPath } from '../../../lib/data/loaders/glob.js'
 import { planEpoch } from '../../../lib/data/plan.js'
 import { quickLoad } from '../../../lib/data/quick-load.js'
-import { findDataSets } from '../../../lib/data/sources/find.js'
+import { chooseDataFiles, findDataSets } from '../../../lib/data/sources/find.js'
 import { sourceChooser } from '../../../lib/data/sources/mix.js'
 import { chooseConfig, chooseSplits, dataConfigs, splitsByName, splitsOf } from '../../../lib/data/sources/splits.js'
-import { streamRows, type StreamRowsOptions } from '../../../lib/data/sources/stream.js'
-import type { DataInput } from '../../../lib/data/sources/types.js'
+import { groupFiles, streamRows, type StreamRowsOptions } from '../../../lib/data/sources/stream.js'
+import type { DataInput, DataSource, RowSource } from '../../../lib/data/sources/types.js'
 import type { RowValue } from '../../../lib/data/types.js'
 import { failure, temporaryFolder } from './helpers.js'
 
@@ -105,6 +106,14 @@ describe('splits of a repository', () => {
     expect(matchPath(`${'**/'.repeat(40)}x`, `${'a/'.repeat(200)}b`)).to.equal(false)
   })
 
+  it('may have very many files', () => {
+    const names = range(60_000).map((i) => `data/train-${String(i).padStart(5, '0')}-of-60000.jsonl`)
+    expect(splitsByName(names).get('train')).to.deep.equal(names)
+    expect(chooseDataFiles('x', names, null, {}).train).to.have.length(names.length)
+    const files = names.map((name, i) => ({ path: name, bytes: 1, mix: { source: i % 2, weight: 1, seed: 0, stop: 'first_exhausted' as const } }))
+    expect(groupFiles(files).map((group) => group.length)).to.deep.equal([30_000, 30_000])
+  })
+
   it('take every form of data_files, and pass over what is none', () => {
     const files = ['a.csv', 'b.csv', 'c/d.csv']
     const of = (dataFiles: unknown): Record<string, string[]> => Object.fromEntries(splitsOf(files, dataConfigs({ configs: [{ config_name: 'default', data_files: dataFiles }] })[0]))
@@ -154,6 +163,30 @@ describe('mixtures', () => {
     const a = from(rows, 'a')
     expect(a.length).to.be.greaterThan(50)
     a.forEach((text, i) => expect(text).to.equal(`a${i % 10}`))
+  })
+
+  it('say so where a source that is to begin again cannot', async () => {
+    const once = (): [string, () => RowSource][] => [
+      ['a generator', () => named('a', 3)[Symbol.iterator]()],
+      ['a stream', () => Readable.from(named('a', 3)) as AsyncIterable<RowValue>],
+      ['a stream of the web', () => new Blob(['x']).stream().pipeThrough(new TransformStream({ flush: (to) => named('a', 3).forEach((row) => to.enqueue(row)), transform: () => undefined })) as never],
+      ['what gives its rows to the first alone', () => {
+        const rows = named('a', 3)
+        return { [Symbol.iterator]: () => rows.splice(0)[Symbol.iterator]() }
+      }],
+    ]
+    for (const [what, make] of once()) {
+      const input = (): DataSource[] => [{ path: make(), weight: 1 }, { path: named('b', 200), weight: 1 }]
+      const error = await failure(() => rowsOf(input(), { mix: { seed: 1, stop: 'all_exhausted' } }), 'FT_DATASET').catch((cause: unknown) => { throw new Error(what, { cause }) })
+      expect(`${error.message} ${error.remedy}`).to.match(/only once|second time/).and.include('function')
+      expect(from(await rowsOf(input(), { mix: { seed: 1 } }), 'a')).to.have.length(3)
+    }
+    for (const again of [named('a', 3), () => named('a', 3), new Set(named('a', 3))]) {
+      expect((await rowsOf([{ path: again, weight: 1 }, { path: named('b', 200), weight: 1 }], { mix: { seed: 1, stop: 'all_exhausted' } })).length).to.be.greaterThan(300)
+    }
+    const stream = await streamRows(named('a', 3)[Symbol.iterator]())
+    for await (const row of stream) if ('value' in row) break
+    await failure(async () => { for await (const row of stream) expect(row).to.equal('read again') }, 'FT_DATASET')
   })
 
   it('have weights for all or none', async () => {
