@@ -89,7 +89,7 @@ export async function prepareRows(options: PrepareDatasetOptions): Promise<Prepa
   const { train: files, validation: validationFiles } = await findFiles({ ...options, read: readOnly(options) })
   const reader = await RowReader.open(options)
   const chosen = await chooseTemplate(options.tokenizer, options.chatTemplate)
-  const cache = await openCache(options, { train: files, validation: validationFiles }, chosen)
+  const cache = await openCache(options, { train: files, validation: validationFiles }, chosen, now)
   const kept = (await cache?.find(options.memoryBudget ?? defaultMemoryBudget)) ?? null
   if (kept !== null) return kept
   const renderer = chosen === null ? null : openRenderer(options.tokenizer, chosen, now)
@@ -139,13 +139,22 @@ function openPool(options: PrepareDatasetOptions, files: readonly DataFile[], te
 }
 
 /** Where these rows may be from an earlier run; null: they are not kept. */
-async function openCache(options: PrepareDatasetOptions, files: DataFiles, template: ChosenTemplate | null): Promise<DatasetCache | null> {
+async function openCache(options: PrepareDatasetOptions, files: DataFiles, template: ChosenTemplate | null, now: Date): Promise<DatasetCache | null> {
   if (options.cache === undefined || options.cache === false) return null
-  const { paths: _paths, validationPath: _validation, tokenizer, now, signal: _signal, onProgress: _progress, memoryBudget: _budget, threads: _threads, cache, chatTemplate: _template, ...rest } = options
+  const { paths: _paths, validationPath: _validation, tokenizer, now: given, signal: _signal, onProgress: _progress, memoryBudget: _budget, threads: _threads, cache, chatTemplate: _template, ...rest } = options
   // A template that writes the date writes another one tomorrow.
-  const clock = template !== null && usesClock(template) ? (now?.toISOString() ?? new Date().toISOString().slice(0, 10)) : null
+  const clock = template !== null && usesClock(template) ? `${given?.toISOString() ?? dayOf(now)} ${zoneOf(now)}` : null
   const optionFiles = typeof rest.rowSchema === 'string' ? [rest.rowSchema] : []
   return await DatasetCache.open(cache, { ...files, tokenizer, template, now: clock, options: rest, optionFiles })
+}
+
+/** The day that a template writes: of where we are. */
+function dayOf(date: Date): string {
+  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].join('-')
+}
+
+function zoneOf(date: Date): string {
+  return `${Intl.DateTimeFormat().resolvedOptions().timeZone} ${date.getTimezoneOffset()}`
 }
 
 export function contextOf({ tokenizer, trainOn, trainOnPrompt, trainOnEndOfTurn, vocabSize }: Pick<PrepareDatasetOptions, 'tokenizer' | 'trainOn' | 'trainOnPrompt' | 'trainOnEndOfTurn' | 'vocabSize'>): Omit<EncodeContext, 'renderer'> {

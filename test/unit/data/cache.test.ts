@@ -144,6 +144,34 @@ describe('the cache of prepared rows', function () {
     expect(tokenized, 'used longest ago').to.equal(50)
   })
 
+  it('is of the day and the time zone whose date a template writes', async () => {
+    const cache = cacheFolder()
+    const data = write([{ messages: [{ role: 'user', content: 'q' }, { role: 'assistant', content: 'a' }] }], 'dated.jsonl')
+    const template = folder.write('dated.jinja', "{{ strftime_now('%Y-%m-%d %H %z') }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}")
+    const saved = process.env.TZ
+    // Hours apart on both sides of the zero meridian: at any time some of them have another date than UTC has.
+    const zones = ['Pacific/Kiritimati', 'Pacific/Pago_Pago', 'UTC', 'Asia/Tokyo']
+    try {
+      for (const zone of [...zones, ...zones]) {
+        process.env.TZ = zone
+        const { train } = await prepare(data, cache, { chatTemplate: template, validationRatio: 0, now: undefined })
+        const text = await real.decode([...train[0]?.inputIds ?? []])
+        expect(text, zone).to.include(new Date().toLocaleDateString('sv'))
+      }
+      expect(entries(cache)).to.have.lengthOf(zones.length)
+      const now = new Date('2024-05-05T12:00:00Z')
+      const dated = async (zone: string): Promise<string> => {
+        process.env.TZ = zone
+        return await real.decode([...(await prepare(data, cache, { chatTemplate: template, validationRatio: 0, now })).train[0]?.inputIds ?? []])
+      }
+      expect(await dated('UTC')).to.include('2024-05-05 12')
+      expect(await dated('Pacific/Kiritimati')).to.include('2024-05-06 02')
+    } finally {
+      if (saved === undefined) delete process.env.TZ
+      else process.env.TZ = saved
+    }
+  })
+
   it('goes on where a run was stopped, with the same rows', async () => {
     const many = Array.from({ length: 1000 }, (_, i) => ({ prompt: `p${i} <|eot_id|>`, completion: ` c ${i}` }))
     const [data, cache] = [write(many, 'journal.jsonl'), cacheFolder()]
