@@ -28,14 +28,15 @@ export interface CollectOptions {
   encoder: RowsEncoder
   badRows: BadRows
   signal?: AbortSignal
-  /** Reading ends after this many rows that can be used. */
+  /** Reading ends after this many rows that stay. */
   maxSamples?: number
   /** Of one row. */
   maxRowCharacters?: number
   onProgress?(progress: Progress): void
   /** False: the row is left out before it costs anything. */
   keeps?(source: SourceRow): boolean
-  onRow(row: EncodedRow & { notes: RowNotes }, source: SourceRow): void
+  /** False: the row does not stay after all. */
+  onRow(row: EncodedRow & { notes: RowNotes }, source: SourceRow): boolean
 }
 
 /** Errors: those of rows.ts and encode.ts, FT_CANCELLED. */
@@ -44,7 +45,9 @@ export async function collectRows({ files, reader, encoder, badRows, signal, max
   const inFlight: { batch: SourceRow[]; results: Promise<EncodeResult[]> }[] = []
   let batch: SourceRow[] = []
   let characters = 0
-  let taken = 0
+  let stayed = 0
+  /** Read, and it is not known whether they stay. */
+  let open = 0
   const start = (): void => {
     if (signal?.aborted) fail('FT_CANCELLED', 'preparing the data was cancelled')
     const results = encoder.encode(batch)
@@ -59,7 +62,8 @@ export async function collectRows({ files, reader, encoder, badRows, signal, max
       const [oldest] = inFlight.splice(0, 1)
       if (oldest === undefined) return
       try {
-        take(oldest.batch, await oldest.results, { badRows, onRow })
+        stayed += take(oldest.batch, await oldest.results, { badRows, onRow })
+        open -= oldest.batch.length
       } catch (error) {
         // What follows it does not matter any more.
         inFlight.length = 0
@@ -82,9 +86,15 @@ export async function collectRows({ files, reader, encoder, badRows, signal, max
       }
       if (!rowFits(row, badRows, maxRowCharacters)) continue
       batch.push(row)
-      taken++
+      open++
       characters += rowSize(row.row)
-      if (taken >= maxSamples) break
+      if (stayed + open >= maxSamples) {
+        // Enough, if all of them stay.
+        start()
+        await settle(0)
+        if (stayed >= maxSamples) break
+        continue
+      }
       if (batch.length < batchRows && characters < batchCharacters) continue
       start()
       await settle((encoder.inFlight ?? batchesInFlight) - 1)
@@ -98,14 +108,17 @@ export async function collectRows({ files, reader, encoder, badRows, signal, max
   await settle(0)
 }
 
-function take(batch: readonly SourceRow[], results: readonly EncodeResult[], { badRows, onRow }: Pick<CollectOptions, 'badRows' | 'onRow'>): void {
+/** How many stay. */
+function take(batch: readonly SourceRow[], results: readonly EncodeResult[], { badRows, onRow }: Pick<CollectOptions, 'badRows' | 'onRow'>): number {
+  let stayed = 0
   results.forEach((result, i) => {
     const source = batch[i] as SourceRow
     if ('problem' in result) {
       badRows.bad(source.place, result.problem, result.template ? 'FT_TEMPLATE' : 'FT_DATASET_ROW', undefined, source)
     } else {
       badRows.good()
-      onRow(result, source)
+      if (onRow(result, source)) stayed++
     }
   })
+  return stayed
 }

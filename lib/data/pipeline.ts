@@ -60,7 +60,7 @@ export interface PrepareDatasetOptions extends RowShapeOptions {
   cache?: CacheOptions | false
   /** Bytes of tokens and labels that are held in memory; more go to a file. Default 128 MiB. */
   memoryBudget?: number
-  /** No more rows than these are read. */
+  /** Reading ends with so many rows that filters and overflow leave. */
   maxSamples?: number
   onBadRow?: OnBadRow
   /** A Jinja file, instead of the model's own template. */
@@ -210,8 +210,8 @@ export class Collected {
       files, reader, encoder, badRows, signal, onProgress, maxSamples, maxRowCharacters,
       keeps: (source) => filter.keeps(candidate(source)),
       onRow: (row, source) => {
-        if (!filter.keepsTokens(row.inputIds.length, candidate(source))) return
-        if (this.store.drops(row)) return
+        if (!filter.keepsTokens(row.inputIds.length, candidate(source))) return false
+        if (this.store.drops(row)) return false
         if (side === 'train') splitter.add(source)
         filter.taken(this.store.rows.length, candidate(source))
         if (filter.waitsForSplit) this.#places.push(source.place)
@@ -221,6 +221,7 @@ export class Collected {
         for (const note of Object.keys(this.notes) as (keyof RowNotes)[]) if (row.notes[note]) this.notes[note]++
         if (context.tokenizer.eosTokenId === null && endsWithEos(source.row.kind, context)) this.withoutEnd++
         onRow?.(row, source, stored)
+        return true
       },
     })
   }

@@ -9,7 +9,7 @@ import type { TextTokenizer } from '../tokenizer/index.js'
 import { contentOf } from './content.js'
 
 /** To be raised with every change of what data becomes or how the cache writes it. */
-const cacheVersion = 4
+const cacheVersion = 5
 
 /** What came with the package: others may change without their names. */
 const builtIn = new Set([...names.loaders.list(), ...names.formats.list(), ...names.filters.list()])

@@ -40,6 +40,7 @@ describe('collecting rows', () => {
       onRow({ inputIds }) {
         if (seen.length % 200 === 0) events.push(`batch ${seen.length / 200} is taken`)
         seen.push(inputIds[0] as number)
+        return true
       },
     })
     return seen

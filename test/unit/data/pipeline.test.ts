@@ -146,6 +146,19 @@ describe('prepareDataset', () => {
       expect((await failure(() => prepare(rows, { rowSchema: { properties: { id: { maximum: 1 } } } }), 'FT_DATASET_ROW')).message).to.match(/:3: id: must be <= 1/)
     })
 
+    it('max samples: of the rows that stay, and none behind them is read', async () => {
+      const long = { prompt: 'q', completion: ' w'.repeat(100) }
+      const rows = [...Array.from({ length: 250 }, (_, i) => (i % 5 === 4 ? { prompt: 'q', completion: ` ${i}` } : long)), 'no row']
+      for (const options of [{ filters: [{ length: { max_tokens: 20 } }] }, { overflow: 'drop', maxSeqLength: 20, allowTruncation: true }, { filters: [{ length: { max_characters: 20 } }] }] as const) {
+        for (const maxSamples of [1, 49, 50]) {
+          const { report, train } = await prepare(rows, { ...options, maxSamples })
+          expect(train).to.have.lengthOf(maxSamples)
+          expect((report.filtered[0]?.removed ?? 0) + report.droppedRows).to.equal(4 * maxSamples)
+        }
+        await failure(() => prepare(rows, { ...options, maxSamples: 51 }), 'FT_DATASET_ROW')
+      }
+    })
+
     it('tokens: as they are, checked against the vocabulary', async () => {
       const prepared = await prepare([{ input_ids: [1, 2, 3], labels: [-100, -100, 3] }, { input_ids: [4, 5] }, { input_ids: [0, 7, 8], attention_mask: [0, 1, 1] }])
       expect(prepared.train.map((row) => [[...row.inputIds], [...row.labels]])).to.deep.equal([[[1, 2, 3], [-100, -100, 3]], [[4, 5], [4, 5]], [[7, 8], [7, 8]]])
