@@ -16,8 +16,10 @@ async function loadPlugin(absolute: string, file: string): Promise<void> {
     if (typeof register === 'function') await (register as (api: unknown) => unknown)(await import('../index.js'))
   } catch (error) {
     if (error instanceof FineTuneError) throw error
-    fail('FT_PLUGIN', `the plugin ${file} failed: ${error instanceof Error ? error.message : String(error)}`, {
-      remedy: 'check the path and the file; --verbose shows its stack',
+    const message = error instanceof Error ? error.message : String(error)
+    const withoutPackage = /Cannot find (?:package|module) 'ft-native'/.test(message)
+    fail('FT_PLUGIN', `the plugin ${file} failed: ${message}`, {
+      remedy: withoutPackage ? 'install ft-native beside the plugin, or export function register(api) from it: that gets the package handed in' : 'check the path and the file; --verbose shows its stack',
       details: { file: absolute },
       cause: error,
     })

@@ -21,9 +21,13 @@ export function splitRevision(text: string): { name: string; revision: string | 
 
 export const hubScheme = 'hf://datasets/'
 
-/** True for what is no path: hf://datasets/…, or "org/name" ("org/name@revision") where neither that path nor a folder "org" is here. */
+/** True for what is no path: hf://datasets/…, or a repository. */
 export function namesHubData(text: string): boolean {
-  if (text.startsWith(hubScheme)) return true
+  return text.startsWith(hubScheme) || namesHubRepository(text)
+}
+
+/** "org/name" ("org/name@revision") where neither that path nor a folder "org" is here: "out/adaptor" beside a folder "out" is a slip of the pen. */
+export function namesHubRepository(text: string): boolean {
   const [name = ''] = text.split('@')
   return name.includes('/') && isRepositoryName(name) && !fileName.test(text) && !existsSync(text) && !existsSync(path.dirname(text))
 }

@@ -1,7 +1,7 @@
 // From an adapter's name to its folder: a folder on disk, or an adapter of the hub, from the cache or downloaded into it.
 import path from 'node:path'
 import { FineTuneError, makeError } from '../core/errors/index.js'
-import { isRepositoryName, splitRevision } from '../core/hub-name.js'
+import { namesHubRepository } from '../core/hub-name.js'
 import { adapterFolder, hubSettings, hubSignal, repositoryFolder, repositoryId } from '../hub/index.js'
 import { pathKind } from '../utils/fs.js'
 import { pinnedFolder } from './pinned.js'
@@ -14,9 +14,7 @@ export async function resolveAdapterFolder(name: string, env: NodeJS.ProcessEnv 
   const kind = await pathKind(name)
   if (kind === 'folder') return name
   if (kind === 'file') throw makeError('FT_ADAPTER', `${name} is a file: an adapter is a folder with adapter_config.json and adapter_model.safetensors`, { remedy: `use its folder: ${path.dirname(name)}`, details: { path: name } })
-  const { name: base } = splitRevision(name)
-  // "out/adaptor" beside a folder "out" is a slip of the pen, and no name.
-  if (!base.includes('/') || !isRepositoryName(base) || (await pathKind(path.dirname(base))) !== null) throw notFound(name, [])
+  if (!namesHubRepository(name)) throw notFound(name, [])
   const settings = hubSettings(env)
   const id = repositoryId('model', name)
   const looked = [repositoryFolder(settings, id)]

@@ -8,7 +8,7 @@ const kinds = ['model', 'adapter', 'data'] as const
 /** What training is told about data, and what of it shows here. */
 const dataFlags = [
   'max-seq-length', 'overflow', 'stride', 'train-on', 'train-on-prompt', 'train-on-end-of-turn', 'chat-template', 'columns', 'column-separator', 'template', 'row-schema', 'data-format', 'encoding', 'delimiter', 'sample-by',
-  'data-revision', 'data-config', 'train-split', 'max-samples', 'max-row-characters', 'on-bad-row', 'filter', 'validation-ratio', 'validation-path', 'split', 'split-column', 'stratify-column', 'seed',
+  'data-revision', 'data-config', 'train-split', 'max-samples', 'max-row-characters', 'max-unpack-ratio', 'max-unpacked-bytes', 'on-bad-row', 'filter', 'validation-ratio', 'validation-path', 'split', 'split-column', 'stratify-column', 'seed',
 ] as const
 
 export const inspect = {

@@ -36,10 +36,10 @@ export interface RowFacts<S extends Schema> {
   /** Names people arrive with from other tools, for suggestions only. */
   aka?: readonly string[]
   /**
-   * Its text names something on disk; 'or name': where nothing is there it is a name; 'or data name': unless it is a data set of the hub or "-".
+   * Its text names something on disk; 'or name': where nothing is there it is a name; 'or hub name': unless it is a repository of the hub; 'or data name': unless it is a data set of the hub or "-".
    * ft_config.yaml holds it absolute.
    */
-  path?: 'always' | 'or name' | 'or data name'
+  path?: 'always' | 'or name' | 'or hub name' | 'or data name'
   /** Says something about this one command line, not about the run: never written to ft_config.yaml. */
   transient?: true
   /** The default in words, where it depends on something or is no value. */

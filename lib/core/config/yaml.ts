@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { namesHubData } from '../hub-name.js'
+import { namesHubData, namesHubRepository } from '../hub-name.js'
 import type yaml from 'yaml'
 import { redactDeep, redactNames } from '../redact.js'
 import { sections, type SectionName } from './keys.js'
@@ -47,6 +47,7 @@ function withAbsolutePaths({ row }: TableKey, value: unknown): unknown {
   if (row.path === undefined) return value
   const absolute = (text: string): string => {
     if (row.path === 'or name' && !existsSync(text)) return text
+    if (row.path === 'or hub name' && namesHubRepository(text)) return text
     if (row.path === 'or data name' && (text === '-' || namesHubData(text))) return text
     // Below a folder with such a name the pattern would be another one.
     if (globCharacters.test(text) && globCharacters.test(process.cwd())) return text

@@ -112,7 +112,7 @@ export async function readGroup(parquet: ParquetFile, group: RowGroup, options: 
   const ratio = options.maxUnpackRatio ?? defaultUnpackRatio
   if (unpackedBytes > freeBytes && unpackedBytes > ratio * group.bytes) {
     fail('FT_DATASET', `the Parquet file ${source.name} unpacks to more than ${ratio} times its size`, {
-      remedy: 'if that is right, raise dataset.max_unpack_ratio; a file from elsewhere that does this is made to fill your memory', details: { path: source.name },
+      remedy: 'if that is right, raise --max-unpack-ratio; a file from elsewhere that does this is made to fill your memory', details: { path: source.name },
     })
   }
   if (unpackedBytes > Math.min(maxGroupBytes * 2, options.maxUnpackedBytes ?? Infinity)) tooLarge(source.name, 'a row group unpacks to')

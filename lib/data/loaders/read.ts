@@ -4,7 +4,7 @@ import { fail } from '../../core/errors/index.js'
 import { headBytes, localSource, type ByteSource } from './bytes.js'
 import { checkEncoding, detectEncoding, isUnicode8, noteGuess, transcode } from './encoding.js'
 import { libraries } from './libraries.js'
-import { isPacked, unpack, type UnpackLimits } from './unpack.js'
+import { isPacked, packingName, unpack, type UnpackLimits } from './unpack.js'
 
 export { chunkBytes } from './bytes.js'
 export { readError } from './read-error.js'
@@ -149,6 +149,8 @@ async function peek(chunks: AsyncIterable<Buffer>): Promise<{ head: Buffer; chun
 }
 
 function checkKind(file: string, head: Buffer): void {
+  const packing = packingName(head)
+  if (packing !== null) fail('FT_DATASET', `${file} is a ${packing} archive in an archive`, { remedy: 'unpack it once: one layer is read', details: { path: file } })
   for (const [what, magic] of otherFormats) {
     if (magic.every((byte, i) => head[i] === byte)) {
       fail('FT_DATASET', `${file} is ${what}, not text`, { remedy: 'unpack or convert it: JSONL, JSON, CSV, TSV, TXT and Parquet are read', details: { path: file } })

@@ -104,7 +104,7 @@ async function* unpackStream(file: string, kind: string, chunks: AsyncIterable<B
 
 function tooLarge(file: string, kind: string, what: string, key: string): never {
   fail('FT_DATASET', `the ${kind} archive ${file} ${what}`, {
-    remedy: `if that is right, raise dataset.${key}; an archive from elsewhere that does this is made to fill your memory`,
+    remedy: `if that is right, raise --${key.replaceAll('_', '-')}; an archive from elsewhere that does this is made to fill your memory`,
     details: { path: file },
   })
 }

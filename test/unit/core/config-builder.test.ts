@@ -92,6 +92,8 @@ describe('configToYaml', () => {
     expect(dataset.path).to.deep.equal([path.resolve('a.jsonl'), path.resolve('b/*.jsonl')])
     expect(training).to.include({ output_dir: path.resolve('out'), adapter: path.resolve('first'), method: 'lora' })
     // The name of a model in the cache is no path.
+    const named = new ConfigBuilder().withModel(local).withDataset('a.jsonl').withTraining('lora', './out', { adapter: 'someone/adapter@v1' }).build()
+    expect((parse(configToYaml(named, { absolutePaths: true })) as { training: object }).training).to.include({ adapter: 'someone/adapter@v1' })
     expect(written('someone/small', { absolutePaths: true }).model.name).to.equal('someone/small')
     expect(written(local, {}).model.name).to.equal(local)
   })

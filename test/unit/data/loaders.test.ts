@@ -1,4 +1,5 @@
 // JSONL and JSON files as rows, and what is said about files that are neither.
+import path from 'node:path'
 import { expect } from 'chai'
 import { DatasetLoaderRegistry, registerLoader } from '../../../lib/data/loaders/index.js'
 import { matchName } from '../../../lib/data/loaders/glob.js'
@@ -226,6 +227,17 @@ describe('choosing files and loaders', () => {
       },
     })
     expect(await quickLoad(folder.write('x.lines.txt', 'anything'))).to.deep.equal([{ text: 'from a plugin' }])
+    const place = { file: 'x', line: 1 }
+    const gives: Record<string, unknown> = { number: 5, nothing: null, bare: { text: 'x' }, unplaced: { value: { text: 'x' } }, lineless: { place: { file: 'x' }, value: {} }, list: { place, value: [] } }
+    registerLoader({ name: 'odd', extensions: ['.odd'], async *load(file) {
+      await Promise.resolve()
+      const what = path.basename(file, '.odd')
+      if (what === 'throws') throw new Error('its own reason')
+      yield { place, value: { text: 'good' } }
+      yield gives[what] as never
+    } })
+    for (const name of Object.keys(gives)) expect((await failure(() => quickLoad(folder.write(`${name}.odd`, 'x')), 'FT_PLUGIN')).message).to.include('the loader odd')
+    expect((await failure(() => quickLoad(folder.write('throws.odd', 'x')), 'FT_DATASET')).message).to.match(/the loader odd failed on .*throws\.odd: its own reason/)
     await failure(() => registerLoader({ name: 'lines', extensions: ['.q'], load: () => { throw new Error() } }), 'FT_PLUGIN')
     for (const value of [{}, null, { name: 'x' }, { name: 'x', extensions: ['.x'] }, { name: 5, extensions: [], load() {} }]) await failure(() => registerLoader(value as never), 'FT_INVALID_ARGUMENT')
     await failure(() => registerLoader({ name: 'upper', extensions: ['CSV'], load: () => { throw new Error() } }), 'FT_INVALID_ARGUMENT')

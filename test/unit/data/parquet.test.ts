@@ -82,7 +82,7 @@ describe('loading Parquet', () => {
   it('stops before a file unpacks to far more than its size', async () => {
     const error = await failure(() => read(fixture('parquet/bomb.parquet')), 'FT_DATASET')
     expect(error.message).to.include('100 times')
-    expect(error.remedy).to.include('max_unpack_ratio')
+    expect(error.remedy).to.include('--max-unpack-ratio')
     const [row] = await read(fixture('parquet/bomb.parquet'), { maxUnpackRatio: 1e6 })
     expect(row !== undefined && 'value' in row && (row.value.text as string).length).to.equal(2 ** 27)
     await failure(() => read(fixture('parquet/bomb.parquet'), { maxUnpackRatio: 1e6, maxUnpackedBytes: 1e6 }), 'FT_DATASET')

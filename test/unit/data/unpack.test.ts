@@ -73,6 +73,10 @@ describe('packed files', () => {
     await failure(() => read('a.jsonl.gz', packed, { signal: AbortSignal.abort() }), 'FT_CANCELLED')
   })
 
+  it('reads one layer', async () => {
+    expect((await failure(() => read('twice.jsonl.gz', zlib.gzipSync(zlib.gzipSync(jsonl))), 'FT_DATASET')).message).to.include('a gzip archive in an archive')
+  })
+
   it('reads a stream once, whatever its pieces', async () => {
     for (const content of [Buffer.from(jsonl), zlib.gzipSync(jsonl)]) {
       const pieces = async function* (): AsyncGenerator<Buffer> {

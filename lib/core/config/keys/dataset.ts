@@ -69,12 +69,12 @@ export const dataset = {
     describe: 'When sources with weights end: with the first that has no more rows, or when all have been read (shorter ones then repeat).',
   }),
   max_unpack_ratio: optionalKey({
-    kind: 'number', defaultText: '100',
+    kind: 'number', flag: 'max-unpack-ratio', defaultText: '100',
     schema: (z) => z.number().positive(), expects: 'a number above 0',
     describe: 'An archive or Parquet file that unpacks to more than so many times its size is refused, beyond 64 MiB.',
   }),
   max_unpacked_bytes: optionalKey({
-    kind: 'integer', defaultText: 'no limit',
+    kind: 'integer', flag: 'max-unpacked-bytes', defaultText: 'no limit',
     schema: (z) => z.int().positive(), expects: 'an integer above 0',
     describe: 'An archive that unpacks to more is refused.',
   }),

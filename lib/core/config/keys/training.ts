@@ -131,7 +131,7 @@ export const training = {
     describe: 'Steps between entries of log_history.',
   }),
   adapter: optionalKey({
-    kind: 'string', flag: 'adapter', path: 'or name', valueName: '<folder|name>', aka: ['adapter_name_or_path', 'lora_model_dir', 'resume_adapter_file'],
+    kind: 'string', flag: 'adapter', path: 'or hub name', valueName: '<folder|name>', aka: ['adapter_name_or_path', 'lora_model_dir', 'resume_adapter_file'],
     schema: (z) => z.string().min(1), expects: 'a PEFT adapter folder or the name of an adapter',
     describe: 'Start from this adapter, a PEFT folder or a name on the Hugging Face hub; r, alpha and targets come from its configuration.',
   }),
