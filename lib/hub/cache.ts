@@ -3,7 +3,7 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { errnoOf, makeFolder, pathKind, storageError, writeFileAtomic } from '../utils/fs.js'
-import { isCommit, type HubFile, type Repository, type RepositoryId } from './repository.js'
+import { hubFileOf, isCommit, type HubFile, type Repository, type RepositoryId } from './repository.js'
 import type { HubSettings } from './settings.js'
 
 export function repositoryFolder({ cacheDir }: Pick<HubSettings, 'cacheDir'>, { type, name }: Pick<RepositoryId, 'type' | 'name'>): string {
@@ -68,4 +68,28 @@ export async function writeRef(settings: HubSettings, { commit, ...id }: Reposit
   if ((await fs.readFile(file, 'utf8').catch(() => '')) === commit) return
   await makeFolder(path.dirname(file))
   await writeFileAtomic(file, commit)
+}
+
+/** Beside what Python keeps there, and gone with it. */
+function listingFile(settings: Pick<HubSettings, 'cacheDir'>, id: Pick<Repository, 'type' | 'name' | 'commit'>): string {
+  return path.join(repositoryFolder(settings, id), 'listings', `${id.commit}.json`)
+}
+
+/** Remembers which files a commit has, of which some may be here. Errors: FT_STORAGE. */
+export async function writeListing(settings: HubSettings, repository: Repository): Promise<void> {
+  const file = listingFile(settings, repository)
+  if ((await pathKind(file)) === 'file') return
+  await makeFolder(path.dirname(file))
+  await writeFileAtomic(file, JSON.stringify(repository.files))
+}
+
+/** null: it is not known, as where another program has fetched what is here. */
+export async function readListing(settings: HubSettings, id: Pick<Repository, 'type' | 'name' | 'commit'>): Promise<HubFile[] | null> {
+  try {
+    const entries = JSON.parse(await fs.readFile(listingFile(settings, id), 'utf8')) as { path: unknown; size: unknown; oid: unknown }[]
+    const files = entries.map((entry) => hubFileOf(id.name, entry))
+    return files.includes(null) ? null : (files as HubFile[])
+  } catch {
+    return null
+  }
 }

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fail } from '../core/errors/index.js'
 import { fsyncFolder, pathKind, storageError } from '../utils/fs.js'
 import { getLogger } from '../utils/logger.js'
-import { blobPath, cachedFile, writeRef } from './cache.js'
+import { blobPath, cachedFile, writeListing, writeRef } from './cache.js'
 import { Passing, readBody, request, withRetries } from './http.js'
 import { claimPartial, describeOther, otherDownload, releasePartial, type OtherDownload } from './partial.js'
 import { checkFileName, fileUrl, type HubFile, type Repository } from './repository.js'
@@ -49,6 +49,7 @@ export async function downloadFile(settings: HubSettings, repository: Repository
     if (lost === mostLost) fail('FT_STORAGE', `other processes take away what is downloaded of ${file.path}`, { remedy: `see who else uses ${settings.cacheDir}, and that machines have names of their own` })
   }
   await writeRef(settings, repository)
+  if (repository.type === 'dataset') await writeListing(settings, repository)
   const done = await cachedFile(settings, repository, file)
   return done ?? fail('FT_STORAGE', `${file.path} of ${repository.name} vanished from the cache`, { remedy: `check ${settings.cacheDir}` })
 }

@@ -56,6 +56,7 @@ export interface RequestOptions {
 
 /** One answer with status 200 or 206. Its body must be read through readBody, or cancelled. Errors: Passing, FT_HUB_AUTH, FT_HUB_NOT_FOUND, FT_HUB. */
 export async function request(settings: HubSettings, url: string, { method = 'GET', headers = {}, signal }: RequestOptions = {}): Promise<Response> {
+  if (settings.offline) fail('FT_HUB', `${nameOf(url)} is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub`, { remedy: `unset HF_HUB_OFFLINE; looked in ${settings.cacheDir}` })
   const home = new URL(settings.endpoint).origin
   let target = new URL(url)
   for (let hop = 0; hop <= mostRedirects; hop++) {

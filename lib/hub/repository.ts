@@ -32,6 +32,12 @@ const commitName = /^[0-9a-f]{40}$/
 const oidName = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
 const revisionName = /^[A-Za-z0-9][\w./+-]{0,254}$/
 
+/** One entry of a list of files; null: it is damaged. Errors: FT_UNSAFE_PATH. */
+export function hubFileOf(repository: string, { path, size, oid }: { path: unknown; size: unknown; oid: unknown }): HubFile | null {
+  checkFileName(repository, path)
+  return typeof oid === 'string' && oidName.test(oid) && Number.isSafeInteger(size) && (size as number) >= 0 ? { path, size: size as number, oid } : null
+}
+
 export function isCommit(revision: string): boolean {
   return commitName.test(revision)
 }
@@ -56,10 +62,8 @@ export async function openRepository(settings: HubSettings, id: RepositoryId, { 
   const options = { repo: { type: id.type, name: id.name }, revision: commit, recursive, hubUrl: settings.endpoint, fetch: hubFetch(settings, what, signal) }
   for await (const { type, path, size, oid, lfs } of asHub(listFiles(options), what)) {
     if (type !== 'file') continue
-    checkFileName(id.name, path)
-    const hash = lfs?.oid ?? oid ?? ''
-    if (!oidName.test(hash) || !Number.isSafeInteger(size) || size < 0) fail('FT_HUB', `the hub's list of files of ${id.name} is damaged`, { remedy: 'check HF_ENDPOINT, and try again' })
-    files.push({ path, size: lfs?.size ?? size, oid: hash })
+    const file = hubFileOf(id.name, { path, size: lfs?.size ?? size, oid: lfs?.oid ?? oid })
+    files.push(file ?? fail('FT_HUB', `the hub's list of files of ${id.name} is damaged`, { remedy: 'check HF_ENDPOINT, and try again' }))
   }
   return { ...id, commit, files }
 }

@@ -3,8 +3,9 @@ import { expect } from 'chai'
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, realpathSync } from 'node:fs'
 import path from 'node:path'
+import { downloadFile } from '../../lib/hub/download.js'
 import { modelFolder } from '../../lib/hub/model.js'
-import { repositoryId } from '../../lib/hub/repository.js'
+import { openRepository, repositoryId } from '../../lib/hub/repository.js'
 import { hubSettings } from '../../lib/hub/settings.js'
 import { temporaryFolder } from '../unit/data/helpers.js'
 import { startHub, type HubServer } from '../unit/support/hub-server.js'
@@ -48,6 +49,24 @@ print(json.dumps({"paths": paths, "snapshot": snapshot_download("org/model"), "w
 `, { HF_HUB_CACHE: cache, HF_HUB_OFFLINE: '1' })
     const size = Object.values(files).reduce((sum, content) => sum + content.length, 0)
     expect(found).to.deep.equal({ paths: Object.keys(files).map((name) => path.join(ours as string, name)), snapshot: ours, warnings: [], id: 'org/model', size, refs: ['main'] })
+  })
+
+  it('with data sets that this package fetched in part is none that Python warns of', async () => {
+    const cache = folder.path('part')
+    hub.add('datasets', 'org/parts', { 'a.jsonl': '{"text":"a"}\n', 'b.jsonl': '{"text":"b"}\n' })
+    const settings = hubSettings({ HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: cache })
+    const repository = await openRepository(settings, repositoryId('dataset', 'org/parts'))
+    await downloadFile(settings, repository, repository.files[0] as NonNullable<(typeof repository.files)[number]>)
+    const found = await run(`
+import json
+from huggingface_hub import scan_cache_dir
+info = scan_cache_dir()
+before = [sorted(f.file_name for r in repo.revisions for f in r.files) for repo in info.repos]
+info.delete_revisions(*[r.commit_hash for repo in info.repos for r in repo.revisions]).execute()
+print(json.dumps({"files": before, "warnings": [str(w) for w in info.warnings]}))
+`, { HF_HUB_CACHE: cache, HF_HUB_OFFLINE: '1' })
+    expect(found).to.deep.equal({ files: [['a.jsonl']], warnings: [] })
+    expect(readdirSync(cache).filter((name) => name.startsWith('datasets--'))).to.deep.equal([])
   })
 
   it('that Python wrote is complete for this package, offline', async () => {

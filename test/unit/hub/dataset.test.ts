@@ -1,6 +1,6 @@
 // Data sets of the hub, from a server on this machine: which files are read, how much of them, and what is said of faults.
 import { expect } from 'chai'
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import zlib from 'node:zlib'
 import { exitCodeOf } from '../../../lib/core/errors/index.js'
@@ -143,6 +143,39 @@ describe('a data set of which an older commit is in the cache', () => {
     process.env.HF_HUB_OFFLINE = '1'
     expect(await texts('hf://datasets/org/moving/*.jsonl')).to.deep.equal(numbered('old'))
     await failure(() => texts('hf://datasets/org/moving/extra/more.txt'), 'FT_DATASET')
+  })
+})
+
+describe('a data set of which a part is in the cache', () => {
+  it('is not read as if it were whole', async () => {
+    hub.add('datasets', 'org/parts', { 'README.md': '# 1', 'a.jsonl': jsonl('a'), 'b.jsonl': jsonl('b'), 'c.jsonl': jsonl('c') })
+    for await (const row of await streamRows('org/parts')) if ('value' in row && row.value.text === 'b3') break
+    const snapshot = `${process.env.HF_HUB_CACHE}/datasets--org--parts/snapshots/${hub.commitOf('datasets', 'org/parts')}`
+    expect(readdirSync(snapshot).sort()).to.deep.equal(['README.md', 'a.jsonl', 'b.jsonl'])
+    hub.seen.length = 0
+    process.env.HF_HUB_OFFLINE = '1'
+    expect((await failure(() => texts('org/parts'), 'FT_HUB')).message).to.include('c.jsonl').and.include('HF_HUB_OFFLINE')
+    expect(await texts('hf://datasets/org/parts/[ab].jsonl')).to.deep.equal([...numbered('a'), ...numbered('b')])
+    expect(hub.seen).to.have.length(0)
+    process.env.HF_HUB_OFFLINE = ''
+    hub.rules = [{ path: '/api/', fault: { status: 401 }, times: 9 }, { path: 'c.jsonl', fault: { status: 401 }, times: 1 }]
+    await failure(() => texts('org/parts'), 'FT_HUB_AUTH')
+    // What is missing is fetched where that can be done.
+    expect(await texts('org/parts')).to.deep.equal([...numbered('a'), ...numbered('b'), ...numbered('c')])
+    process.env.HF_HUB_OFFLINE = '1'
+    expect(await texts('org/parts')).to.have.length(120)
+  })
+
+  it('that another program fetched, or whose list of files is damaged, is what is there', async () => {
+    hub.add('datasets', 'org/theirs', { 'a.jsonl': jsonl('a') })
+    await texts('org/theirs')
+    const listing = `${process.env.HF_HUB_CACHE}/datasets--org--theirs/listings/${hub.commitOf('datasets', 'org/theirs')}.json`
+    process.env.HF_HUB_OFFLINE = '1'
+    for (const text of ['[{"path":"../../x.jsonl","size":1,"oid":"00"}]', '[{"path":"a.jsonl","size":-1,"oid":"x"}]', '{', '[null]', null]) {
+      if (text === null) rmSync(listing)
+      else writeFileSync(listing, text)
+      expect(await texts('org/theirs')).to.deep.equal(numbered('a'))
+    }
   })
 })
 
