@@ -70,7 +70,7 @@ function table(rows: readonly (readonly [string, string])[]): string[] {
   const left = Math.min(34, Math.max(...rows.map(([head]) => head.length)) + 4)
   return rows.flatMap(([head, text]) => {
     const lines = wrap(text, width - left)
-    const first = head.length + 4 > left + 2 ? [`  ${head}`, ...indent(lines, left)] : [`  ${head}`.padEnd(left) + (lines[0] ?? ''), ...indent(lines.slice(1), left)]
+    const first = head.length + 4 > left ? [`  ${head}`, ...indent(lines, left)] : [`  ${head}`.padEnd(left) + (lines[0] ?? ''), ...indent(lines.slice(1), left)]
     return first
   })
 }

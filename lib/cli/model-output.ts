@@ -17,8 +17,8 @@ export interface ModelOutput {
 export async function writeModelFolder<T>(request: ModelOutput, write: (temporary: string) => Promise<T>): Promise<T> {
   const output = path.resolve(request.output)
   await cleanLeftovers(output)
-  await checkOutput(output, request.overwrite)
   await refuseInputs(output, request.inputs)
+  await checkOutput(output, request.overwrite)
   const temporary = path.join(path.dirname(output), `.tmp-${path.basename(output)}-${process.pid}`)
   try {
     await removePath(temporary)

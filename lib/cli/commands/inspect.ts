@@ -57,6 +57,8 @@ async function subject(what: string, second: string | undefined): Promise<{ kind
     if (named === undefined) fail('FT_USAGE', `expected model, adapter or data before ${second}, got "${what}"`, { remedy: 'ft-native inspect [model|adapter|data] <path>' })
     return { kind: named, target: second }
   }
+  const { pathKind } = await import('../../utils/fs.js')
+  if (named !== undefined && (await pathKind(what)) === null) fail('FT_USAGE', `<path> is missing: which ${named} is meant`, { remedy: `ft-native inspect ${named} <path>` })
   return { kind: await guessKind(what), target: what }
 }
 

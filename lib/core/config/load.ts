@@ -38,11 +38,11 @@ export function missingKeys(entries: readonly ConfigEntry[]): TableKey[] {
 
 function checkRequired(entries: readonly ConfigEntry[]): void {
   const missing = missingKeys(entries)
-  const [first] = missing
-  if (first === undefined) return
-  const ways = [first.row.flag ? `--${first.row.flag}` : '', `${first.dotted} in the configuration file`, environmentVariable(first)].filter(Boolean)
+  if (missing.length === 0) return
+  const flags = missing.flatMap(({ row }) => (row.flag === undefined ? [] : [`--${row.flag}`]))
+  const ways = [...(flags.length === missing.length ? [flags] : []), [missing.length > 1 ? 'their lines in the configuration file' : 'its line in the configuration file'], missing.map(environmentVariable)]
   fail('FT_MISSING_CONFIG', `${missing.map((key) => key.dotted).join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not set`, {
-    remedy: `give ${ways.join(', ')}`,
+    remedy: `give ${ways.map((names) => names.join(' and ')).join(', or ')}`,
     details: { missing: missing.map((key) => key.dotted) },
   })
 }

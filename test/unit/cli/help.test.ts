@@ -39,6 +39,18 @@ describe('help without any package', () => {
 })
 
 describe('every command', () => {
+  it('has help in two columns that do not touch', async () => {
+    for (const row of commands) {
+      const command = await row.load()
+      const lines = commandHelp(row, command).split('\n')
+      for (const [name, { kind, choices }] of Object.entries(command.flags())) {
+        const line = lines.find((one) => new RegExp(`^ {2}--(?:no-)?${name}(?: |$)`).test(one)) ?? ''
+        // The flag and its value, then the text after a gap, or on the next line.
+        expect(line, `${row.name} --${name}`).to.match(kind === 'boolean' ? /^ {2}\S+(?: {2,}\S.*)?$/ : choices === undefined ? /^ {2}\S+ (?:<[^>]+>|\S+)(?: \S+)*?(?: {2,}\S.*)?$/ : /^ {2}\S+ [^\s,]+(?: {2,}\S.*)?$/)
+      }
+    }
+  })
+
   for (const row of commands) {
     it(`${row.name} has flags that do not clash with the global ones`, async () => {
       const command = await row.load()

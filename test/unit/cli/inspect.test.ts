@@ -62,6 +62,14 @@ describe('inspect model', function () {
     expect((await runModelCli(['inspect', folder])).stderr).to.include('config.json')
     expect((await runModelCli(['inspect', demoModel, '--target-modules', 'nope'])).stderr).to.include('FT_UNKNOWN_TARGET_MODULE')
     expect(await runModelCli(['inspect', 'cat', demoModel])).to.include({ code: 2 })
+    for (const kind of ['model', 'adapter', 'data']) {
+      const alone = await runModelCli(['inspect', kind], { cwd: folder })
+      expect(alone.code, kind).to.equal(2)
+      expect(alone.stderr).to.include(`ft-native inspect ${kind} <path>`)
+    }
+    mkdirSync(path.join(folder, 'data'))
+    writeFileSync(path.join(folder, 'data', 'config.json'), '{}')
+    expect(await runModelCli(['inspect', 'data'], { cwd: folder }), 'a folder of that name').to.include({ code: 3 })
     expect((await runModelCli(['inspect', path.join(demoModel, 'model.safetensors')])).stderr).to.include('inspect its folder')
   })
 })

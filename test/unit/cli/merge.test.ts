@@ -76,6 +76,7 @@ describe('merge', function () {
       const { code, stderr } = await merge('--output', output, '--overwrite')
       expect(code, output).to.equal(2)
       expect(stderr).to.include('FT_OUTPUT_EXISTS')
+      expect((await merge('--output', output)).stderr, 'what would be refused is not proposed').not.to.include('--overwrite')
       expect(existsSync(path.join(model, 'config.json'))).to.equal(true)
     }
   })

@@ -216,7 +216,8 @@ describe('what is missing or unknown', () => {
   it('required keys are named with every way to give them', () => {
     const error = caught(() => loadConfig({ env: {}, flags: {} }))
     expect(error).to.include({ code: 'FT_MISSING_CONFIG', exitCode: 2, name: 'MissingConfigError', message: 'model.name and dataset.path are not set' })
-    expect(error.remedy).to.include('--model').and.include('FT_NATIVE_MODEL__NAME')
+    expect(error.remedy).to.equal('give --model and --data, or their lines in the configuration file, or FT_NATIVE_MODEL__NAME and FT_NATIVE_DATASET__PATH')
+    expect(caught(() => loadConfig({ env: {}, flags: { model: 'm' } })).remedy).to.equal('give --data, or its line in the configuration file, or FT_NATIVE_DATASET__PATH')
   })
 
   it('an unknown flag and an unknown variable are named with the nearest', () => {
