@@ -38,11 +38,14 @@ const conversations = sentences.map((sentence, i) => ({
   ],
 }))
 
+/** What is given ends before the last answer. */
+const continued = conversations.map(({ messages }) => ({ prompt: messages.slice(0, -1), completion: messages.slice(-1) }))
+
 describe('rows as TRL prepares them', () => {
   for (const family of familyNames) {
     it(`${family}: text, prompt and completion, conversations`, async () => {
       const model = await familyModel(family)
-      for (const [name, rows, assistantOnly] of [['text', texts.map((text) => ({ text })), false], ['pairs', pairs, false], ['messages', conversations, true]] as const) {
+      for (const [name, rows, assistantOnly] of [['text', texts.map((text) => ({ text })), false], ['pairs', pairs, false], ['messages', conversations, true], ['continued', continued, true]] as const) {
         const kept = name === 'text' ? (rows as { text: string }[]).filter(({ text }) => text !== '') : [...rows]
         const theirs = await reference().call('sft_rows', { model, rows: kept, output: scratchFolder(`rows-${family}`), assistant_only_loss: assistantOnly })
         const ours = await encodeHere(model, kept, `${family}-${name}`)
