@@ -21,6 +21,11 @@ const keptBy = async (filters: FilterInput | readonly FilterInput[], values: rea
 describe('filters', () => {
   it('empty: nothing visible, and empty answers', async () => {
     expect(await keptBy('empty', [{ text: ' \n\t' }, { text: 'a' }, { prompt: 'a', completion: ' ' }, { prompt: ' ', completion: 'b' }])).to.deep.equal([2, 4])
+    const ask = { role: 'user', content: 'a' }
+    const answers = [
+      { content: ' ' }, { content: 'b' }, { content: '', tool_calls: [{ type: 'function', function: { name: 'f', arguments: {} } }] }, { content: '', reasoning_content: 'hm' }, { content: [{ type: 'text', text: '\n' }] },
+    ].map((answer) => ({ messages: [ask, { role: 'assistant', ...answer }] }))
+    expect(await keptBy('empty', [...answers, { messages: [ask, { role: 'assistant', content: '' }, ask, { role: 'assistant', content: 'b' }] }, { messages: [ask] }])).to.deep.equal([2, 3, 4, 6, 7])
   })
 
   it('length: both limits count as inside', async () => {
