@@ -15,7 +15,7 @@ export const jsonLoader = defineLoader({
 })
 
 /** An object that begins with a list of objects, and is longer, is a list of rows: no more is held to see what follows it. */
-export const mostHeld = 16 << 20
+const mostHeld = 16 << 20
 
 async function* batches(file: string, options: LoadOptions = {}): AsyncGenerator<RowBatch> {
   const reader = new JsonReader(options.source?.name ?? file)
@@ -34,6 +34,8 @@ class JsonReader {
   /** The file so far, while it may be one object that is a list of rows. */
   #held: Buffer[] | null = null
   #heldBytes = 0
+  /** That object has an end. */
+  #ended = false
   /** Bytes of the file before that list. */
   #list = 0
   #begun = false
@@ -48,18 +50,26 @@ class JsonReader {
   push(chunk: Buffer): LoadedRow[] {
     if (!this.#begun) this.#begin(chunk)
     const rows = this.#splitter.push(chunk)
-    if (this.#held === null) return this.#sequence(rows)
-    this.#held.push(chunk)
-    this.#heldBytes += chunk.length
-    // The object has an end: it is held as a row is.
-    if (rows.length > 0) this.#held = null
-    else if (this.#heldBytes > mostHeld) return this.#stream(Buffer.concat(this.#held))
+    if (this.#held !== null && !this.#ended) {
+      this.#held.push(chunk)
+      this.#heldBytes += chunk.length
+      this.#ended = rows.length > 0
+      if (!this.#ended && this.#heldBytes > mostHeld) return this.#stream(this.#held)
+    }
     return this.#sequence(rows)
   }
 
   end(): LoadedRow[] {
-    const rows = this.#sequence(this.#splitter.end())
-    return this.#first === null ? rows : expand(this.#first)
+    if (this.#held !== null && !this.#ended) return this.#streamAll(this.#held)
+    const rest = this.#sequence(this.#splitter.end())
+    if (this.#first === null) return rest
+    const rows = expand(this.#first)
+    return this.#held !== null && isList(this.#first, rows) ? this.#streamAll(this.#held) : rows
+  }
+
+  /** Row by row: each has a place of its own, and a bad one spoils no other. */
+  #streamAll(held: readonly Buffer[]): LoadedRow[] {
+    return [...this.#stream(held), ...this.#splitter.end()]
   }
 
   #begin(chunk: Buffer): void {
@@ -71,7 +81,8 @@ class JsonReader {
   }
 
   /** From the list's begin on, row by row. */
-  #stream(text: Buffer): LoadedRow[] {
+  #stream(held: readonly Buffer[]): LoadedRow[] {
+    const text = Buffer.concat(held)
     this.#held = null
     this.#splitter = new RowSplitter(this.file, { wrapped: true })
     this.#splitter.skip(text.subarray(0, this.#list))
@@ -84,6 +95,14 @@ class JsonReader {
     const rows = this.#first === null ? read : [this.#first, ...read]
     this.#first = rows.length === 1 ? (rows[0] as LoadedRow) : null
     this.#given = rows.length > 1
+    if (this.#given) this.#held = null
     return this.#given ? rows : []
   }
+}
+
+/** The rows are those of the list that the object begins with; or the object is broken, as rows of a list may be. */
+function isList(object: LoadedRow, [row]: readonly LoadedRow[]): boolean {
+  if (!('value' in object)) return true
+  const [list] = Object.values(object.value)
+  return Array.isArray(list) && row !== undefined && 'value' in row && row.value === list[0]
 }

@@ -160,6 +160,15 @@ describe('loading JSON', () => {
     }
   }).timeout(60_000)
 
+  it('says on which line a row of a list stands', async () => {
+    const places: number[] = []
+    for (const before of ['', '"version": "1",\n']) for (const { place } of await load('places.json', `{${before}"data": [\n{"a": 1},\n{"a":\n2}, {"a": 3}\n], "n": 1}\n\n`)) places.push(place.line)
+    // A list that is not the first of its object is read with it.
+    expect(places).to.deep.equal([2, 3, 4, 1, 1, 1])
+    expect(await read('bad.json', '{"data": [\n{"a": 1},\n{"a": },\n{"a": 3}]}')).to.deep.equal([{ a: 1 }, ':3:7 not valid JSON: a value is expected', { a: 3 }])
+    expect((await failure(() => read('cut.json', '{"data": [\n{"a": 1},\n{"a":'), 'FT_DATASET')).message).to.include('cut.json:3:1:')
+  })
+
   it('refuses an object of several lists of rows', async () => {
     const error = await failure(() => read('splits.json', '{"train": [{"text":"a"},{"text":"b"}], "test": [{"text":"c"}]}'), 'FT_DATASET')
     expect(error.message).to.include('"train"').and.include('"test"')
