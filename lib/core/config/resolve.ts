@@ -73,6 +73,10 @@ export function checkGiven(given: Given, problems: Problem[]): ConfigEntry | und
   // A run's own file names the method of a plugin, but not the plugin.
   const plugin = key.row.table === undefined || origin !== 'file' ? '' : '; a name that a plugin registers needs --plugin <file>'
   const fit = typeof raw === 'string' && choices !== undefined ? didYouMean(raw, choices) + plugin : `set it to ${key.row.expects}`
+  if (checked.fault !== undefined) {
+    problems.push({ code: 'FT_INVALID_CONFIG', message: `${name}${checked.at}: ${checked.fault}`, remedy: `${key.dotted} is ${key.row.expects}` })
+    return undefined
+  }
   problems.push({ code: 'FT_INVALID_CONFIG', message: `${name}${checked.at}: expected ${key.row.expects}, got ${shown(raw)}`, remedy: fit })
   return undefined
 }

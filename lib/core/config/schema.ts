@@ -17,14 +17,16 @@ function schemaOf(key: TableKey): z.ZodType {
   return schema
 }
 
-export type Checked = { ok: true; value: unknown } | { ok: false; at: string }
+export type Checked = { ok: true; value: unknown } | { ok: false; at: string; fault?: string }
 
-/** Checks a value against its row. `at`: where inside the value the fault is (".q_proj"), or "". */
+/** Checks a value against its row. `at`: where inside the value the fault is (".q_proj"), or "". `fault`: what it is, where an entry of a list has it. */
 export function checkValue(key: TableKey, value: unknown): Checked {
   const result = schemaOf(key).safeParse(value)
   if (!result.success) {
-    const path = result.error.issues[0]?.path ?? []
-    return { ok: false, at: path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('') }
+    const [issue] = result.error.issues
+    const path = issue?.path ?? []
+    const inEntry = typeof path[0] === 'number' && (path.length > 1 || issue?.code === 'unrecognized_keys')
+    return { ok: false, at: path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join(''), ...(inEntry ? { fault: issue?.message } : {}) }
   }
   if (key.row.table !== undefined && typeof result.data === 'string' && !key.row.table.has(result.data)) return { ok: false, at: '' }
   return { ok: true, value: result.data }

@@ -66,6 +66,20 @@ describe('ConfigBuilder', () => {
   })
 })
 
+describe('a source among several', () => {
+  it('is told what is wrong with it, and where', () => {
+    const build = (source: object) => () => new ConfigBuilder().withModel('m').withDataset({ path: ['a.jsonl', source] } as never).build()
+    for (const [source, message] of [
+      [{ path: 'b.txt', weight: 0 }, /dataset\.path\[1\]\.weight: .*>0/], [{ path: 'b.txt', sample_byy: 'line' }, /dataset\.path\[1\]: .*"sample_byy"/],
+    ] as const) {
+      const error = caught(build(source))
+      expect(error.code).to.equal('FT_INVALID_CONFIG')
+      expect(error.message).to.match(message)
+      expect(error.remedy).to.include('sample_by')
+    }
+  })
+})
+
 describe('configToYaml', () => {
   let folder: string
   beforeEach(() => {
