@@ -155,7 +155,7 @@ export const dataset = {
   max_samples: optionalKey({
     kind: 'integer', flag: 'max-samples', defaultText: 'all', aka: ['max_train_samples', 'num_samples', 'max_rows'],
     schema: (z) => z.int().min(1), expects: 'an integer of at least 1',
-    describe: 'No more rows than these are read.',
+    describe: 'Reading ends with so many rows that filters and overflow leave.',
   }),
   max_row_characters: optionalKey({
     kind: 'integer', flag: 'max-row-characters', defaultText: '2097152', aka: ['max_row_length', 'max_characters'],
