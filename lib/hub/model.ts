@@ -27,11 +27,9 @@ const pickleWeights = /\.(?:bin|pt|pth|ckpt|h5|msgpack)$/i
 export async function modelFolder(settings: HubSettings, id: RepositoryId, options: ModelFilesOptions = {}): Promise<string | null> {
   const opened = await openedOrCached(settings, id, { isWhole: (folder) => isWholeModel(folder, options.weights ?? true), recursive: false, signal: options.signal })
   if (opened !== null) return 'folder' in opened ? opened.folder : await fetchModel(settings, opened, options)
-  const half = await cachedSnapshot(settings, id)
-  if (half !== null && (await isWholeModel(half.folder, false))) {
-    fail('FT_HUB_NOT_FOUND', `of ${id.name} only a part is in the cache, without all of its weights, and HF_HUB_OFFLINE forbids to fetch the rest`, { remedy: 'unset HF_HUB_OFFLINE', details: { folder: half.folder } })
-  }
-  return null
+  // Nothing more can be had: whoever reads it says what it lacks.
+  const part = await cachedSnapshot(settings, id)
+  return part !== null && (await isWholeModel(part.folder, false)) ? part.folder : null
 }
 
 /** Other programs may have fetched pickles: what is said of these is for whoever reads the folder. */
