@@ -3,6 +3,7 @@
 // Nothing heavy is imported here: `--help` has to be there in 150 ms, so yargs waits for a line to parse (parse.ts).
 import { readFileSync } from 'node:fs'
 import { describeError, errorEvent, exitCodeOf, fail, FineTuneError, suggest } from '../core/errors/index.js'
+import type { FlagSpec } from '../core/config/flags.js'
 import type { CommandRow } from './command.js'
 import { commands } from './commands/index.js'
 import { setHubHost } from '../hub/host.js'
@@ -11,9 +12,15 @@ import { globalFlags } from './globals.js'
 import { watchInterrupts, type Interrupts } from './interrupts.js'
 import { watchOutput } from './process-output.js'
 
-/** Index of the command's name: the first word that is neither a flag nor the value of --plugin. */
+/** Index of the command's name: the first word that is neither a flag nor the value of a global one. */
 function commandIndex(argv: readonly string[]): number {
-  return argv.findIndex((word, index) => !word.startsWith('-') && argv[index - 1] !== '--plugin')
+  return argv.findIndex((word, index) => !word.startsWith('-') && !isGlobalValue(word, argv[index - 1] ?? ''))
+}
+
+function isGlobalValue(word: string, before: string): boolean {
+  const flags: Readonly<Record<string, FlagSpec>> = globalFlags
+  const spec = before.startsWith('--') && Object.hasOwn(flags, before.slice(2)) ? flags[before.slice(2)] : undefined
+  return spec !== undefined && (spec.kind !== 'boolean' || /^(?:true|false)$/i.test(word))
 }
 
 function findCommand(name: string): CommandRow {

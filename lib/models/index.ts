@@ -1,7 +1,7 @@
 // The models floor: loading, adapters, generation, optimizers, PEFT and model folders.
 export { Adapter, type AdapterFacts } from './adapter.js'
 export { packBatch, packMicroBatches, type BatchInput, type PackedBatch, type RowBatch, type TokenRow } from './batch.js'
-export { resolveDevice, resolveDtype, type DtypeOption } from './devices.js'
+export { presentDevice, resolveDevice, resolveDtype, type DtypeOption } from './devices.js'
 export { diagnostics, type Diagnostics } from './diagnostics.js'
 export { exportFormats, exportModel, type ExportFormat, type ExportOptions } from './export.js'
 export type { FinishReason, GenerateBatchOptions, GeneratedRow, GenerateOptions } from './generate.js'

@@ -5,7 +5,7 @@ import { loadTokenizer, type TextTokenizer } from '../data/index.js'
 import { native } from '../native/binding.js'
 import { getLogger } from '../utils/logging.js'
 import { withCancel } from './cancel.js'
-import { resolveDevice, resolveDtype, type DtypeOption } from './devices.js'
+import { presentDevice, resolveDtype, type DtypeOption } from './devices.js'
 import { inspectModel, type ModelInspection } from './inspect.js'
 import { Model } from './model.js'
 import { nativeQuantization, quantizationOptionNames, quantizationOptionsOf, type QuantizationOptions } from './quantization.js'
@@ -71,8 +71,8 @@ function named(call: string, options: LoadModelOptions | string): LoadModelOptio
 }
 
 async function load(options: LoadModelOptions, tokenizer?: TextTokenizer): Promise<{ model: Model }> {
+  const device = presentDevice(options.device)
   const folder = await resolveModelFolder(options.name, process.env, { need: options.init === 'random' ? 'tokenizer' : 'weights', signal: options.signal })
-  const device = resolveDevice(options.device)
   const dtype = resolveDtype(options.dtype, device)
   if (options.threads !== undefined) await native().setNumThreads(options.threads)
   const quantization = nativeQuantization(options, () => native().inspectConfig(folder, options.arch).linearModules)

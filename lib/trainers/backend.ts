@@ -3,7 +3,7 @@ import type { ResolvedConfig } from '../core/config/index.js'
 import { computeDtype } from '../core/dtype.js'
 import { loadTokenizer, planEpoch, prepareDataset, runDataOptions, toBatch } from '../data/index.js'
 import {
-  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, memoryOf, memoryRequest, quantizationOptionsOf, readAdapterConfig, resolveDevice, resolveDtype, resolveModelFolder, TargetModuleDetector, warmUpBytes,
+  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, memoryOf, memoryRequest, quantizationOptionsOf, readAdapterConfig, presentDevice, resolveDtype, resolveModelFolder, TargetModuleDetector, warmUpBytes,
   type Model, type OptimizerOptions,
 } from '../models/index.js'
 import type { EngineModel, TrainingBackend } from './engine.js'
@@ -48,8 +48,8 @@ export const nativeBackend: TrainingBackend = {
 
   async resolveModel(config: ResolvedConfig) {
     const { name } = config.model
+    const device = presentDevice(config.model.device)
     const folder = await resolveModelFolder(name, process.env, { need: config.model.init === 'random' ? 'tokenizer' : 'weights' })
-    const device = resolveDevice(config.model.device)
     return { name, folder, device, dtype: resolveDtype(computeDtypeOf(config.model), device), arch: config.model.arch }
   },
 

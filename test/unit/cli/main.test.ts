@@ -49,6 +49,14 @@ describe('ft-native', () => {
     expect(stderr).to.include('unknown command "confgi"').and.include('did you mean "config"?').and.include('FT_USAGE')
   })
 
+  it('finds the command after global flags and their values', async () => {
+    for (const flags of [['--json', 'true'], ['--quiet', 'FALSE'], ['--color', 'false', '--json']]) {
+      const { code, stderr } = await runCli([...flags, 'config', 'show', ...needed])
+      expect(code, stderr).to.equal(0)
+    }
+    expect((await runCli(['--plugin', 'true', 'nothing'])).stderr).to.include('unknown command "nothing"')
+  })
+
   it('with an unknown flag ends with 2, what, remedy and code on stderr, no stack', async () => {
     const { code, stdout, stderr } = await runCli(['config', 'show', '--learning-rte', '1'])
     expect(code).to.equal(2)

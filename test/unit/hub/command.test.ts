@@ -45,6 +45,17 @@ describe('the command line and the hub', function () {
     for (const file of [...filesBelow(folder.path('out')), ...filesBelow(folder.path('hf'))]) expect(readFileSync(file).includes(token), file).to.equal(false)
   })
 
+  it('fetches no weights and no data for a device that is not here', async () => {
+    hub.seen.length = 0
+    for (const args of [['train', '--model', 'org/demo', '--data', 'org/words', '--output', folder.path('never')], ['generate', '--model', 'org/demo', '--prompt', 'x'], ['merge', '--model', 'org/demo', '--adapter', 'org/none', '--output', folder.path('never')]]) {
+      const { code, stderr } = await runModelCli([...args, '--device', 'cuda:99'], { env: { ...env(), HF_HOME: folder.path('nothing') } })
+      expect(code, stderr).to.equal(2)
+      expect(stderr).to.include('FT_DEVICE_UNAVAILABLE').and.include('cuda:99')
+    }
+    expect(hub.downloads('.safetensors')).to.deep.equal([])
+    expect(hub.seen.filter((one) => one.path.includes('datasets'))).to.deep.equal([])
+  })
+
   it('reads standard input', async () => {
     const read = await runModelCli(['inspect', 'data', '-', '--json'], { env: env(), input: `${lines.slice(0, 3).join('\n')}\n` })
     expect(read.code, read.stderr).to.equal(0)

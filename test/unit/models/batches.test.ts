@@ -5,7 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { FineTuneError } from '../../../lib/core/errors/index.js'
 import { packBatch, packMicroBatches, padRows, type BatchInput } from '../../../lib/models/batch.js'
-import { resolveDevice, resolveDtype } from '../../../lib/models/devices.js'
+import { presentDevice, resolveDevice, resolveDtype } from '../../../lib/models/devices.js'
 import { resolveModelFolder } from '../../../lib/models/resolve.js'
 import { configFor, writeCompanions } from '../../../lib/models/save.js'
 import { StopStrings } from '../../../lib/models/stop-strings.js'
@@ -92,6 +92,17 @@ describe('devices and dtypes', () => {
     expect(resolveDevice('auto', { devices: [device('cpu'), device('mps')] })).to.equal('mps')
     expect(resolveDevice('cuda:1', { devices: [device('cpu')] })).to.equal('cuda:1')
     expect(() => resolveDevice('gpu', { devices: [] })).to.throw(FineTuneError).with.property('code', 'FT_INVALID_ARGUMENT')
+  })
+
+  it('that is named has to be here where it is to compute', () => {
+    expect(presentDevice('auto', { cuda: false, devices: [device('cpu')] })).to.equal('cpu')
+    const two = { cuda: true, devices: [device('cpu'), device('cuda:0'), device('cuda:1')] }
+    expect(presentDevice('cuda', two)).to.equal('cuda')
+    expect(presentDevice('cuda:1', two)).to.equal('cuda:1')
+    for (const [name, build, reason] of [['cuda:2', two, 'there is cpu, cuda:0, cuda:1'], ['mps', two, 'cuda:0'], ['cuda', { cuda: false, devices: [device('cpu')] }, 'no CUDA support']] as const) {
+      expect(() => presentDevice(name, build)).to.throw(FineTuneError).with.property('code', 'FT_DEVICE_UNAVAILABLE')
+      expect(() => presentDevice(name, build)).to.throw(reason)
+    }
   })
 
   it('bf16 where it is native', () => {
