@@ -1,12 +1,13 @@
 // Which version of attention serves a device.
 #include "core/kernels/attention.h"
 
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 #include <c10/util/StringUtil.h>
 
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "core/kernels/attention_runs.h"
 #include "core/kernels/cpu/attention_bf16.h"
 #include "core/kernels/cuda/attention.h"
 
@@ -38,6 +39,46 @@ int64_t Longest(const std::vector<int64_t>& offsets) {
   return longest;
 }
 
+// The log-sum-exp of a run of tokens as a version saved it: fp32 [rows, length, Hq], a view.
+struct RunLse {
+  AttentionRun run;
+  at::Tensor lse;
+};
+
+std::vector<RunLse> LseOf(Version version, const AttentionResult& result, const std::vector<int64_t>& offsets) {
+  if (version == Version::kFlash) {
+    std::vector<RunLse> all;
+    for (const AttentionRun& run : EqualRuns(offsets)) all.push_back({run, result.saved.at(all.size()).transpose(1, 2)});
+    return all;
+  }
+  const at::Tensor lse = version == Version::kCuda ? result.saved.at(0).t() : result.saved.at(0);  // [tokens, Hq]
+  return {{{0, 1, offsets.back()}, lse.unsqueeze(0)}};
+}
+
+// A sink takes its share of what was divided among the keys: out · exp(lse − lse'), lse' = log(exp(lse) + exp(sink)). With lse'
+// in place of lse the versions' backward is that of the softmax with sinks.
+void AddSinks(Version version, AttentionResult& result, const std::vector<int64_t>& offsets, const AttentionOptions& options) {
+  for (RunLse& part : LseOf(version, result, offsets)) {
+    const at::Tensor with_sink = at::logaddexp(part.lse, options.sinks);
+    at::Tensor out = part.run.Heads(result.out);  // [rows, Hq, length, d]
+    out.mul_((part.lse - with_sink).exp_().transpose(1, 2).unsqueeze(-1));
+    part.lse.copy_(with_sink);
+  }
+}
+
+AttentionResult AttentionWithout(Version version, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<int64_t>& offsets,
+                                 const AttentionOptions& options) {
+  switch (version) {
+    case Version::kTiles: return cpu_bf16::Attention(q, k, v, offsets, options);
+    case Version::kFlash: return cpu::Attention(q, k, v, offsets, options);
+    case Version::kCuda:
+      if constexpr (cuda::kDevices) return cuda::Attention(q, k, v, offsets, options);
+      break;
+    case Version::kComposite: break;
+  }
+  return composite::Attention(q, k, v, offsets, options);
+}
+
 }  // namespace
 
 bool HasFlashAttention(const at::Device& device, at::ScalarType dtype, int64_t head_dim) {
@@ -50,15 +91,19 @@ bool HasFlashAttention(const at::Device& device, at::ScalarType dtype, int64_t h
 AttentionResult Attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<int64_t>& offsets,
                           const AttentionOptions& options) {
   CheckKeyBias(q, Longest(offsets), options);
-  switch (VersionFor(q, k.size(1), options)) {
-    case Version::kTiles: return cpu_bf16::Attention(q, k, v, offsets, options);
-    case Version::kFlash: return cpu::Attention(q, k, v, offsets, options);
-    case Version::kCuda:
-      if constexpr (cuda::kDevices) return cuda::Attention(q, k, v, offsets, options);
-      break;
-    case Version::kComposite: break;
+  const Version version = VersionFor(q, k.size(1), options);
+  AttentionResult result = AttentionWithout(version, q, k, v, offsets, options);
+  if (options.sinks.defined() && version != Version::kComposite) AddSinks(version, result, offsets, options);  // the composite version knows them
+  return result;
+}
+
+at::Tensor SinkGradient(const at::Tensor& dout, const AttentionResult& forward, const std::vector<int64_t>& offsets, const AttentionOptions& options) {
+  at::Tensor gradient = at::zeros_like(options.sinks);
+  for (const RunLse& part : LseOf(VersionFor(forward.out, forward.out.size(1), options), forward, offsets)) {
+    const at::Tensor d = part.run.Heads(dout).to(at::kFloat).mul_(part.run.Heads(forward.out)).sum(-1);  // [rows, Hq, length]
+    gradient.sub_((options.sinks - part.lse).exp_().transpose(1, 2).mul_(d).sum({0, 2}));
   }
-  return composite::Attention(q, k, v, offsets, options);
+  return gradient;
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,

@@ -19,6 +19,9 @@ struct AttentionOptions {
   /// fp32 [Hq, positions] or undefined: added to the scaled scores of the key at a position of its row (ALiBi,
   /// https://arxiv.org/abs/2108.12409). At least as many positions as the longest row. Not together with softcap.
   at::Tensor key_bias{};
+  /// fp32 [Hq] or undefined: one more score of every query of a head, whose share of the softmax goes nowhere
+  /// (attention sinks, https://arxiv.org/abs/2309.17453, learned as in gpt_oss).
+  at::Tensor sinks{};
 };
 
 struct AttentionResult {
@@ -39,8 +42,11 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> AttentionBackward(const at::Tenso
                                                                  const std::vector<int64_t>& offsets,
                                                                  const AttentionOptions& options);
 
-/// One new query a row against cached keys: q [rows, Hq, d]; keys, values [rows, Hk, capacity, d], of which row r
-/// holds lengths[r] entries, the new one last. Returns [rows, Hq, d].
+/// d sinks, fp32 [Hq]. `forward` is what Attention returned for options with sinks.
+at::Tensor SinkGradient(const at::Tensor& dout, const AttentionResult& forward, const std::vector<int64_t>& offsets, const AttentionOptions& options);
+
+/// One new query a row against cached keys: q [rows, Hq, d]; keys [rows, Hk, capacity, d], values [rows, Hk, capacity, dv], of
+/// which row r holds lengths[r] entries, the new one last. Returns [rows, Hq, dv].
 at::Tensor AttentionDecode(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                            const std::vector<int64_t>& lengths, const AttentionOptions& options);
 

@@ -24,6 +24,9 @@ struct ProductTerm {
 /// y [m, n]. bias [n] and residual [m, n] may be undefined. Rows of every x and w are dense (last stride 1); all one dtype.
 at::Tensor SumOfProducts(const std::vector<ProductTerm>& terms, const at::Tensor& bias, const at::Tensor& residual);
 
+/// The same into `y` [m, n], contiguous: some rows of a larger result.
+void SumOfProductsInto(const at::Tensor& y, const std::vector<ProductTerm>& terms, const at::Tensor& bias, const at::Tensor& residual);
+
 /// grad [n, k] += scale · dyᵀ · x of dy [m, n] and x [m, k]; grad fp32 or in their dtype.
 void AddOuterProduct(at::Tensor& grad, const at::Tensor& dy, const at::Tensor& x, double scale);
 
@@ -32,6 +35,7 @@ at::Tensor FewRows(const WeightSource& w, const at::Tensor& x);
 
 namespace composite {  // ATen's matrix products, any device: the reference of the others
 at::Tensor SumOfProducts(const std::vector<ProductTerm>& terms, const at::Tensor& bias, const at::Tensor& residual);
+void SumOfProductsInto(const at::Tensor& y, const std::vector<ProductTerm>& terms, const at::Tensor& bias, const at::Tensor& residual);
 void AddOuterProduct(at::Tensor& grad, const at::Tensor& dy, const at::Tensor& x, double scale);
 }  // namespace composite
 

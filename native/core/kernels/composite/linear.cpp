@@ -13,12 +13,21 @@ at::Tensor WeightSource::Dense(at::ScalarType dtype) const {
 namespace composite {
 
 at::Tensor SumOfProducts(const std::vector<ProductTerm>& terms, const at::Tensor& bias, const at::Tensor& residual) {
-  at::Tensor y;
+  const ProductTerm& main = terms.front();
+  const at::Tensor y = at::empty({main.x.size(0), main.by_rows ? main.columns_of_w() : main.rows_of_w()}, main.x.options());
+  composite::SumOfProductsInto(y, terms, bias, residual);
+  return y;
+}
+
+void SumOfProductsInto(const at::Tensor& out, const std::vector<ProductTerm>& terms, const at::Tensor& bias, const at::Tensor& residual) {
+  at::Tensor y = out;
+  bool first = true;
   for (const ProductTerm& term : terms) {
-    const bool first = !y.defined();
     if (term.source != nullptr && !term.by_rows) {
       if (at::Tensor product = FewRows(*term.source, term.x); product.defined()) {
-        y = first ? (bias.defined() ? product.add_(bias) : product) : y.add_(product);
+        if (first && bias.defined()) product.add_(bias);
+        first ? y.copy_(product) : y.add_(product);
+        first = false;
         continue;
       }
     }
@@ -26,12 +35,14 @@ at::Tensor SumOfProducts(const std::vector<ProductTerm>& terms, const at::Tensor
     const at::Tensor right = term.by_rows ? w : w.t();
     if (!first) {
       y.addmm_(term.x, right);
+    } else if (bias.defined()) {
+      at::addmm_out(y, bias, term.x, right);
     } else {
-      y = bias.defined() ? at::addmm(bias, term.x, right) : at::mm(term.x, right);
+      at::mm_out(y, term.x, right);
     }
+    first = false;
   }
   if (residual.defined()) y.add_(residual);
-  return y;
 }
 
 void AddOuterProduct(at::Tensor& grad, const at::Tensor& dy, const at::Tensor& x, double scale) {

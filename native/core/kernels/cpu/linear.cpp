@@ -337,30 +337,33 @@ void MultiplyPacked(const std::vector<Term>& inputs, const Output& out) {
 }
 
 // Rows of w meet packed rows of x, so that the weights are read where they lie.
-at::Tensor TransposedProduct(const ProductTerm& term) {
+void TransposedProduct(const at::Tensor& y, const ProductTerm& term) {
   const int64_t rows = term.x.size(0), columns = term.w.size(0);
-  const at::Tensor y = at::empty({rows, columns}, term.x.options());
   MultiplyAll({Term({term.w, term.x})}, {Data<uint16_t>(y), columns, nullptr, nullptr, columns, rows, /*transposed=*/true});
-  return y;
 }
 
 }  // namespace
 
 at::Tensor SumOfProducts(const std::vector<ProductTerm>& inputs, const at::Tensor& bias, const at::Tensor& residual) {
-  if (!FitsTiles(inputs)) return composite::SumOfProducts(inputs, bias, residual);
   const ProductTerm& main = inputs.front();
-  const int64_t rows = main.x.size(0), columns = main.by_rows ? main.columns_of_w() : main.rows_of_w();
+  const at::Tensor y = at::empty({main.x.size(0), main.by_rows ? main.columns_of_w() : main.rows_of_w()}, main.x.options());
+  SumOfProductsInto(y, inputs, bias, residual);
+  return y;
+}
+
+void SumOfProductsInto(const at::Tensor& y, const std::vector<ProductTerm>& inputs, const at::Tensor& bias, const at::Tensor& residual) {
+  if (!FitsTiles(inputs)) return composite::SumOfProductsInto(y, inputs, bias, residual);
+  const ProductTerm& main = inputs.front();
+  const int64_t rows = y.size(0), columns = y.size(1);
   const bool plain = std::none_of(inputs.begin(), inputs.end(), [](const ProductTerm& term) { return term.by_rows; });
   // Packing is paid for by the rows that meet what was packed: of a lone x and w (the loss head) the shorter one is packed.
   const bool lone = plain && inputs.size() == 1 && main.source == nullptr && !bias.defined() && !residual.defined() && main.x.size(1) * kTile * 2 <= kGroupBytes;
-  if (lone && rows >= kFewRows && rows < columns) return TransposedProduct(main);
-  const at::Tensor y = at::empty({rows, columns}, main.x.options());
+  if (lone && rows >= kFewRows && rows < columns) return TransposedProduct(y, main);
   const at::Tensor added = residual.defined() ? residual.contiguous() : residual, shift = bias.defined() ? bias.contiguous() : bias;
   const Output out{Data<uint16_t>(y), columns, added.defined() ? Data<uint16_t>(added) : nullptr, shift.defined() ? Data<uint16_t>(shift) : nullptr,
                    rows, columns, /*transposed=*/false};
   const auto multiply = !plain || rows >= kFewRows ? MultiplyAll : rows >= kPackedRows ? MultiplyPacked : MultiplyFew;
   multiply({inputs.begin(), inputs.end()}, out);
-  return y;
 }
 
 }  // namespace ft::kernels
