@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
 #include "core/arch/arch.h"
 #include "core/arch/stored_quantization.h"
 #include "core/engine/device.h"
@@ -41,7 +43,9 @@ std::shared_ptr<Model> Model::Load(const LoadOptions& options, const ProgressFn&
   const at::ScalarType dtype = ParseDtype(options.dtype);
   const at::Device device = ParseDevice(options.device);
   DecoderSpec spec = ReadDecoderSpec(options.path, options.arch);
-  CheckAttention(options.attention, device, dtype, spec.head_dim);
+  const LatentSpec& latent = spec.latent;
+  const int64_t head_dim = latent.present() ? std::max(latent.nope_dim + latent.rope_dim, latent.v_dim) : spec.head_dim;
+  CheckAttention(options.attention, device, dtype, head_dim);
   auto model = std::make_shared<Model>();
   if (options.random_init) {
     model->decoder_ = std::make_unique<Decoder>(spec, dtype, device, PackedModules(spec, nullptr, options.quantization));

@@ -13,6 +13,7 @@
 #include "core/engine/weights.h"
 #include "core/io/safetensors.h"
 #include "core/kernels/adamw.h"
+#include "core/nn/router.h"
 #include "core/objectives/linear_cross_entropy.h"
 
 namespace ft {
@@ -102,11 +103,16 @@ StepResult Optimizer::Accumulate(const std::vector<HostBatch>& batches, const St
     context.anchor = at::zeros({}, at::TensorOptions(decoder.device())).requires_grad_(true);
     context.cancel = cancel;
     CrossEntropyResult head;
+    // As the mean over the step's supervised tokens, a micro-batch counts by how many it has.
+    const MoeSpec& moe = decoder.spec().moe;
+    LoadBalance balance(decoder.spec().num_hidden_layers, moe.aux_loss_coef, context.grad_scale * static_cast<double>(batch.supervised));
+    if (moe.aux_loss_coef > 0) context.load_balance = &balance;
     {
       const Stopwatch watch(&result.forward_seconds);
       at::AutoGradMode grad(true);
       head = LinearCrossEntropy(decoder.Hidden(context), decoder, context);
       loss_sum += head.token_loss.cpu().to(at::kDouble).sum().item<double>();
+      if (context.load_balance != nullptr) loss_sum += balance.Loss() * static_cast<double>(batch.supervised);
     }
     if (!std::isfinite(loss_sum)) {
       result.skipped = Skipped::kLossNotFinite;
@@ -180,7 +186,7 @@ std::vector<Optimizer::NamedGradient> Optimizer::Gradients() {
   std::vector<NamedGradient> gradients;
   for (const ParameterBlock& block : *blocks_) {
     for (const ParameterView& view : block.views) {
-      const at::Tensor grad = block.grad.narrow(0, view.offset, view.numel).to(at::kCPU, at::kFloat).div(loss_scale_).contiguous();
+      const at::Tensor grad = ReadView(block.grad, view).to(at::kCPU, at::kFloat).div(loss_scale_).contiguous();
       gradients.push_back({view.name, view.shape, grad});
     }
   }

@@ -43,7 +43,9 @@ struct Saved {
 
 std::vector<Saved> SavedTensors(Decoder& decoder, at::ScalarType dtype) {
   std::vector<Saved> saved;
-  for (const Decoder::NamedTensor& named : decoder.NamedTensors()) saved.push_back({named.name, named.tensor, dtype});
+  for (const Decoder::NamedTensor& named : decoder.NamedTensors()) {
+    saved.push_back({named.name, named.tensor, named.buffer ? named.tensor.scalar_type() : dtype});
+  }
   for (const auto& [name, tensor] : PackedFileTensors(decoder)) saved.push_back({name, tensor, tensor.scalar_type()});
   if (decoder.spec().text_part_of.empty()) return saved;
   // The text part becomes a model by itself: its names lose what the wrapper put in front.
@@ -154,6 +156,16 @@ void ReadInto(const SafetensorsFile& file, const TensorEntry& entry, at::Tensor 
     file.Read(entry, 0, destination.mutable_data_ptr(), entry.nbytes);
     return;
   }
+  if (!destination.is_contiguous()) {  // fused experts lie transposed: one after another
+    FT_CHECK(destination.dim() > 1 && destination.size(0) > 0, kInternal, "tensor {} has no place that could be filled piece by piece", entry.name);
+    const int64_t step = destination.numel() / destination.size(0), bytes = step * static_cast<int64_t>(DTypeSize(entry.dtype));
+    at::Tensor piece = at::empty(destination.sizes().slice(1), stored);
+    for (int64_t i = 0; i < destination.size(0); ++i) {
+      file.Read(entry, i * bytes, piece.mutable_data_ptr(), bytes);
+      destination[i].copy_(piece);
+    }
+    return;
+  }
   const int64_t numel = destination.numel(), size = static_cast<int64_t>(DTypeSize(entry.dtype));
   at::Tensor flat = destination.view({-1});
   at::Tensor piece = at::empty({std::min(numel, kPieceElements)}, stored);
@@ -195,12 +207,14 @@ void RandomiseWeights(Decoder& decoder, uint64_t seed, const LoadQuantization& q
   const double deviation = decoder.spec().initializer_range;
   for (const Decoder::NamedTensor& named : decoder.NamedTensors()) {
     at::Tensor tensor = named.tensor;
-    if (EndsWith(named.name, ".bias")) {
+    if (EndsWith(named.name, "bias")) {
       tensor.zero_();
     } else if (norms.count(named.name) > 0) {
       tensor.fill_(decoder.spec().norm.unit_offset ? 0.0 : 1.0);
     } else {
-      FillNormal(tensor.view({-1}), deviation, seed, numbers.at(named.name));
+      const at::Tensor flat = tensor.is_contiguous() ? tensor.view({-1}) : at::empty({tensor.numel()}, tensor.options());
+      FillNormal(flat, deviation, seed, numbers.at(named.name));
+      if (!tensor.is_contiguous()) tensor.copy_(flat.view(tensor.sizes()));
     }
   }
   PlainTensor place;

@@ -43,7 +43,9 @@ class CoreFunction : public torch::autograd::Function<CoreFunction> {
     const RopeTables* rope = tables.cos.defined() ? &tables : nullptr;
     const SelfAttention::Heads h = attention->SplitAndRotate(qkv, rope);
     const kernels::AttentionResult forward{keep[4], {keep.begin() + 5, keep.end()}};
-    const auto [dq, dk, dv] = kernels::AttentionBackward(grads[0].contiguous().view(h.q.sizes()), h.q, h.k, h.v, forward, offsets, attention->OptionsWith(keep[3]));
+    const at::Tensor dout = grads[0].contiguous().view(h.q.sizes());
+    const auto [dq, dk, dv] = kernels::AttentionBackward(dout, h.q, h.k, h.v, forward, offsets, attention->OptionsWith(keep[3]));
+    attention->SinksBackward(dout, forward, offsets);
     return {attention->Join(qkv, h, dq, dk, dv, rope), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -60,6 +62,10 @@ SelfAttention::SelfAttention(const DecoderSpec& spec, int64_t layer, const std::
   const LayerSpec& facts = spec.layers.at(static_cast<size_t>(layer));
   if (const ModuleLayout* norm = FindSlot(modules, Slot::kQNorm)) q_norm_.emplace(*norm, options);
   if (const ModuleLayout* norm = FindSlot(modules, Slot::kKNorm)) k_norm_.emplace(*norm, options);
+  if (const ModuleLayout* sinks = FindSlot(modules, Slot::kSinks)) {
+    sinks_ = at::empty({sinks->rows()}, options);
+    sinks_name_ = sinks->parts[0].name;
+  }
   const double scale = facts.attention_scale > 0 ? facts.attention_scale : spec.attention_scale;
   options_.scale = scale > 0 ? scale : 1.0 / std::sqrt(static_cast<double>(spec.head_dim));
   options_.window = facts.sliding_window;
@@ -77,7 +83,13 @@ void SelfAttention::AppendWeights(std::vector<WeightRef>* refs) {
   qkv_.AppendWeights(refs);
   if (q_norm_) q_norm_->AppendWeights(refs);
   if (k_norm_) k_norm_->AppendWeights(refs);
+  if (sinks_.defined()) refs->push_back({sinks_, &sinks_grad_, false, {{sinks_name_, sinks_.sizes().vec(), 0, sinks_.numel()}}});
   out_.AppendWeights(refs);
+}
+
+void SelfAttention::SinksBackward(const at::Tensor& dout, const kernels::AttentionResult& forward, const std::vector<int64_t>& offsets) const {
+  if (!sinks_grad_.defined()) return;
+  at::Tensor(sinks_grad_).add_(kernels::SinkGradient(dout, forward, offsets, OptionsWith({})));
 }
 
 at::Tensor SelfAttention::Normed(const std::optional<NormWeight>& norm, const at::Tensor& heads, at::Tensor& aux) const {
@@ -127,6 +139,7 @@ at::Tensor SelfAttention::Join(const at::Tensor& qkv, const Heads& heads, at::Te
 kernels::AttentionOptions SelfAttention::OptionsWith(const at::Tensor& key_bias) const {
   kernels::AttentionOptions options = options_;
   options.key_bias = key_bias;
+  if (sinks_.defined()) options.sinks = sinks_.to(at::kFloat);
   return options;
 }
 

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -37,8 +38,10 @@ class SelfAttention : public AttentionBlock {
   Heads SplitAndRotate(const at::Tensor& qkv, const RopeTables* rope) const;
   /// d qkv from the gradients of SplitAndRotate's q, k and v.
   at::Tensor Join(const at::Tensor& qkv, const Heads& heads, at::Tensor dq, at::Tensor dk, const at::Tensor& dv, const RopeTables* rope) const;
-  /// key_bias may be undefined.
+  /// With the sinks as they are now; key_bias may be undefined.
   kernels::AttentionOptions OptionsWith(const at::Tensor& key_bias) const;
+  /// Adds to the gradient of the sinks, where they are trained.
+  void SinksBackward(const at::Tensor& dout, const kernels::AttentionResult& forward, const std::vector<int64_t>& offsets) const;
   int64_t width() const { return counts_.num_heads * counts_.head_dim; }
 
  private:
@@ -50,6 +53,8 @@ class SelfAttention : public AttentionBlock {
 
   LinearGroup qkv_, out_;
   std::optional<NormWeight> q_norm_, k_norm_;
+  at::Tensor sinks_, sinks_grad_;  // [heads] compute dtype, or undefined
+  std::string sinks_name_;
   HeadCounts counts_;
   kernels::AttentionOptions options_;
   int64_t layer_;

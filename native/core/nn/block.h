@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/nn/context.h"
+#include "core/nn/experts.h"
 #include "core/nn/input_transform.h"
 #include "core/nn/linear.h"
 #include "core/nn/weight_ref.h"
@@ -39,6 +40,8 @@ class Block {
   virtual at::Tensor Forward(const BlockInput& input, const ForwardContext& context) = 0;
   /// Every group that an adapter can attach to, in module order.
   virtual std::vector<LinearGroup*> Groups() = 0;
+  /// Its projections of experts, in module order.
+  virtual std::vector<ExpertLinear*> Experts() { return {}; }
   /// Every weight, in module order.
   virtual void AppendWeights(std::vector<WeightRef>* refs) = 0;
 };

@@ -69,7 +69,11 @@ std::vector<Decoder::NamedTensor> Decoder::NamedTensors() const {
   std::vector<NamedTensor> tensors;
   for (const WeightRef& ref : const_cast<Decoder*>(this)->Weights()) {
     const at::Tensor flat = ref.weight.view({-1});
-    for (const WeightRef::Part& part : ref.parts) tensors.push_back({part.name, flat.narrow(0, part.offset, part.numel).view(part.shape)});
+    for (const WeightRef::Part& part : ref.parts) {
+      const at::Tensor stored = part.strides.empty() ? flat.narrow(0, part.offset, part.numel).view(part.shape)
+                                                     : flat.as_strided(part.shape, part.strides, flat.storage_offset() + part.offset);
+      tensors.push_back({part.name, stored, ref.grad == nullptr});
+    }
   }
   return tensors;
 }
@@ -105,6 +109,14 @@ std::vector<LinearGroup*> Decoder::Groups() {
   return groups;
 }
 
+std::vector<std::vector<ExpertLinear*>> Decoder::Experts() {
+  std::vector<std::vector<ExpertLinear*>> experts;
+  for (const auto& layer : layers_) {
+    if (std::vector<ExpertLinear*> own = layer->Experts(); !own.empty()) experts.push_back(std::move(own));
+  }
+  return experts;
+}
+
 std::vector<CacheShape> Decoder::CacheShapes() const {
   std::vector<CacheShape> shapes;
   for (const auto& layer : layers_) shapes.push_back(layer->attention().cache_shape());
@@ -120,13 +132,16 @@ int64_t Decoder::cache_valid_to() const {
 std::vector<ParameterBlock> Decoder::MakeTrainable() {
   std::vector<ParameterBlock> blocks;
   for (WeightRef& ref : Weights()) {
+    if (ref.grad == nullptr) continue;
     ParameterBlock block;
     block.compute = ref.weight.view({-1});
     block.master = dtype_ == at::kFloat ? block.compute : block.compute.to(at::kFloat);
     block.grad = at::zeros_like(block.compute);
     block.decay = ref.decay;
     block.master_saved_elsewhere = dtype_ == at::kFloat;
-    for (const WeightRef::Part& part : ref.parts) block.views.push_back({part.name, part.shape, part.offset, part.numel});
+    for (const WeightRef::Part& part : ref.parts) {
+      block.views.push_back({part.name, part.shape, part.offset, part.numel, part.strides.empty() ? std::vector<int64_t>{} : part.shape, part.strides});
+    }
     *ref.grad = block.grad.view(ref.weight.sizes());
     blocks.push_back(std::move(block));
   }

@@ -37,7 +37,8 @@ class Decoder {
 
   struct NamedTensor {
     std::string name;   // Hugging Face tensor name
-    at::Tensor tensor;  // its memory, in its stored shape; q, k and v are views of one buffer
+    at::Tensor tensor;  // its memory, in its stored shape; q, k and v are views of one buffer, fused experts a transposed one
+    bool buffer = false;  // keeps its dtype in files
   };
   /// Every weight once, in module order.
   std::vector<NamedTensor> NamedTensors() const;
@@ -55,6 +56,8 @@ class Decoder {
   uint64_t WeightBytes() const;
   /// Every group that an adapter can attach to, in module order; lm_head last, when it is untied.
   std::vector<LinearGroup*> Groups();
+  /// The projections of experts that an adapter can attach to, of every layer that has some.
+  std::vector<std::vector<ExpertLinear*>> Experts();
   /// What generation keeps of a token, a layer.
   std::vector<CacheShape> CacheShapes() const;
 

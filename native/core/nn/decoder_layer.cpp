@@ -7,7 +7,9 @@
 #include "core/base/error.h"
 
 #include "core/nn/attention.h"
+#include "core/nn/latent_attention.h"
 #include "core/nn/mlp.h"
+#include "core/nn/moe_mlp.h"
 
 namespace ft {
 namespace {
@@ -16,10 +18,12 @@ using Modules = std::vector<ModuleLayout>;
 
 // The one place that knows which kinds of blocks there are.
 std::unique_ptr<AttentionBlock> MakeAttention(const DecoderSpec& spec, int64_t layer, const Modules& modules, const at::TensorOptions& options) {
+  if (spec.latent.present()) return std::make_unique<LatentAttention>(spec, layer, modules, options);
   return std::make_unique<SelfAttention>(spec, layer, modules, options);
 }
 
-std::unique_ptr<Block> MakeMlp(const DecoderSpec& spec, int64_t /*layer*/, const Modules& modules, const at::TensorOptions& options) {
+std::unique_ptr<Block> MakeMlp(const DecoderSpec& spec, int64_t layer, const Modules& modules, const at::TensorOptions& options) {
+  if (spec.layers.at(static_cast<size_t>(layer)).experts) return std::make_unique<MoeMlp>(spec, layer, modules, options);
   return std::make_unique<DenseMlp>(spec, modules, options);
 }
 

@@ -27,6 +27,7 @@ class DecoderLayer {
 
   AttentionBlock& attention() { return *attention_; }
   std::vector<LinearGroup*> Groups();
+  std::vector<ExpertLinear*> Experts() { return mlp_->Experts(); }
   void AppendWeights(std::vector<WeightRef>* refs);
 
  private:

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/activation.h"
+#include "core/nn/moe_spec.h"
 
 namespace ft {
 
@@ -72,11 +73,22 @@ enum class QkvOrder {
   kGrouped,       // for each group: its queries, its key, its value
 };
 
+/// Multi-head latent attention (nn/latent_attention.h): sizes of the latents and of the parts of a head.
+struct LatentSpec {
+  int64_t q_rank = 0;   // 0: queries come without a latent
+  int64_t kv_rank = 0;  // 0: the model has plain attention
+  int64_t nope_dim = 0, rope_dim = 0, v_dim = 0;
+  NormSpec norm;        // of both latents
+
+  bool present() const { return kv_rank > 0; }
+};
+
 /// What differs between layers.
 struct LayerSpec {
   int64_t sliding_window = 0;  // tokens a query sees, itself included; 0: all before it
   int rope = 0;                // which of DecoderSpec::ropes turns queries and keys; -1: none (NoPE)
   double attention_scale = 0.0;  // 0: DecoderSpec::attention_scale
+  bool experts = false;        // the MLP is a mixture of experts, by DecoderSpec::moe
 };
 
 struct DecoderSpec {
@@ -108,9 +120,12 @@ struct DecoderSpec {
   double attention_scale = 0.0;    // multiplies q·k; 0: 1 / sqrt(head_dim)
   double attention_softcap = 0.0;  // scores become cap · tanh(score / cap); 0: none
   double clip_qkv = 0.0;           // queries, keys and values are clamped to ± this; 0: not
+  bool attention_sinks = false;    // a learned score a head that takes part in the softmax and has no value
+  LatentSpec latent;
 
   bool gated_mlp = true;  // down(act(gate(x)) · up(x)); else down(act(up(x)))
   Activation hidden_act = Activation::kSilu;
+  MoeSpec moe;
 
   int64_t embedding_size = 0;   // width of embedding and head, where projections lie between them and the layers; 0: hidden_size
   int64_t position_offset = 0;  // rows of a learned table of positions (Names::position_embeddings) before that of position 0
@@ -156,10 +171,22 @@ struct DecoderSpec {
     std::string o_proj = "model.layers.{}.self_attn.o_proj";
     std::string q_norm = "model.layers.{}.self_attn.q_norm";
     std::string k_norm = "model.layers.{}.self_attn.k_norm";
+    std::string sinks = "model.layers.{}.self_attn.sinks";
+    // Latent attention: q_proj and q_norm make the latent of queries where they have one.
+    std::string q_up_proj, kv_proj, kv_norm, kv_up_proj;
     std::string gate_proj = "model.layers.{}.mlp.gate_proj";
     std::string up_proj = "model.layers.{}.mlp.up_proj";
     std::string gate_up_proj;  // in place of the two: gate above up
     std::string down_proj = "model.layers.{}.mlp.down_proj";
+    // Experts: as transformers 5 calls modules and parameters, and with a second {} for the expert as files do.
+    std::string router = "model.layers.{}.mlp.gate";
+    std::string stored_router;  // in files, where that is another name
+    std::string experts = "model.layers.{}.mlp.experts";
+    std::string expert_gate = "model.layers.{}.mlp.experts.{}.gate_proj";
+    std::string expert_up = "model.layers.{}.mlp.experts.{}.up_proj";
+    std::string expert_down = "model.layers.{}.mlp.experts.{}.down_proj";
+    std::string shared_expert = "model.layers.{}.mlp.shared_expert";  // + .gate_proj, .up_proj, .down_proj
+    std::string shared_gate = "model.layers.{}.mlp.shared_expert_gate";
   } names;
 };
 

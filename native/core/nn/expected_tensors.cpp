@@ -15,6 +15,18 @@ namespace {
 
 // The tensors of one module; a tied head has no weight of its own.
 void AppendTensors(const DecoderSpec& spec, const ModuleLayout& module, std::vector<ExpectedTensor>* out) {
+  if (module.kind == ModuleKind::kVector || module.kind == ModuleKind::kBuffer) {
+    const TensorKind kind = module.kind == ModuleKind::kVector ? TensorKind::kVector : TensorKind::kBuffer;
+    for (const ModuleLayout::Part& part : module.parts) out->push_back({part.name, module.WeightShape(part), kind, part.name});
+    return;
+  }
+  if (module.kind == ModuleKind::kExperts && module.fused) {
+    for (const ModuleLayout::Part& part : module.parts) {
+      out->push_back({part.name, module.WeightShape(part), TensorKind::kLinearWeight, part.name});
+      if (module.bias) out->push_back({part.name + "_bias", {module.experts, part.rows}, TensorKind::kLinearBias, part.name + "_bias"});
+    }
+    return;
+  }
   const bool own_weight = module.kind == ModuleKind::kNorm ? module.norm.weight : module.slot != Slot::kHead || !spec.tie_word_embeddings;
   const bool norm = module.kind == ModuleKind::kNorm;
   const TensorKind kind = norm ? TensorKind::kNorm : module.kind == ModuleKind::kEmbedding ? TensorKind::kEmbedding : TensorKind::kLinearWeight;
@@ -134,9 +146,13 @@ std::vector<ExpectedTensor> ExpectedTensors(const DecoderSpec& spec) {
 std::vector<LinearModule> LinearModules(const DecoderSpec& spec) {
   std::vector<LinearModule> out;
   for (const ModuleLayout& module : DecoderLayout(spec)) {
+    if (module.kind == ModuleKind::kExperts) {
+      const int64_t rows = module.fused ? module.rows() : module.rows() / module.experts;
+      out.push_back({module.parameter, module.width, rows, module.bias, false, false, false, module.experts});
+    }
     if (module.kind != ModuleKind::kLinear) continue;
     for (const ModuleLayout::Part& part : module.parts) {
-      out.push_back({part.name, module.width, part.rows, module.bias, module.slot == Slot::kHead, module.transposed});
+      out.push_back({part.name, module.width, part.rows, module.bias, module.slot == Slot::kHead, module.transposed, module.slot == Slot::kRouter});
     }
   }
   return out;
@@ -145,6 +161,7 @@ std::vector<LinearModule> LinearModules(const DecoderSpec& spec) {
 int64_t CountParameters(const DecoderSpec& spec) {
   int64_t total = 0;
   for (const ExpectedTensor& tensor : ExpectedTensors(spec)) {
+    if (tensor.kind == TensorKind::kBuffer) continue;
     int64_t count = 1;
     for (const int64_t dimension : tensor.shape) count *= dimension;
     total += count;

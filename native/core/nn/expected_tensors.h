@@ -14,7 +14,7 @@
 
 namespace ft {
 
-enum class TensorKind { kEmbedding, kNorm, kLinearWeight, kLinearBias };
+enum class TensorKind { kEmbedding, kNorm, kLinearWeight, kLinearBias, kVector, kBuffer };
 
 struct ExpectedTensor {
   std::string name;            // "model.layers.0.self_attn.q_proj.weight"
@@ -41,9 +41,11 @@ struct LinearModule {
   bool bias;
   bool output_head;  // lm_head; listed for tied models too, as it is a module there
   bool transposed;   // the weight is stored as [in_features, out_features]
+  bool router = false;   // not of a linear class in transformers 5: PEFT adapts it as a parameter
+  int64_t experts = 0;   // a parameter that holds a matrix for each of so many experts
 };
 
-/// Every linear module in module order: what adapters can target.
+/// Every linear module, router and parameter of experts, in module order: what adapters can target.
 std::vector<LinearModule> LinearModules(const DecoderSpec& spec);
 
 /// Distinct parameters (a tied head counts once).

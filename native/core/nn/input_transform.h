@@ -20,4 +20,7 @@ class InputTransform {
   virtual bool trainable() const { return false; }
 };
 
+/// transform(u) by itself, kept: for inputs that several products read. Differentiable; `anchor` as in ForwardContext.
+at::Tensor Transformed(const InputTransform& transform, const at::Tensor& u, const at::Tensor& anchor);
+
 }  // namespace ft

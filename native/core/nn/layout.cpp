@@ -51,6 +51,7 @@ void AddAttention(const DecoderSpec& spec, int64_t layer, Modules& modules) {
   AddLinear(spec, modules, Slot::kQkv, std::move(qkv), spec.hidden_size, spec.qkv_bias);
   AddHeadNorm(spec, modules, Slot::kQNorm, names.q_norm, layer, spec.num_attention_heads);
   AddHeadNorm(spec, modules, Slot::kKNorm, names.k_norm, layer, spec.num_key_value_heads);
+  if (spec.attention_sinks) modules.push_back({Slot::kSinks, ModuleKind::kVector, {{name(names.sinks), spec.num_attention_heads}}, 0, false, false, {}});
   AddLinear(spec, modules, Slot::kAttentionOut, {{name(names.o_proj), spec.hidden_size}}, q_rows, spec.o_bias);
 }
 
@@ -66,6 +67,62 @@ void AddMlp(const DecoderSpec& spec, int64_t layer, Modules& modules) {
   AddLinear(spec, modules, Slot::kMlpDown, {{name(names.down_proj), spec.hidden_size}}, width, spec.mlp_bias);
 }
 
+void AddLatentAttention(const DecoderSpec& spec, int64_t layer, Modules& modules) {
+  const DecoderSpec::Names& names = spec.names;
+  const LatentSpec& latent = spec.latent;
+  const int64_t heads = spec.num_attention_heads, q_rows = heads * (latent.nope_dim + latent.rope_dim);
+  const auto add = [&](Slot slot, const std::string& pattern, int64_t in, int64_t rows, bool bias) {
+    AddLinear(spec, modules, slot, {{LayerName(pattern, layer), rows}}, in, bias);
+  };
+  if (latent.q_rank > 0) {
+    add(Slot::kQueryIn, names.q_proj, spec.hidden_size, latent.q_rank, spec.qkv_bias);
+    AddNorm(modules, Slot::kQueryNorm, names.q_norm, layer, latent.q_rank, latent.norm);
+    add(Slot::kQueryUp, names.q_up_proj, latent.q_rank, q_rows, false);
+  } else {
+    add(Slot::kQueryIn, names.q_proj, spec.hidden_size, q_rows, false);
+  }
+  add(Slot::kKeyValueIn, names.kv_proj, spec.hidden_size, latent.kv_rank + latent.rope_dim, spec.qkv_bias);
+  AddNorm(modules, Slot::kKeyValueNorm, names.kv_norm, layer, latent.kv_rank, latent.norm);
+  add(Slot::kKeyValueUp, names.kv_up_proj, latent.kv_rank, heads * (latent.nope_dim + latent.v_dim), false);
+  add(Slot::kAttentionOut, names.o_proj, heads * latent.v_dim, spec.hidden_size, spec.o_bias);
+}
+
+// One projection of every expert; `patterns`: its parts in files.
+void AddExperts(const DecoderSpec& spec, int64_t layer, Modules& modules, Slot slot, const std::string& parameter,
+                const std::vector<std::string>& patterns, int64_t in, int64_t rows) {
+  const MoeSpec& moe = spec.moe;
+  ModuleLayout module{slot, ModuleKind::kExperts, {}, in, moe.expert_bias, false, {}};
+  module.experts = moe.router.num_experts;
+  module.fused = moe.storage == ExpertStorage::kFused;
+  module.parameter = LayerName(spec.names.experts, layer) + "." + parameter;
+  if (module.fused) {
+    module.parts = {{module.parameter, rows * static_cast<int64_t>(patterns.size())}};
+  } else {
+    for (int64_t expert = 0; expert < module.experts; ++expert) {
+      for (const std::string& pattern : patterns) module.parts.push_back({LayerName(LayerName(pattern, layer), expert), rows});
+    }
+  }
+  modules.push_back(std::move(module));
+}
+
+void AddMoe(const DecoderSpec& spec, int64_t layer, Modules& modules) {
+  const DecoderSpec::Names& names = spec.names;
+  const MoeSpec& moe = spec.moe;
+  const auto name = [layer](const std::string& pattern) { return LayerName(pattern, layer); };
+  AddLinear(spec, modules, Slot::kRouter, {{name(names.router), moe.router.num_experts, name(names.stored_router)}}, spec.hidden_size, moe.router_bias);
+  if (moe.router.correction_bias) {
+    const std::string bias = modules.back().parts[0].stored() + ".e_score_correction_bias";
+    modules.push_back({Slot::kCorrectionBias, ModuleKind::kBuffer, {{bias, moe.router.num_experts}}, 0, false, false, {}});
+  }
+  AddExperts(spec, layer, modules, Slot::kExpertsIn, "gate_up_proj", {names.expert_gate, names.expert_up}, spec.hidden_size, moe.expert_width);
+  AddExperts(spec, layer, modules, Slot::kExpertsDown, "down_proj", {names.expert_down}, moe.expert_width, spec.hidden_size);
+  if (moe.shared_width == 0) return;
+  const std::string shared = name(names.shared_expert);
+  AddLinear(spec, modules, Slot::kSharedIn, {{shared + ".gate_proj", moe.shared_width}, {shared + ".up_proj", moe.shared_width}}, spec.hidden_size, spec.mlp_bias);
+  AddLinear(spec, modules, Slot::kSharedDown, {{shared + ".down_proj", spec.hidden_size}}, moe.shared_width, spec.mlp_bias);
+  if (moe.shared_gate) AddLinear(spec, modules, Slot::kSharedGate, {{name(names.shared_gate), 1}}, spec.hidden_size, false);
+}
+
 }  // namespace
 
 int64_t ModuleLayout::rows() const {
@@ -75,6 +132,8 @@ int64_t ModuleLayout::rows() const {
 }
 
 std::vector<int64_t> ModuleLayout::WeightShape(const Part& part) const {
+  if (kind == ModuleKind::kVector || kind == ModuleKind::kBuffer) return {part.rows};
+  if (kind == ModuleKind::kExperts && fused) return {experts, width, part.rows};
   if (kind == ModuleKind::kNorm) return heads > 0 ? std::vector<int64_t>{heads, part.rows / heads} : std::vector<int64_t>{part.rows};
   return transposed ? std::vector<int64_t>{width, part.rows} : std::vector<int64_t>{part.rows, width};
 }
@@ -83,10 +142,10 @@ std::vector<ModuleLayout> LayerLayout(const DecoderSpec& spec, int64_t layer) {
   const DecoderSpec::Names& names = spec.names;
   Modules modules;
   AddNorm(modules, Slot::kAttentionNorm, names.attention_norm, layer, spec.hidden_size, spec.norm);
-  AddAttention(spec, layer, modules);
+  (spec.latent.present() ? AddLatentAttention : AddAttention)(spec, layer, modules);
   AddNorm(modules, Slot::kAttentionPostNorm, names.attention_post_norm, layer, spec.hidden_size, spec.norm);
   AddNorm(modules, Slot::kMlpNorm, names.mlp_norm, layer, spec.hidden_size, spec.norm);
-  AddMlp(spec, layer, modules);
+  (spec.layers.at(static_cast<size_t>(layer)).experts ? AddMoe : AddMlp)(spec, layer, modules);
   AddNorm(modules, Slot::kMlpPostNorm, names.mlp_post_norm, layer, spec.hidden_size, spec.norm);
   return modules;
 }

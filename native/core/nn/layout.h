@@ -26,6 +26,20 @@ enum class Slot {
   kMlpNorm,
   kMlpIn,  // gate and up, or up alone
   kMlpDown,
+  kSinks,
+  kQueryIn,  // latent attention: to the queries or their latent, that latent's norm, and from it to the queries
+  kQueryNorm,
+  kQueryUp,
+  kKeyValueIn,  // to the latent of keys and values with the shared key, and on from it
+  kKeyValueNorm,
+  kKeyValueUp,
+  kRouter,
+  kCorrectionBias,
+  kExpertsIn,  // gate and up of every expert
+  kExpertsDown,
+  kSharedIn,
+  kSharedDown,
+  kSharedGate,
   kMlpPostNorm,
   kFinalNorm,
   kProjectOut,
@@ -36,6 +50,9 @@ enum class ModuleKind {
   kEmbedding,  // weight [rows, width]
   kLinear,     // weight [rows, width] or, transposed, [width, rows]; bias [rows]
   kNorm,       // weight [rows] where there is one, bias likewise; with heads, [heads, rows / heads]
+  kVector,     // one tensor [rows] by the part's own name
+  kBuffer,     // the same in fp32 whatever the model is in, and not trained
+  kExperts,    // a linear module for each expert: a part each, or, fused, one tensor [experts, width, rows] for all
 };
 
 /// One module, or several that share an input and are one product (q, k and v), or one norm (of several heads).
@@ -55,6 +72,9 @@ struct ModuleLayout {
   bool transposed = false;
   NormSpec norm;      // kNorm
   int64_t heads = 0;  // kNorm: heads with a weight each in one tensor; 0: the weight has one dimension
+  int64_t experts = 0;      // kExperts
+  bool fused = false;       // kExperts
+  std::string parameter{};  // kExperts: what transformers 5 and PEFT call the weights of all experts
 
   int64_t rows() const;
   /// The shape of a part's weight, as it is stored.

@@ -14,7 +14,16 @@ struct ParameterView {
   std::vector<int64_t> shape;
   int64_t offset = 0;           // elements from the start of the block
   int64_t numel = 0;
+  // Where it does not lie row by row: sizes and strides in the block of what, reshaped, has `shape`. Else empty.
+  std::vector<int64_t> sizes{}, strides{};
+  // What older files hold in its place, in pieces; the rest of it is then zero.
+  std::vector<ParameterView> older{};
 };
+
+/// The values of a view of `flat` (a block's compute, master or grad), in its shape; shares memory where it lies row by row.
+at::Tensor ReadView(const at::Tensor& flat, const ParameterView& view);
+/// Writes values [view.shape] to their place in `flat`.
+void WriteView(const at::Tensor& flat, const ParameterView& view, const at::Tensor& values);
 
 struct ParameterBlock {
   at::Tensor compute;  // what the forward pass reads, compute dtype
