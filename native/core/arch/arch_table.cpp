@@ -17,6 +17,8 @@
   ROW("bloom", "BloomForCausalLM", ParseBloom) \
   ROW("cohere", "CohereForCausalLM", ParseCohere) \
   ROW("cohere2", "Cohere2ForCausalLM", ParseCohere2) \
+  ROW("deepseek_v2", "DeepseekV2ForCausalLM", ParseDeepseekV2) \
+  ROW("deepseek_v3", "DeepseekV3ForCausalLM", ParseDeepseekV3) \
   ROW("exaone4", "Exaone4ForCausalLM", ParseExaone4) \
   ROW("falcon", "FalconForCausalLM", ParseFalcon) \
   ROW("gemma", "GemmaForCausalLM", ParseGemma) \
@@ -27,11 +29,13 @@
   ROW("gpt_bigcode", "GPTBigCodeForCausalLM", ParseGptBigCode) \
   ROW("gpt_neo", "GPTNeoForCausalLM", ParseGptNeo) \
   ROW("gpt_neox", "GPTNeoXForCausalLM", ParseGptNeoX) \
+  ROW("gpt_oss", "GptOssForCausalLM", ParseGptOss) \
   ROW("gptj", "GPTJForCausalLM", ParseGptJ) \
   ROW("granite", "GraniteForCausalLM", ParseGranite) \
   ROW("internlm2", "InternLM2ForCausalLM", ParseInternLm2) \
   ROW("llama", "LlamaForCausalLM", ParseLlama) \
   ROW("mistral", "MistralForCausalLM", ParseMistral) \
+  ROW("mixtral", "MixtralForCausalLM", ParseMixtral) \
   ROW("mpt", "MptForCausalLM", ParseMpt) \
   ROW("nemotron", "NemotronForCausalLM", ParseNemotron) \
   ROW("olmo", "OlmoForCausalLM", ParseOlmo) \
@@ -40,7 +44,9 @@
   ROW("phi", "PhiForCausalLM", ParsePhi) \
   ROW("phi3", "Phi3ForCausalLM", ParsePhi3) \
   ROW("qwen2", "Qwen2ForCausalLM", ParseQwen2) \
+  ROW("qwen2_moe", "Qwen2MoeForCausalLM", ParseQwen2Moe) \
   ROW("qwen3", "Qwen3ForCausalLM", ParseQwen3) \
+  ROW("qwen3_moe", "Qwen3MoeForCausalLM", ParseQwen3Moe) \
   ROW("smollm3", "SmolLM3ForCausalLM", ParseSmolLm3) \
   ROW("stablelm", "StableLmForCausalLM", ParseStableLm) \
   ROW("starcoder2", "Starcoder2ForCausalLM", ParseStarcoder2) \
