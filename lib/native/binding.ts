@@ -47,6 +47,11 @@ export interface NativeLinearModule {
   bias: boolean
   /** The weight is stored as [in, out]. */
   transposed: boolean
+  /** Absent: a linear module. A router is one in all but its class; of experts this is a parameter that holds a matrix for each. */
+  kind?: 'router' | 'experts'
+  /** Of experts: how many, and how many of them a token passes. */
+  experts?: number
+  expertsPerToken?: number
 }
 
 export interface NativeModelInfo {
@@ -83,6 +88,8 @@ export interface NativeModelInfo {
   outputHead: string
   /** How the files hold linear weights ("bitsandbytes 4-bit", "GPTQ 4-bit" …), or of a loaded model how memory does ("nf4"); null: plain. */
   quantization: string | null
+  /** Target names that PEFT 0.21 turns into names of parameters, in its order; empty where it does not. */
+  renamedTargets: Record<string, string>
   /** Tensors of the files that the model has no place for; rotary buffers and a tied head left out. */
   unusedTensors: string[]
 }

@@ -23,6 +23,20 @@ const char* RopeName(RopeType type) {
 
 Napi::Value IdOrNull(Napi::Env env, int64_t id) { return id < 0 ? env.Null() : Napi::Value(FromInt(env, id)); }
 
+std::string LastPart(const std::string& name) { return name.substr(name.rfind('.') + 1); }
+
+// In the order of PEFT's table.
+Napi::Object RenamedTargets(Napi::Env env, const DecoderSpec& spec) {
+  Napi::Object renamed = Napi::Object::New(env);
+  if (!spec.moe.renamed_targets) return renamed;
+  const DecoderSpec::Names& names = spec.names;
+  renamed.Set(LastPart(names.router), Napi::String::New(env, LastPart(names.router) + ".weight"));
+  renamed.Set(LastPart(names.expert_gate), Napi::String::New(env, "gate_up_proj"));
+  renamed.Set(LastPart(names.expert_up), Napi::String::New(env, "gate_up_proj"));
+  renamed.Set(LastPart(names.expert_down), Napi::String::New(env, "down_proj"));
+  return renamed;
+}
+
 }  // namespace
 
 ModelDescription Describe(const DecoderSpec& spec, uint64_t weight_bytes) {
@@ -70,11 +84,18 @@ Napi::Object FromDescription(Napi::Env env, const ModelDescription& description)
     entry.Set("outFeatures", FromInt(env, module.out_features));
     entry.Set("bias", Napi::Boolean::New(env, module.bias));
     entry.Set("transposed", Napi::Boolean::New(env, module.transposed));
+    if (module.router) entry.Set("kind", Napi::String::New(env, "router"));
+    if (module.experts > 0) {
+      entry.Set("kind", Napi::String::New(env, "experts"));
+      entry.Set("experts", FromInt(env, module.experts));
+      entry.Set("expertsPerToken", FromInt(env, spec.moe.router.experts_per_token));
+    }
     modules.Set(static_cast<uint32_t>(i), entry);
   }
   info.Set("linearModules", modules);
   info.Set("outputHead", Napi::String::New(env, spec.names.lm_head));
   info.Set("quantization", description.quantization.empty() ? env.Null() : Napi::Value(Napi::String::New(env, description.quantization)));
+  info.Set("renamedTargets", RenamedTargets(env, spec));
   Napi::Array unused = Napi::Array::New(env, description.unused_tensors.size());
   for (size_t i = 0; i < description.unused_tensors.size(); ++i) {
     unused.Set(static_cast<uint32_t>(i), Napi::String::New(env, description.unused_tensors[i]));

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/adapters/expert_lora.h"
 #include "core/base/error.h"
 #include "core/kernels/dropout.h"
 #include "core/kernels/linear.h"
@@ -79,15 +80,20 @@ class Lora : public AdapterMethod {
   std::vector<ParameterBlock>& blocks() override { return blocks_; }
   void Attach() override {
     for (const auto& [group, site] : sites_) group->adapter = site.get();
+    for (const auto& [linear, site] : expert_sites_) linear->adapter = site.get();
   }
   void Detach() override {
     for (const auto& [group, site] : sites_) {
       if (group->adapter == site.get()) group->adapter = nullptr;
     }
+    for (const auto& [linear, site] : expert_sites_) {
+      if (linear->adapter == site.get()) linear->adapter = nullptr;
+    }
   }
 
   std::vector<ParameterBlock> blocks_;
   std::vector<std::pair<LinearGroup*, std::unique_ptr<LoraSite>>> sites_;
+  std::vector<std::pair<ExpertLinear*, std::unique_ptr<ExpertLora>>> expert_sites_;
 };
 
 // Where a matrix lies in the block.
@@ -109,11 +115,26 @@ void CheckTargets(const AdapterOptions& options) {
   }
 }
 
-std::vector<Planned> Plan(const AdapterOptions& options, Decoder& decoder) {
+void CheckRank(int64_t rank, const std::string& module) {
+  FT_CHECK(rank <= (1 << 20), kInvalidArgument, "the rank {} of {} is absurd", rank, module);
+}
+
+std::vector<ExpertLoraPlace> PlanExperts(const AdapterOptions& options, Decoder& decoder) {
+  std::vector<ExpertLoraPlace> places;
+  for (const std::vector<ExpertLinear*>& experts : decoder.Experts()) {
+    for (ExpertLoraPlace& place : PlaceExpertLora(experts, options.targets)) places.push_back(std::move(place));
+  }
+  for (const ExpertLoraPlace& place : places) CheckRank(place.target->r, place.target->module);
+  FT_CHECK(places.empty() || options.dropout == 0, kInvalidArgument, "adapters of experts have no dropout, got {}", options.dropout);
+  return places;
+}
+
+std::vector<Planned> Plan(const AdapterOptions& options, const std::vector<ExpertLoraPlace>& experts, Decoder& decoder) {
   std::map<std::string, const LoraTarget*> wanted;
   for (const LoraTarget& target : options.targets) {
     FT_CHECK(wanted.emplace(target.module, &target).second, kInvalidArgument, "target module {} is named twice", target.module);
   }
+  for (const ExpertLoraPlace& place : experts) wanted.erase(place.target->module);
   std::vector<Planned> plan;
   uint32_t site = 0;
   for (LinearGroup* group : decoder.Groups()) {
@@ -121,7 +142,7 @@ std::vector<Planned> Plan(const AdapterOptions& options, Decoder& decoder) {
     for (const LinearPart& part : group->parts) {
       const auto found = wanted.find(part.name);
       if (found == wanted.end()) continue;
-      FT_CHECK(found->second->r <= (1 << 20), kInvalidArgument, "the rank {} of {} is absurd", found->second->r, part.name);
+      CheckRank(found->second->r, part.name);
       planned.parts.emplace_back(&part, found->second);
       planned.rank += found->second->r;
       wanted.erase(found);
@@ -133,7 +154,7 @@ std::vector<Planned> Plan(const AdapterOptions& options, Decoder& decoder) {
 }
 
 // Matrices start at multiples of 64 bytes in either dtype, but the A matrices of a group touch.
-int64_t LayOut(std::vector<Planned>& plan) {
+int64_t LayOut(std::vector<Planned>& plan, std::vector<ExpertLoraPlace>& experts) {
   constexpr int64_t kAlign = 32;
   int64_t end = 0;
   const auto take = [&end](int64_t numel) {
@@ -145,11 +166,16 @@ int64_t LayOut(std::vector<Planned>& plan) {
     planned.a_offset = take(planned.rank * planned.group->in_features());
     for (const auto& [part, target] : planned.parts) planned.b_offsets.push_back(take(part->out_features * target->r));
   }
+  for (ExpertLoraPlace& place : experts) {
+    place.a_offset = take(place.a_numel());
+    place.b_offset = take(place.b_numel());
+  }
   return end;
 }
 
-void Initialise(at::Tensor a, const AdapterOptions& options, at::Generator& generator) {
-  const auto r = static_cast<double>(a.size(0)), in = static_cast<double>(a.size(1));
+// a [rank of one or more adapters, in].
+void Initialise(at::Tensor a, int64_t rank, const AdapterOptions& options, at::Generator& generator) {
+  const auto r = static_cast<double>(rank), in = static_cast<double>(a.size(1));
   at::Tensor values = at::empty(a.sizes(), at::kFloat);
   if (options.init == "gaussian") {
     values.normal_(0.0, 1.0 / r, generator);
@@ -185,12 +211,18 @@ std::unique_ptr<LoraSite> MakeSite(const Planned& planned, const AdapterOptions&
   for (size_t i = 0; i < planned.parts.size(); ++i) {
     const auto& [part, target] = planned.parts[i];
     const int64_t out = part->out_features, r = target->r, a_offset = planned.a_offset + rank_begin * in;
-    Initialise(view(block.master, a_offset, r, in), options, generator);
+    Initialise(view(block.master, a_offset, r, in), r, options, generator);
     site->parts.push_back({part->begin, out, rank_begin, r, target->scale, view(block.compute, planned.b_offsets[i], out, r),
                            view(block.grad, planned.b_offsets[i], out, r)});
     const std::string prefix = "base_model.model." + part->name;
     block.views.push_back({prefix + ".lora_A.weight", {r, in}, a_offset, r * in});
     block.views.push_back({prefix + ".lora_B.weight", {out, r}, planned.b_offsets[i], out * r});
+    if (part->in_files != part->name) {  // older files call modules as the base's files do
+      const std::string older = "base_model.model." + part->in_files;
+      ParameterView &a = block.views[block.views.size() - 2], &b = block.views.back();
+      a.older = {{older + ".lora_A.weight", a.shape, a.offset, a.numel}};
+      b.older = {{older + ".lora_B.weight", b.shape, b.offset, b.numel}};
+    }
     rank_begin += r;
   }
   return site;
@@ -200,12 +232,18 @@ std::unique_ptr<LoraSite> MakeSite(const Planned& planned, const AdapterOptions&
 
 std::unique_ptr<AdapterMethod> MakeLora(const AdapterOptions& options, Decoder& decoder) {
   CheckTargets(options);
-  std::vector<Planned> plan = Plan(options, decoder);
+  std::vector<ExpertLoraPlace> experts = PlanExperts(options, decoder);
+  std::vector<Planned> plan = Plan(options, experts, decoder);
   auto lora = std::make_unique<Lora>();
-  lora->blocks_.push_back(MakeBlock(LayOut(plan), decoder));
+  lora->blocks_.push_back(MakeBlock(LayOut(plan, experts), decoder));
   ParameterBlock& block = lora->blocks_.front();
   at::Generator generator = at::detail::createCPUGenerator(options.seed);
   for (const Planned& planned : plan) lora->sites_.emplace_back(planned.group, MakeSite(planned, options, block, generator));
+  for (const ExpertLoraPlace& place : experts) {
+    const int64_t r = place.target->r, in = place.linear->in_features();
+    Initialise(block.master.narrow(0, place.a_offset, place.a_numel()).view({-1, in}), r, options, generator);
+    lora->expert_sites_.emplace_back(place.linear, MakeExpertLora(place, block));
+  }
   if (!block.compute.is_same(block.master)) block.compute.copy_(block.master);
   return lora;
 }

@@ -2,6 +2,8 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/ranges.h>
 
+#include <set>
+
 #include "core/engine/model.h"
 #include "core/engine/weights.h"
 #include "core/io/safetensors.h"
@@ -27,6 +29,38 @@ void CheckBaseLayer(const SafetensorsFile& file, const TensorEntry& entry, const
     return;
   }
   FT_THROW(kAdapterMismatch, "{} holds a tensor {} that this adapter has no place for", file.path(), entry.name);
+}
+
+struct Placed {
+  const ParameterView* view;
+  const TensorEntry* entry;
+};
+
+// Where a file's tensors go, each checked. A view that is not there may be there in the pieces of older files.
+std::vector<Placed> PlacesIn(const SafetensorsFile& file, const ParameterBlock& block) {
+  std::vector<Placed> places;
+  const auto place = [&](const ParameterView& view) {
+    const TensorEntry* entry = file.Find(view.name);
+    FT_CHECK(entry != nullptr, kAdapterMismatch, "{} holds no tensor {}: the adapter was made for other modules", file.path(), view.name);
+    FT_CHECK(entry->shape == view.shape, kAdapterMismatch, "tensor {} of {} has shape [{}], expected [{}]: the adapter belongs to another base model or rank",
+             view.name, file.path(), fmt::join(entry->shape, ", "), fmt::join(view.shape, ", "));
+    places.push_back({&view, entry});
+  };
+  for (const ParameterView& view : block.views) {
+    if (file.Find(view.name) == nullptr && !view.older.empty() && file.Find(view.older[0].name) != nullptr) {
+      for (const ParameterView& piece : view.older) place(piece);
+    } else {
+      place(view);
+    }
+  }
+  return places;
+}
+
+void ReadPlaced(const SafetensorsFile& file, const Placed& placed, const at::Tensor& master) {
+  if (placed.view->strides.empty()) return ReadInto(file, *placed.entry, master.narrow(0, placed.view->offset, placed.view->numel));
+  const at::Tensor values = at::empty(placed.view->shape, at::kFloat);
+  ReadInto(file, *placed.entry, values);
+  WriteView(master, *placed.view, values);
 }
 
 }  // namespace
@@ -57,7 +91,7 @@ void Adapter::Save(const std::string& path) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const ParameterBlock& block : method_->blocks()) {
     for (const ParameterView& view : block.views) {
-      tensors.emplace_back(view.name, block.master.narrow(0, view.offset, view.numel).view(view.shape));
+      tensors.emplace_back(view.name, ReadView(block.master, view));
     }
   }
   SaveTensors(path, tensors, {{"format", "pt"}});
@@ -66,23 +100,19 @@ void Adapter::Save(const std::string& path) {
 void Adapter::Load(const std::string& path) {
   at::NoGradGuard no_grad;
   const auto file = SafetensorsFile::Open(path);
-  for (ParameterBlock& block : method_->blocks()) {
-    for (const ParameterView& view : block.views) {
-      const TensorEntry* entry = file->Find(view.name);
-      FT_CHECK(entry != nullptr, kAdapterMismatch, "{} holds no tensor {}: the adapter was made for other modules", path, view.name);
-      FT_CHECK(entry->shape == view.shape, kAdapterMismatch, "tensor {} of {} has shape [{}], expected [{}]: the adapter belongs to another base model or rank",
-               view.name, path, fmt::join(entry->shape, ", "), fmt::join(view.shape, ", "));
-    }
+  std::vector<std::vector<Placed>> places;
+  std::set<const TensorEntry*> known;
+  for (const ParameterBlock& block : method_->blocks()) {
+    places.push_back(PlacesIn(*file, block));
+    for (const Placed& placed : places.back()) known.insert(placed.entry);
   }
   for (const TensorEntry& entry : file->entries()) {
-    bool known = false;
-    for (const ParameterBlock& block : method_->blocks()) {
-      for (const ParameterView& view : block.views) known = known || view.name == entry.name;
-    }
-    if (!known) CheckBaseLayer(*file, entry, model_->decoder());
+    if (known.count(&entry) == 0) CheckBaseLayer(*file, entry, model_->decoder());
   }
-  for (ParameterBlock& block : method_->blocks()) {
-    for (const ParameterView& view : block.views) ReadInto(*file, *file->Find(view.name), block.master.narrow(0, view.offset, view.numel));
+  for (size_t i = 0; i < places.size(); ++i) {
+    ParameterBlock& block = method_->blocks()[i];
+    if (places[i].size() != block.views.size()) block.master.zero_();  // pieces need not fill a view
+    for (const Placed& placed : places[i]) ReadPlaced(*file, placed, block.master);
     if (!block.compute.is_same(block.master)) block.compute.copy_(block.master);
   }
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -24,38 +25,143 @@
 namespace ft {
 namespace {
 
+// What is added to one tensor of the base. Of experts, an adapter holds the matrices of all in one pair: A [experts · r, in], B
+// [out, r · experts], of which a tensor of one expert takes a part, a fused tensor [experts, in, out] all.
 struct Delta {
   const TensorEntry* a;
   const TensorEntry* b;
   double scale;
   int64_t r;
+  int64_t experts = 0;  // 0: a pair of its own
+  int64_t expert = -1;  // -1: all
+  int64_t row_begin = 0, rows = 0;
 };
 
-// Module -> its adapter matrices, each checked against the other and against the target's rank.
-std::map<std::string, Delta> FindDeltas(const SafetensorsFile& adapter, const std::vector<LoraTarget>& targets) {
-  std::map<std::string, Delta> deltas;
-  for (const LoraTarget& target : targets) {
-    const std::string prefix = "base_model.model." + target.module;
-    const TensorEntry* a = adapter.Find(prefix + ".lora_A.weight");
-    const TensorEntry* b = adapter.Find(prefix + ".lora_B.weight");
-    FT_CHECK(a != nullptr && b != nullptr, kAdapterMismatch, "{} holds no LoRA matrices for {}", adapter.path(), target.module);
-    FT_CHECK(a->shape.size() == 2 && b->shape.size() == 2 && a->shape[0] == target.r && b->shape[1] == target.r, kAdapterMismatch,
-             "the LoRA matrices of {} in {} do not have rank {}", target.module, adapter.path(), target.r);
-    deltas[target.module] = {a, b, target.scale, target.r};
+class Deltas {
+ public:
+  Deltas(const SafetensorsFile& adapter, const std::vector<LoraTarget>& targets, const DecoderSpec& spec) : adapter_(adapter) {
+    for (const LoraTarget& target : targets) wanted_[target.module] = &target;
+    for (const ModuleLayout& module : DecoderLayout(spec)) {
+      if (module.kind == ModuleKind::kExperts) {
+        AddExperts(module);
+      } else if (module.kind == ModuleKind::kLinear) {
+        for (const ModuleLayout::Part& part : module.parts) AddLinear(part);
+      }
+    }
+    FT_CHECK(wanted_.empty(), kAdapterMismatch, "the model has no module {} that {} adapts", wanted_.begin()->first, adapter.path());
+    for (const TensorEntry& entry : adapter.entries()) {
+      // PEFT may repeat an adapted head's own weight as ".base_layer.weight"; everything else must be accounted for.
+      const bool repeated = entry.name.find(".base_layer.") != std::string::npos && entry.name.find(".lora_") == std::string::npos;
+      FT_CHECK(repeated || used_.count(entry.name) > 0, kAdapterMismatch, "{} holds a tensor {} that its {} target modules do not account for",
+               adapter.path(), entry.name, targets.size());
+    }
   }
-  // PEFT may repeat an adapted head's own weight as ".base_layer.weight"; everything else must be accounted for.
-  const auto matrices = std::count_if(adapter.entries().begin(), adapter.entries().end(), [](const TensorEntry& entry) {
-    return entry.name.find(".base_layer.") == std::string::npos;
-  });
-  FT_CHECK(static_cast<size_t>(matrices) == 2 * targets.size(), kAdapterMismatch, "{} holds {} tensors, but its {} target modules account for {}",
-           adapter.path(), matrices, targets.size(), 2 * targets.size());
-  return deltas;
-}
+
+  const std::map<std::string, Delta>& all() const { return deltas_; }
+
+ private:
+  const LoraTarget* Take(const std::string& module) {
+    const auto found = wanted_.find(module);
+    if (found == wanted_.end()) return nullptr;
+    const LoraTarget* target = found->second;
+    wanted_.erase(found);
+    return target;
+  }
+
+  bool Has(const std::string& prefix) const { return adapter_.Find("base_model.model." + prefix + ".lora_A.weight") != nullptr; }
+
+  // The pair of `prefix`, checked to have `a_rows` and `b_columns`.
+  Delta Pair(const std::string& prefix, const LoraTarget& target, int64_t a_rows, int64_t b_columns) {
+    const std::string name = "base_model.model." + prefix;
+    const TensorEntry *a = adapter_.Find(name + ".lora_A.weight"), *b = adapter_.Find(name + ".lora_B.weight");
+    FT_CHECK(a != nullptr && b != nullptr, kAdapterMismatch, "{} holds no LoRA matrices for {}", adapter_.path(), prefix);
+    FT_CHECK(a->shape.size() == 2 && b->shape.size() == 2 && a->shape[0] == a_rows && b->shape[1] == b_columns, kAdapterMismatch,
+             "the LoRA matrices of {} in {} do not have rank {}", prefix, adapter_.path(), target.r);
+    used_.insert({a->name, b->name});
+    Delta delta;
+    delta.a = a, delta.b = b, delta.scale = target.scale, delta.r = target.r;
+    return delta;
+  }
+
+  void AddLinear(const ModuleLayout::Part& part) {
+    const LoraTarget* target = Take(part.name);
+    if (target == nullptr) return;
+    deltas_[part.stored() + ".weight"] = Pair(Has(part.name) ? part.name : part.stored(), *target, target->r, target->r);
+  }
+
+  void AddExperts(const ModuleLayout& module) {
+    const std::string container = module.parameter.substr(0, module.parameter.rfind('.'));
+    // The projection that comes first is wrapped by what adapts the other.
+    const bool inner = module.slot == Slot::kExpertsIn && wanted_.count(container + ".down_proj") > 0;
+    const LoraTarget* target = Take(module.parameter);
+    if (target == nullptr) return;
+    const std::string prefix = container + (inner ? ".base_layer" : "");
+    const int64_t experts = module.experts, parts = static_cast<int64_t>(module.parts.size()) / (module.fused ? 1 : experts);
+    if (!module.fused && !Has(prefix)) return AddSingleExperts(module, *target, parts);
+    Delta delta = Pair(prefix, *target, experts * target->r, target->r * experts);
+    delta.experts = experts;
+    if (module.fused) {
+      deltas_[module.parts[0].name] = delta;
+      return;
+    }
+    for (size_t i = 0; i < module.parts.size(); ++i) {
+      delta.expert = static_cast<int64_t>(i) / parts;
+      delta.rows = module.parts[i].rows;
+      delta.row_begin = static_cast<int64_t>(i) % parts * delta.rows;
+      deltas_[module.parts[i].stored() + ".weight"] = delta;
+    }
+  }
+
+  // As adapters of older versions have it: a pair for each projection of each expert.
+  void AddSingleExperts(const ModuleLayout& module, const LoraTarget& target, int64_t parts) {
+    for (const ModuleLayout::Part& part : module.parts) {
+      const int64_t r = target.r / parts;
+      Delta delta = Pair(part.stored(), target, r, r);
+      delta.r = r;
+      deltas_[part.stored() + ".weight"] = delta;
+    }
+  }
+
+  const SafetensorsFile& adapter_;
+  std::map<std::string, const LoraTarget*> wanted_;
+  std::map<std::string, Delta> deltas_;  // by names of ExpectedTensors
+  std::set<std::string> used_;
+};
 
 at::Tensor ReadTensor(const SafetensorsFile& file, const TensorEntry& entry, at::ScalarType dtype, const at::Device& device) {
   at::Tensor tensor = at::empty(entry.shape, at::TensorOptions(dtype));
   ReadInto(file, entry, tensor);
   return tensor.to(device);
+}
+
+// Matrices of the adapter on the device, in fp32; those of experts are asked for once an expert, one after another.
+class Matrices {
+ public:
+  Matrices(const SafetensorsFile& adapter, const at::Device& device) : adapter_(adapter), device_(device) {}
+  at::Tensor Read(const TensorEntry& entry) {
+    constexpr size_t kKept = 4;
+    for (const auto& [kept, tensor] : kept_) {
+      if (kept == &entry) return tensor;
+    }
+    if (kept_.size() == kKept) kept_.erase(kept_.begin());
+    kept_.emplace_back(&entry, ReadTensor(adapter_, entry, at::kFloat, device_));
+    return kept_.back().second;
+  }
+
+ private:
+  const SafetensorsFile& adapter_;
+  at::Device device_;
+  std::vector<std::pair<const TensorEntry*, at::Tensor>> kept_;
+};
+
+// A and B of one tensor: [r, in] and [out, r]; of a fused one [experts, r, in] and [experts, out, r].
+std::pair<at::Tensor, at::Tensor> Factors(const Delta& delta, Matrices& matrices) {
+  at::Tensor a = matrices.Read(*delta.a), b = matrices.Read(*delta.b);
+  if (delta.experts == 0) return {a, b};
+  a = a.view({delta.experts, delta.r, a.size(1)});
+  b = b.view({b.size(0), delta.r, delta.experts}).permute({2, 0, 1});
+  if (delta.expert < 0) return {a, b};
+  return {a[delta.expert], b[delta.expert].narrow(0, delta.row_begin, delta.rows)};
 }
 
 bool IsFloat(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF64; }
@@ -89,9 +195,8 @@ class Base {
 
   const WeightFolder& folder() const { return folder_; }
   const StoredQuantization& stored() const { return checked_.stored; }
-  bool HasLinear(const std::string& module) const {
-    return std::any_of(expected_.begin(), expected_.end(), [&](const ExpectedTensor& tensor) { return tensor.kind == TensorKind::kLinearWeight && tensor.module() == module; });
-  }
+  const DecoderSpec& spec() const { return spec_; }
+  bool Expects(const std::string& tensor) const { return by_name_.count(tensor) > 0; }
 
   /// The tensors that one file of the base becomes. Of a quantized weight one remains, where its largest tensor is.
   std::vector<Planned> PlanFile(const SafetensorsFile& file, const std::string& dtype) const {
@@ -103,7 +208,8 @@ class Base {
         continue;
       }
       const auto plain = plain_.find(&entry);
-      const bool convert = !dtype.empty() && IsFloat(entry.dtype);
+      const bool buffer = plain != plain_.end() && plain->second->kind == TensorKind::kBuffer;  // keeps its dtype
+      const bool convert = !dtype.empty() && IsFloat(entry.dtype) && !buffer;
       plan.push_back({{entry.name, convert ? DTypeOf(ParseDtype(dtype)) : entry.dtype, entry.shape}, plain == plain_.end() ? entry.name : plain->second->name,
                       {&file, &entry}, nullptr, plain == plain_.end() ? nullptr : plain->second});
     }
@@ -134,8 +240,9 @@ class Merge {
       : options_(options), base_(base), device_(ParseDevice(options.device)), skipped_(options.quantization.skip_modules.begin(), options.quantization.skip_modules.end()) {
     if (options.adapter.empty()) return;
     adapter_ = SafetensorsFile::Open(JoinPath(options.adapter, "adapter_model.safetensors"));
-    deltas_ = FindDeltas(*adapter_, options.targets);
-    for (const auto& [module, delta] : deltas_) FT_CHECK(base.HasLinear(module), kAdapterMismatch, "the base model holds no tensor {}.weight", module);
+    matrices_ = std::make_unique<Matrices>(*adapter_, device_);
+    deltas_ = Deltas(*adapter_, options.targets, base.spec()).all();
+    for (const auto& [tensor, delta] : deltas_) FT_CHECK(base.Expects(tensor), kAdapterMismatch, "the base model holds no tensor {}", tensor);
   }
 
   /// The bytes of one tensor of the result, on the CPU.
@@ -155,8 +262,7 @@ class Merge {
 
  private:
   std::map<std::string, Delta>::const_iterator FindDelta(const Planned& tensor) const {
-    const bool linear = tensor.expected != nullptr && tensor.expected->kind == TensorKind::kLinearWeight;
-    return linear ? deltas_.find(tensor.expected->module()) : deltas_.end();
+    return tensor.expected != nullptr ? deltas_.find(tensor.expected->name) : deltas_.end();
   }
 
   bool Rounded(const Planned& tensor) const {
@@ -164,18 +270,24 @@ class Merge {
     return tensor.expected->kind == TensorKind::kLinearWeight && !tensor.expected->output_head && skipped_.count(tensor.expected->module()) == 0 && !base_.stored().packed();
   }
 
-  // fp32 [out, in] on the device, as the model that the adapter was trained on has it.
+  // fp32 [out, in] (of fused experts as they are stored) on the device, as the model that the adapter was trained on has it.
   at::Tensor Linear(const Planned& tensor) const {
+    if (tensor.expected->kind == TensorKind::kExpertWeight) return ReadTensor(*tensor.source.file, *tensor.source.entry, at::kFloat, device_);
     if (tensor.packed != nullptr) return ReadPacked(*tensor.packed, base_.stored(), device_)->Dense(at::kFloat);
     const at::Tensor w = ReadLinearWeight(tensor.source, tensor.expected->transposed, plain_).to(device_);
     return Rounded(tensor) ? Quantize(w, options_.quantization, tensor.name)->Dense(at::kFloat) : w.to(at::kFloat);
   }
 
   void Add(at::Tensor& w, const Planned& tensor, const Delta& delta) const {
-    FT_CHECK(w.size(0) == delta.b->shape[0] && w.size(1) == delta.a->shape[1], kAdapterMismatch,
-             "{} does not fit the LoRA matrices: the adapter belongs to another base model", tensor.name);
-    const at::Tensor a = ReadTensor(*adapter_, *delta.a, at::kFloat, device_), b = ReadTensor(*adapter_, *delta.b, at::kFloat, device_);
-    w.addmm_(b, a, 1.0, delta.scale);
+    const auto [a, b] = Factors(delta, *matrices_);
+    const bool fused = delta.experts > 0 && delta.expert < 0;
+    const std::vector<int64_t> expected = fused ? std::vector<int64_t>{a.size(0), a.size(2), b.size(1)} : std::vector<int64_t>{b.size(0), a.size(1)};
+    FT_CHECK(w.sizes() == at::IntArrayRef(expected), kAdapterMismatch, "{} does not fit the LoRA matrices: the adapter belongs to another base model", tensor.name);
+    if (fused) {
+      w.baddbmm_(a.transpose(1, 2), b.transpose(1, 2), 1.0, delta.scale);
+    } else {
+      w.addmm_(b, a, 1.0, delta.scale);
+    }
   }
 
   const MergeOptions& options_;
@@ -184,6 +296,7 @@ class Merge {
   std::set<std::string> skipped_;
   std::shared_ptr<SafetensorsFile> adapter_;
   mutable PlainTensor plain_;
+  std::unique_ptr<Matrices> matrices_;
   std::map<std::string, Delta> deltas_;
 };
 

@@ -58,7 +58,8 @@ std::set<std::string> PackedModules(const DecoderSpec& spec, const CheckedTensor
   if (wanted.scheme.empty()) return modules;
   quant::FindScheme(wanted.scheme);
   for (const LinearModule& module : LinearModules(spec)) {
-    if (!module.output_head) modules.insert(module.name);
+    // Routers and experts are of no linear class in transformers, and stay plain.
+    if (!module.output_head && !module.router && module.experts == 0) modules.insert(module.name);
   }
   for (const std::string& name : wanted.skip_modules) modules.erase(name);
   return modules;

@@ -22,14 +22,16 @@ void AppendTensors(const DecoderSpec& spec, const ModuleLayout& module, std::vec
   }
   if (module.kind == ModuleKind::kExperts && module.fused) {
     for (const ModuleLayout::Part& part : module.parts) {
-      out->push_back({part.name, module.WeightShape(part), TensorKind::kLinearWeight, part.name});
+      out->push_back({part.name, module.WeightShape(part), TensorKind::kExpertWeight, part.name});
       if (module.bias) out->push_back({part.name + "_bias", {module.experts, part.rows}, TensorKind::kLinearBias, part.name + "_bias"});
     }
     return;
   }
   const bool own_weight = module.kind == ModuleKind::kNorm ? module.norm.weight : module.slot != Slot::kHead || !spec.tie_word_embeddings;
   const bool norm = module.kind == ModuleKind::kNorm;
-  const TensorKind kind = norm ? TensorKind::kNorm : module.kind == ModuleKind::kEmbedding ? TensorKind::kEmbedding : TensorKind::kLinearWeight;
+  TensorKind kind = norm ? TensorKind::kNorm : TensorKind::kLinearWeight;
+  if (module.kind == ModuleKind::kEmbedding) kind = TensorKind::kEmbedding;
+  if (module.kind == ModuleKind::kExperts) kind = TensorKind::kExpertWeight;
   for (const ModuleLayout::Part& part : module.parts) {
     const std::vector<int64_t> shape = module.WeightShape(part);
     if (own_weight) out->push_back({part.stored() + ".weight", shape, kind, part.name + ".weight", kind == TensorKind::kLinearWeight ? part.rows : 0, module.transposed,

@@ -14,7 +14,7 @@
 
 namespace ft {
 
-enum class TensorKind { kEmbedding, kNorm, kLinearWeight, kLinearBias, kVector, kBuffer };
+enum class TensorKind { kEmbedding, kNorm, kLinearWeight, kLinearBias, kExpertWeight, kVector, kBuffer };
 
 struct ExpectedTensor {
   std::string name;            // "model.layers.0.self_attn.q_proj.weight"
