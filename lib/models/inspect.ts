@@ -14,7 +14,7 @@ export interface ModelInspection extends NativeModelInfo {
   /** Module paths that "all-linear" stands for, and their short names. */
   allLinear: string[]
   targetModuleNames: string[]
-  lora: { r: number; targetModules: string | readonly string[]; modules: number; trainableParameters: number; trainablePercent: number }
+  lora: { r: number; targetModules: string | readonly string[]; targets: string[]; modules: number; trainableParameters: number; trainablePercent: number }
 }
 
 export interface InspectOptions {
@@ -40,11 +40,12 @@ export async function inspectModel(name: string, lora: LoraOptions = {}, options
     name,
     folder,
     files: info.files.map((file) => path.basename(file)),
-    allLinear: detector.allLinear(),
+    allLinear: loraTargets(info, withLoraDefaults({})).map((target) => target.module),
     targetModuleNames: detector.names(),
     lora: {
       r: resolved.r,
       targetModules: resolved.targetModules,
+      targets: targets.map((target) => target.module),
       modules: targets.length,
       trainableParameters,
       trainablePercent: (100 * trainableParameters) / (info.numParameters + trainableParameters),

@@ -2,9 +2,10 @@
 // Rank and alpha patterns follow PEFT's get_pattern_key; scale is alpha / r, or alpha / √r with rslora.
 import { makeError } from '../core/errors/index.js'
 import type { OptionNames } from '../core/options.js'
-import type { NativeLoraTarget } from '../native/binding.js'
+import type { NativeLinearModule, NativeLoraTarget } from '../native/binding.js'
 import { suffixMatcher, type PatternPlace } from './pattern.js'
-import { allLinear, TargetModuleDetector, type ModuleSource, type TargetModules, type TargetOptions } from './target-modules.js'
+import { expertShapes, isNamed, namedParameters, parameterName, withFusedTargets } from './peft/expert-targets.js'
+import { allLinear, isAllLinear, TargetModuleDetector, type ModuleSource, type TargetModules, type TargetOptions } from './target-modules.js'
 
 export interface LoraOptions {
   /** Rank. Default 16. */
@@ -15,6 +16,11 @@ export interface LoraOptions {
   loraDropout?: number
   /** Default "all-linear". */
   targetModules?: TargetModules
+  /**
+   * Weights that are adapted by their names, as PEFT's target_parameters: "mlp.experts.down_proj" (of fused experts),
+   * "mlp.gate.weight" (of a router or a linear module). Default none.
+   */
+  targetParameters?: readonly string[] | null
   excludeModules?: TargetModules | null
   /** Ranks by module name or pattern, where they differ from r. */
   rankPattern?: Readonly<Record<string, number>>
@@ -28,7 +34,7 @@ export interface LoraOptions {
 export type ResolvedLoraOptions = Required<LoraOptions>
 
 export const loraOptionNames: OptionNames<LoraOptions> = {
-  r: true, loraAlpha: true, loraDropout: true, targetModules: true, excludeModules: true, rankPattern: true, alphaPattern: true, useRslora: true,
+  r: true, loraAlpha: true, loraDropout: true, targetModules: true, targetParameters: true, excludeModules: true, rankPattern: true, alphaPattern: true, useRslora: true,
   layersToTransform: true, layersPattern: true,
 }
 
@@ -38,6 +44,7 @@ export function withLoraDefaults(options: LoraOptions): ResolvedLoraOptions {
     loraAlpha: options.loraAlpha ?? 32,
     loraDropout: options.loraDropout ?? 0,
     targetModules: options.targetModules ?? allLinear,
+    targetParameters: options.targetParameters ?? null,
     excludeModules: options.excludeModules ?? null,
     rankPattern: options.rankPattern ?? {},
     alphaPattern: options.alphaPattern ?? {},
@@ -46,6 +53,7 @@ export function withLoraDefaults(options: LoraOptions): ResolvedLoraOptions {
     layersPattern: options.layersPattern ?? null,
   }
   checkNames(resolved.targetModules, 'target_modules')
+  if (resolved.targetParameters !== null) checkNames([...resolved.targetParameters], 'target_parameters')
   if (resolved.excludeModules !== null) checkNames(resolved.excludeModules, 'exclude_modules')
   checkRank(resolved.r, 'r')
   for (const [pattern, rank] of Object.entries(resolved.rankPattern)) checkRank(rank, `rank_pattern[${JSON.stringify(pattern)}]`)
@@ -72,9 +80,19 @@ function refuse(message: string): never {
   throw makeError('FT_INVALID_ARGUMENT', message, { remedy: 'usual values: r 8 to 64, lora_alpha r to 2r, lora_dropout 0 to 0.1' })
 }
 
-/** Errors: those of TargetModuleDetector.resolve and of the patterns. */
-export function loraTargets(source: ModuleSource, options: ResolvedLoraOptions, how: Pick<TargetOptions, 'strict' | 'place'> = {}): NativeLoraTarget[] {
-  const modules = new TargetModuleDetector(source).resolve(options.targetModules, {
+/** The options as PEFT would use and write them on this model: targets that it knows by other names renamed. */
+export function resolveOn(source: ModuleSource, options: ResolvedLoraOptions): ResolvedLoraOptions {
+  return withFusedTargets(source, options, isAllLinear(options.targetModules), new TargetModuleDetector(source).head)
+}
+
+/** Errors: those of TargetModuleDetector.resolve and of the patterns; FT_INCOMPATIBLE_CONFIG for dropout on experts. */
+export function loraTargets(source: ModuleSource, asked: ResolvedLoraOptions, how: Pick<TargetOptions, 'strict' | 'place'> = {}): NativeLoraTarget[] {
+  const options = resolveOn(source, asked)
+  if (how.strict !== false) checkParameters(source, asked.targetParameters ?? [])
+  const parameters = namedParameters(source, options.targetParameters ?? [])
+  checkDropout(parameters, options.loraDropout)
+  const names = options.targetModules
+  const modules = parameters.length > 0 && typeof names !== 'string' && names.length === 0 ? [] : new TargetModuleDetector(source).resolve(names, {
     ...how,
     excludeModules: options.excludeModules,
     layersToTransform: options.layersToTransform,
@@ -82,9 +100,26 @@ export function loraTargets(source: ModuleSource, options: ResolvedLoraOptions, 
   })
   const rankOf = patternTable(options.rankPattern, options.r, { ...how.place, what: 'rank_pattern' })
   const alphaOf = patternTable(options.alphaPattern, options.loraAlpha, { ...how.place, what: 'alpha_pattern' })
-  return modules.map((module) => {
-    const r = rankOf(module)
-    return { module, r, scale: alphaOf(module) / (options.useRslora ? Math.sqrt(r) : r) }
+  const target = (module: string, known: string): NativeLoraTarget => {
+    const r = rankOf(known)
+    return { module, r, scale: alphaOf(known) / (options.useRslora ? Math.sqrt(r) : r) }
+  }
+  return [...modules.map((module) => target(module, module)), ...parameters.map((module) => target(module.name, parameterName(module)))]
+}
+
+function checkParameters(source: ModuleSource, names: readonly string[]): void {
+  const missing = names.filter((name) => !source.linearModules.some((module) => isNamed(module, name)))
+  if (missing.length === 0) return
+  throw makeError('FT_UNKNOWN_TARGET_MODULE', `the model has no parameter ${missing.join(', ')}`, {
+    remedy: `use names like ${[...new Set(source.linearModules.map(parameterName).slice(-3))].join(', ')}`, details: { target: missing },
+  })
+}
+
+function checkDropout(parameters: readonly NativeLinearModule[], dropout: number): void {
+  const [first] = parameters
+  if (first === undefined || dropout === 0) return
+  throw makeError('FT_INCOMPATIBLE_CONFIG', `lora_dropout is ${dropout}, but ${first.name} is adapted as a parameter, which has no dropout (as in PEFT)`, {
+    remedy: 'set lora_dropout to 0, or choose target_modules without experts and routers', details: { lora_dropout: dropout },
   })
 }
 
@@ -96,17 +131,24 @@ function patternTable(table: Readonly<Record<string, number>>, otherwise: number
 
 /** Trainable parameters of a LoRA adapter: r · (in + out) a module. */
 export function loraParameters(source: ModuleSource, targets: readonly NativeLoraTarget[]): number {
-  const sizes = new Map(source.linearModules.map((module) => [module.name, module.inFeatures + module.outFeatures]))
+  const sizes = new Map(source.linearModules.map((module) => [module.name, (module.experts ?? 1) * (module.inFeatures + module.outFeatures)]))
   return targets.reduce((sum, target) => sum + target.r * (sizes.get(target.module) ?? 0), 0)
 }
 
 /** Tensors of a LoRA adapter as PEFT names them: A [r, in], B [out, r]. */
 export function loraShapes(source: ModuleSource, targets: readonly NativeLoraTarget[]): { name: string; shape: number[] }[] {
   const modules = new Map(source.linearModules.map((module) => [module.name, module]))
-  return targets.flatMap(({ module, r }) => {
+  const containers = new Map<string, { module: NativeLinearModule; r: number }[]>()
+  const plain = targets.flatMap(({ module, r }) => {
     const linear = modules.get(module)
     if (linear === undefined) return []
+    if (linear.kind === 'experts') {
+      const container = module.slice(0, module.lastIndexOf('.'))
+      containers.set(container, [...(containers.get(container) ?? []), { module: linear, r }])
+      return []
+    }
     const name = `base_model.model.${module}`
     return [{ name: `${name}.lora_A.weight`, shape: [r, linear.inFeatures] }, { name: `${name}.lora_B.weight`, shape: [linear.outFeatures, r] }]
   })
+  return [...plain, ...[...containers.values()].flatMap(expertShapes)]
 }

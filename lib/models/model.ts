@@ -9,7 +9,7 @@ import { explainingMismatch } from './adapter-mismatch.js'
 import { packBatch, padRows, type BatchInput, type TokenRow } from './batch.js'
 import { withCancel } from './cancel.js'
 import { generateBatch, generateBatchOptionNames, generateOptionNames, generateText, generateTokens, type GenerateBatchOptions, type GeneratedRow, type GenerateOptions } from './generate.js'
-import { loraOptionNames, loraTargets, withLoraDefaults, type LoraOptions, type ResolvedLoraOptions } from './lora.js'
+import { loraOptionNames, loraTargets, resolveOn, withLoraDefaults, type LoraOptions, type ResolvedLoraOptions } from './lora.js'
 import { Optimizer, type StepOptions, type StepResult } from './optimizer.js'
 import { Pass } from './pass.js'
 import { readAdapterConfig } from './peft/config.js'
@@ -150,7 +150,7 @@ export class Model {
   async addAdapter(options: AddAdapterOptions = {}): Promise<Adapter> {
     checkOptions('addAdapter', options, addAdapterNames)
     const resolved = withLoraDefaults(options)
-    return await this.#attach(resolved, loraTargets(this.info, resolved), options)
+    return await this.#attach(resolveOn(this.info, resolved), loraTargets(this.info, resolved), options)
   }
 
   /** Attaches the PEFT adapter of a folder, or of the hub (org/name). dropout: instead of the folder's. Errors: FT_ADAPTER, FT_ADAPTER_MISMATCH, those of the hub. */
@@ -158,7 +158,7 @@ export class Model {
     checkOptions('loadAdapter', options, { loraDropout: true })
     const folder = await resolveAdapterFolder(name)
     const config = await readAdapterConfig(folder)
-    const resolved = withLoraDefaults({ ...config, loraDropout: options.loraDropout ?? config.loraDropout })
+    const resolved = resolveOn(this.info, withLoraDefaults({ ...config, loraDropout: options.loraDropout ?? config.loraDropout }))
     const before = this.activeAdapter
     const adapter = await explainingMismatch({ folder, baseModelName: this.name }, async () => {
       const targets = loraTargets(this.info, resolved, { strict: false, place: { code: 'FT_ADAPTER' } })

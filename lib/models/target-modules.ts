@@ -3,6 +3,7 @@
 // names or what follows a dot; another string is a regular expression for the whole name.
 import { didYouMean, makeError } from '../core/errors/index.js'
 import { native, type NativeLinearModule } from '../native/binding.js'
+import { namedParameters, withFusedTargets, type FusedOptions } from './peft/expert-targets.js'
 import { fullMatcher, layerIndexMatcher, type PatternPlace } from './pattern.js'
 import { resolveModelFolder } from './resolve.js'
 
@@ -27,6 +28,7 @@ export interface ModuleSource {
   linearModules: readonly NativeLinearModule[]
   /** model_type of the model whose text part this is; its other parts may have modules of the same last names. */
   textPartOf?: string
+  renamedTargets?: Readonly<Record<string, string>>
   /** Module path of the output head. */
   outputHead?: string
 }
@@ -53,9 +55,14 @@ export class TargetModuleDetector {
     return new TargetModuleDetector(native().inspectConfig(await resolveModelFolder(name, process.env, { need: 'tokenizer' })))
   }
 
-  /** Every linear module that can be targeted, in module order. */
+  /** Every linear module that can be targeted by its name, in module order. */
   get modules(): readonly NativeLinearModule[] {
-    return this.#source.linearModules
+    return this.#source.linearModules.filter((module) => module.kind === undefined)
+  }
+
+  /** Module path of the output head. */
+  get head(): string {
+    return this.#head
   }
 
   /** Last parts of the names, each once: "q_proj", "k_proj" … */
@@ -63,8 +70,15 @@ export class TargetModuleDetector {
     return [...new Set(this.modules.map((module) => lastPart(module.name)))]
   }
 
-  /** What "all-linear" stands for. */
+  /** What "all-linear" stands for: every linear module but the head; on some models with experts, what PEFT makes of that (peft/expert-targets.ts). */
   allLinear(): string[] {
+    const options = { targetModules: allLinear, targetParameters: null, rankPattern: {}, alphaPattern: {}, r: 1, loraAlpha: 1 }
+    const { targetModules, targetParameters } = withFusedTargets<FusedOptions>(this.#source, options, true, this.#head)
+    const names = isAllLinear(targetModules) ? this.#linear() : this.resolve(targetModules)
+    return [...names, ...namedParameters(this.#source, targetParameters ?? []).map((module) => module.name)]
+  }
+
+  #linear(): string[] {
     return this.modules.map((module) => module.name).filter((name) => name !== this.#head)
   }
 
@@ -73,7 +87,7 @@ export class TargetModuleDetector {
    * Errors: FT_UNKNOWN_TARGET_MODULE (says what exists), FT_INVALID_CONFIG for a pattern that is none.
    */
   resolve(targets: TargetModules, options: TargetOptions = {}): string[] {
-    const wanted = isAllLinear(targets) ? this.allLinear() : this.#match(targets, options)
+    const wanted = isAllLinear(targets) ? this.#linear() : this.#match(targets, options)
     const excluded = options.excludeModules == null ? null : this.#matcher(options.excludeModules, { ...options.place, what: 'exclude_modules' })
     const kept = excluded === null ? wanted : wanted.filter((name) => !excluded(name))
     if (kept.length === 0) this.#nothing(targets, wanted.length > 0)

@@ -56,7 +56,7 @@ export const nativeBackend: TrainingBackend = {
   inspectModel: async (source, options) => await inspectModel(source.name, {}, { arch: source.arch, ...options }),
 
   async resolveTargets(source, targets) {
-    return new TargetModuleDetector(await inspectModel(source.name, {}, { arch: source.arch })).resolve(targets)
+    return (await inspectModel(source.name, { targetModules: targets }, { arch: source.arch })).lora.targets
   },
 
   // Rows that are tokens already need none: text fails then, with the folder named.
@@ -82,8 +82,8 @@ export const nativeBackend: TrainingBackend = {
   },
 
   async readAdapter(folder) {
-    const { r, loraAlpha, loraDropout, targetModules, rankPattern, alphaPattern, useRslora } = await readAdapterConfig(folder)
-    return { r, loraAlpha, loraDropout, targetModules, rankPattern, alphaPattern, useRslora }
+    const { r, loraAlpha, loraDropout, targetModules, targetParameters, rankPattern, alphaPattern, useRslora } = await readAdapterConfig(folder)
+    return { r, loraAlpha, loraDropout, targetModules, ...(targetParameters === null || targetParameters.length === 0 ? {} : { targetParameters }), rankPattern, alphaPattern, useRslora }
   },
 
   async attachAdapter(model, _source, settings, { seed, from }) {

@@ -77,6 +77,8 @@ export interface AdapterSettings {
   loraAlpha: number
   loraDropout: number
   targetModules: string | readonly string[]
+  /** Absent: none. */
+  targetParameters?: readonly string[]
   rankPattern: Readonly<Record<string, number>>
   alphaPattern: Readonly<Record<string, number>>
   useRslora: boolean

@@ -62,8 +62,9 @@ function widthsOf(model: MemoryModel, modules: readonly NativeLinearModule[], ra
     streams: (model.parallelResidual ? 1 : 2) + model.postNorms,
     qkv,
     attention: modules[count]?.inFeatures ?? 0,
-    inner: sum(mlp.slice(0, -1).map((module) => module.outFeatures)),
-    middle: down?.inFeatures ?? 0,
+    // Of experts, a token has rows with each that it passes.
+    inner: sum(mlp.slice(0, -1).map((module) => module.outFeatures * (module.expertsPerToken ?? 1))),
+    middle: (down?.inFeatures ?? 0) * (down?.expertsPerToken ?? 1),
     ranks: sum(modules.map((module) => ranks.get(module.name) ?? 0)),
   }
 }

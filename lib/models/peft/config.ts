@@ -68,12 +68,14 @@ export function parseAdapterConfig(raw: Record<string, unknown>, where: string):
   if (!plainInits.includes(raw.init_lora_weights ?? null)) {
     read.refuse('init_lora_weights', `${JSON.stringify(raw.init_lora_weights)} changes the base weights, so this adapter does not fit the base as it is published`)
   }
-  const targetModules = read.targets('target_modules') ?? read.refuse('target_modules', 'it is missing')
+  const targetParameters = read.names('target_parameters')
+  const targetModules = read.targets('target_modules') ?? (targetParameters === null ? read.refuse('target_modules', 'it is missing') : [])
   return {
     r: read.integer('r', loraDefaults.r),
     loraAlpha: read.number('lora_alpha', loraDefaults.lora_alpha),
     loraDropout: read.number('lora_dropout', loraDefaults.lora_dropout),
     targetModules,
+    targetParameters,
     excludeModules: read.targets('exclude_modules'),
     rankPattern: read.numbers('rank_pattern'),
     alphaPattern: read.numbers('alpha_pattern'),
@@ -133,6 +135,11 @@ class FieldReader {
     return this.refuse(field, 'expected a string or a list of strings')
   }
 
+  names(field: string): string[] | null {
+    const value = this.targets(field)
+    return typeof value === 'string' ? this.refuse(field, 'expected a list of strings') : value
+  }
+
   layers(field: string): number | number[] | null {
     const value = this.raw[field] ?? null
     if (value === null || typeof value === 'number') return value
@@ -170,6 +177,7 @@ export function adapterConfigText({ options, targetModules, baseModelNameOrPath,
     rank_pattern: options.rankPattern,
     alpha_pattern: options.alphaPattern,
     target_modules: targetModules,
+    target_parameters: options.targetParameters,
     use_rslora: options.useRslora,
   }
   const sorted = Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -60,7 +60,6 @@ export const refusedFields = {
   trainable_token_indices: 'trained token embeddings',
   layer_replication: 'layers used several times',
   megatron_config: 'Megatron layers',
-  target_parameters: 'adapters on parameters that are no modules',
   alora_invocation_tokens: 'activated LoRA',
   use_qalora: 'QA-LoRA',
   use_bdlora: 'block-diagonal LoRA',

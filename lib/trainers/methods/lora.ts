@@ -37,8 +37,8 @@ export const lora: TrainingMethod = {
 
 /** The section lora of a configuration. */
 export function ownSettings({ lora: section }: ResolvedConfig): AdapterSettings {
-  const { r, loraAlpha, loraDropout, targetModules, rankPattern, alphaPattern, useRslora } = section
-  return { r, loraAlpha, loraDropout, targetModules, rankPattern, alphaPattern, useRslora }
+  const { r, loraAlpha, loraDropout, targetModules, targetParameters, rankPattern, alphaPattern, useRslora } = section
+  return { r, loraAlpha, loraDropout, targetModules, ...(targetParameters.length > 0 ? { targetParameters } : {}), rankPattern, alphaPattern, useRslora }
 }
 
 /** Keys that an adapter's own configuration decides. */
@@ -46,6 +46,7 @@ const decidedByAdapter = {
   r: 'lora.r',
   loraAlpha: 'lora.lora_alpha',
   targetModules: 'lora.target_modules',
+  targetParameters: 'lora.target_parameters',
   rankPattern: 'lora.rank_pattern',
   alphaPattern: 'lora.alpha_pattern',
   useRslora: 'lora.use_rslora',

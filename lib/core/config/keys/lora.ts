@@ -22,6 +22,11 @@ export const lora = {
     schema: (z) => z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]), expects: 'all-linear, a list of module names or a regular expression',
     describe: 'Which linear layers get an adapter: all-linear, names (q_proj,v_proj), or a regular expression for the whole module path.',
   }),
+  target_parameters: key({
+    kind: 'names', flag: 'target-parameters', valueName: '<names>', default: [],
+    schema: (z) => z.array(z.string().min(1)), expects: 'a list of parameter names',
+    describe: 'Weights that get an adapter by their names, beside the modules: mlp.experts.gate_up_proj, mlp.experts.down_proj (fused experts), mlp.gate.weight (router).',
+  }),
   rank_pattern: key({
     kind: 'record', default: {},
     schema: (z) => z.record(z.string().min(1), z.int().min(1).max(65_536)), expects: 'a map from module names or patterns to ranks',
