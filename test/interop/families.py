@@ -17,7 +17,9 @@ LEAD = 1e-3  # smallest lead of a first over a second choice: rounding must not 
 
 
 def load(folder):
-    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, attn_implementation=attention_of(folder))
+    # Grouped products of experts want aligned sizes.
+    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, attn_implementation=attention_of(folder),
+                                                       experts_implementation="eager")
     wrong = {kind: sorted(map(str, keys)) for kind, keys in info.items() if keys}
     assert not wrong, f"transformers does not find its own tensors in {folder}: {wrong}"
     return model.eval()
@@ -48,6 +50,12 @@ def total_loss(model, rows, backward=False):
 
 def gradients_of(model):
     return {n.replace(".default.", "."): p.grad.contiguous().clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def stored_gradients(model):
+    """By the names of files, which hold a tensor for each projection of each expert. What nothing reached is zero."""
+    gradients = {n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in model.named_parameters()}
+    return as_stored(model, gradients)
 
 
 def row_logits(model, rows):
@@ -109,10 +117,17 @@ def adapt(folder, adapter, row, seed):
     tuned.save_pretrained(adapter)
 
 
+def adapted_name(name, module):
+    """Of a parameter: its own, but for a router's weight, which stands for its module."""
+    parameter = getattr(module, "parameter_name", "weight")
+    name = name.replace(".base_layer", "")
+    return name if parameter == "weight" else f"{name}.{parameter}"
+
+
 def all_linear(folder):
-    """Every module that PEFT adapts for "all-linear"."""
+    """Every module, and parameter of experts, that PEFT adapts for "all-linear"."""
     tuned = get_peft_model(load(folder), LoraConfig(task_type="CAUSAL_LM", r=2, target_modules="all-linear"))
-    return sorted(name for name, module in tuned.base_model.model.named_modules() if hasattr(module, "lora_A"))
+    return sorted(adapted_name(name, module) for name, module in tuned.base_model.model.named_modules() if hasattr(module, "lora_A"))
 
 
 def family(name, folder, seed=7):
@@ -129,7 +144,7 @@ def family(name, folder, seed=7):
         tensors[f"logits.{i}"] = logits
     answer = dict(rows=rows, generation=generation(model, generator), vocab_size=VOCAB)
     answer["loss"] = total_loss(model.requires_grad_(True), rows, backward=True)
-    for key, value in as_stored(model, gradients_of(model)).items():
+    for key, value in stored_gradients(model).items():
         tensors[f"gradient.{key}"] = value
 
     answer["all_linear"] = all_linear(base)

@@ -151,8 +151,8 @@ function compareFiles(peft: string, ours: string): void {
   }
   const config = (folder: string) => {
     const fields = JSON.parse(fs.readFileSync(path.join(folder, 'adapter_config.json'), 'utf8')) as Record<string, unknown>
-    const targets = fields.target_modules
-    return { ...fields, base_model_name_or_path: '', target_modules: Array.isArray(targets) ? [...targets as string[]].sort() : targets }
+    const sorted = (value: unknown) => (Array.isArray(value) ? [...value as string[]].sort() : value)
+    return { ...fields, base_model_name_or_path: '', target_modules: sorted(fields.target_modules), target_parameters: sorted(fields.target_parameters) }
   }
   expect(config(ours)).to.deep.equal(config(peft))
 }

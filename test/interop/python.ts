@@ -44,6 +44,8 @@ export class Reference {
   call(method: 'sft_rows', params: { model: string; rows: object[]; output: string; assistant_only_loss?: boolean }): Promise<{ input_ids: number[]; labels: number[] }[]>
   call(method: 'sft_train', params: { model: string; rows: object[]; output: string; adapter?: string; save?: string; assistant_only_loss?: boolean } & Record<string, unknown>): Promise<{ losses: number[]; grad_norms: number[] }>
   call(method: 'family', params: { name: string; folder: string }): Promise<FamilyReference>
+  call(method: 'balanced', params: { name: string; folder: string }): Promise<{ rows: FamilyReference['rows']; loss: number; balance: number }>
+  call(method: 'older_adapter', params: { name: string; folder: string }): Promise<{ rows: FamilyReference['rows'] }>
   call(method: 'reloaded', params: { folder: string; other: string }): Promise<string[]>
   call(method: 'loads_exactly', params: { folder: string }): Promise<string[]>
   call(method: string, params: object = {}): Promise<unknown> {

@@ -24,9 +24,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from trl import SFTConfig, SFTTrainer  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+import experts  # noqa: E402
 import families  # noqa: E402
 
-METHODS = dict(family=families.family, reloaded=families.reloaded, loads_exactly=families.loads_exactly)
+METHODS = dict(family=families.family, reloaded=families.reloaded, loads_exactly=families.loads_exactly, balanced=experts.balanced,
+               older_adapter=experts.older_adapter)
 
 
 def method(function):
