@@ -3,7 +3,7 @@ import type { ResolvedConfig } from '../core/config/index.js'
 import { computeDtype } from '../core/dtype.js'
 import { loadTokenizer, planEpoch, prepareDataset, runDataOptions, toBatch } from '../data/index.js'
 import {
-  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, memoryOf, memoryRequest, quantizationOptionsOf, readAdapterConfig, presentDevice, resolveDtype, resolveModelFolder, TargetModuleDetector, warmUpBytes,
+  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, memoryOf, memoryRequest, quantizationOptionsOf, readAdapterConfig, presentDevice, resolveDtype, resolveModelFolder, warmUpBytes,
   type Model, type OptimizerOptions,
 } from '../models/index.js'
 import type { EngineModel, TrainingBackend } from './engine.js'

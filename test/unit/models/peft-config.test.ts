@@ -80,7 +80,6 @@ describe('adapter_config.json', () => {
     trainable_token_indices: [1, 2],
     layer_replication: [[0, 2]],
     megatron_config: { a: 1 },
-    target_parameters: ['experts.gate_up_proj'],
     alora_invocation_tokens: [1],
     use_qalora: true,
     use_bdlora: { nblocks: 2 },
