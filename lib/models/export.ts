@@ -63,8 +63,11 @@ async function sixteenBits(folder: string, arch?: string): Promise<NativeDtype> 
 async function quantized(options: ExportOptions, how: QuantizationOptions): Promise<void> {
   const { model: name, arch, output, onProgress, signal } = options
   await refuseUnheeded(options, schemeOf({ ...quantizationOptionsOf(options), ...how }) ?? '')
-  const dtype = options.dtype ?? (await sixteenBits(await resolveModelFolder(name), arch))
-  const model = await loadModel({ name, arch, dtype, device: 'cpu', ...quantizationOptionsOf(options), ...how, onProgress, signal })
+  const folder = await resolveModelFolder(name)
+  const dtype = options.dtype ?? (await sixteenBits(folder, arch))
+  const skipped = [...(options.llmInt8SkipModules ?? []), ...(await expertNames(folder, arch))]
+  const llmInt8SkipModules = skipped.length > 0 ? skipped : undefined
+  const model = await loadModel({ name, arch, dtype, device: 'cpu', ...quantizationOptionsOf(options), ...how, llmInt8SkipModules, onProgress, signal })
   try {
     await saveModelFolder(model, output)
   } finally {
@@ -82,6 +85,12 @@ async function refuseUnheeded(options: ExportOptions, scheme: string): Promise<v
   throw makeError('FT_INCOMPATIBLE_CONFIG', `${options.model} holds its weights in ${scheme === 'int8' ? 8 : 4} bits already, and they are written as they are: ${described[unheeded]} would change nothing`, {
     remedy: 'leave it out, or make the weights plain first (ft-native export --format plain) and quantize those',
   })
+}
+
+/** transformers holds the experts of a layer in parameters of no linear class, which bitsandbytes leaves alone. */
+async function expertNames(folder: string, arch?: string): Promise<string[]> {
+  const experts = (await native().inspectModel(folder, arch)).linearModules.filter(({ kind }) => kind === 'experts')
+  return [...new Set(experts.map(({ name }) => name.replace(/^.*\.\d+\./, '')))]
 }
 
 async function plain({ model, arch, output, dtype, onProgress, signal }: ExportOptions): Promise<void> {

@@ -89,15 +89,22 @@ export interface WeightSizes {
   largestBytes: number
 }
 
+/** True for what is quantized where that is asked for: neither the output head nor routers, nor what is named. */
+function isQuantized({ name, kind }: NativeModelInfo['linearModules'][number], outputHead: string, skipModules: readonly string[]): boolean {
+  return name !== outputHead && kind !== 'router' && !skipModules.includes(name)
+}
+
 /** Memory that a model's weights take when they are loaded this way; dtype: what is computed in. From headers alone. */
 export function weightBytesAs(info: Pick<NativeModelInfo, 'numParameters' | 'linearModules' | 'outputHead'>, valueBytes: number, options: QuantizationOptions): WeightSizes {
   const quantization = nativeQuantization(options, () => info.linearModules)
   let weightBytes = info.numParameters * valueBytes
   let largest = 0
-  for (const { name, outFeatures, inFeatures } of info.linearModules) {
+  for (const module of info.linearModules) {
+    const { outFeatures, inFeatures, experts = 1, matrices = 1 } = module
     largest = Math.max(largest, outFeatures * inFeatures)
-    if (quantization === undefined || name === info.outputHead || quantization.skipModules.includes(name)) continue
-    weightBytes += quantizedBytes(quantization.scheme, outFeatures, inFeatures, quantization.doubleQuant) - outFeatures * inFeatures * valueBytes
+    if (quantization === undefined || !isQuantized(module, info.outputHead, quantization.skipModules)) continue
+    const bytes = matrices * quantizedBytes(quantization.scheme, outFeatures / matrices, inFeatures, quantization.doubleQuant)
+    weightBytes += experts * (bytes - outFeatures * inFeatures * valueBytes)
   }
   return { weightBytes, largestBytes: largest * valueBytes }
 }

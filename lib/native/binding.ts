@@ -39,6 +39,9 @@ export interface NativeBuildInfo {
   devices: { name: string; description: string; totalBytes: number }[]
 }
 
+export type NativeModuleRole = 'qkv' | 'query_in' | 'query_up' | 'key_value_in' | 'key_value_up' | 'attention_out' | 'mlp_in' | 'mlp_down' | 'router' | 'experts_in' | 'experts_down' |
+  'shared_in' | 'shared_down' | 'shared_gate' | 'outside'
+
 export interface NativeLinearModule {
   /** Module path, for example "model.layers.0.self_attn.q_proj". */
   name: string
@@ -47,11 +50,14 @@ export interface NativeLinearModule {
   bias: boolean
   /** The weight is stored as [in, out]. */
   transposed: boolean
+  /** What it is to the block that it belongs to; outside: it is of no layer. */
+  role: NativeModuleRole
   /** Absent: a linear module. A router is one in all but its class; of experts this is a parameter that holds a matrix for each. */
   kind?: 'router' | 'experts'
-  /** Of experts: how many, and how many of them a token passes. */
+  /** Of experts: how many, how many of them a token passes, and how many tensors one above the other files have of each. */
   experts?: number
   expertsPerToken?: number
+  matrices?: number
 }
 
 export interface NativeModelInfo {

@@ -21,6 +21,26 @@ const char* RopeName(RopeType type) {
   return "default";
 }
 
+const char* RoleName(Slot slot) {
+  switch (slot) {
+    case Slot::kQkv: return "qkv";
+    case Slot::kQueryIn: return "query_in";
+    case Slot::kQueryUp: return "query_up";
+    case Slot::kKeyValueIn: return "key_value_in";
+    case Slot::kKeyValueUp: return "key_value_up";
+    case Slot::kAttentionOut: return "attention_out";
+    case Slot::kMlpIn: return "mlp_in";
+    case Slot::kMlpDown: return "mlp_down";
+    case Slot::kRouter: return "router";
+    case Slot::kExpertsIn: return "experts_in";
+    case Slot::kExpertsDown: return "experts_down";
+    case Slot::kSharedIn: return "shared_in";
+    case Slot::kSharedDown: return "shared_down";
+    case Slot::kSharedGate: return "shared_gate";
+    default: return "outside";
+  }
+}
+
 Napi::Value IdOrNull(Napi::Env env, int64_t id) { return id < 0 ? env.Null() : Napi::Value(FromInt(env, id)); }
 
 std::string LastPart(const std::string& name) { return name.substr(name.rfind('.') + 1); }
@@ -84,11 +104,13 @@ Napi::Object FromDescription(Napi::Env env, const ModelDescription& description)
     entry.Set("outFeatures", FromInt(env, module.out_features));
     entry.Set("bias", Napi::Boolean::New(env, module.bias));
     entry.Set("transposed", Napi::Boolean::New(env, module.transposed));
+    entry.Set("role", Napi::String::New(env, RoleName(module.slot)));
     if (module.router) entry.Set("kind", Napi::String::New(env, "router"));
     if (module.experts > 0) {
       entry.Set("kind", Napi::String::New(env, "experts"));
       entry.Set("experts", FromInt(env, module.experts));
       entry.Set("expertsPerToken", FromInt(env, spec.moe.router.experts_per_token));
+      entry.Set("matrices", FromInt(env, module.matrices));
     }
     modules.Set(static_cast<uint32_t>(i), entry);
   }

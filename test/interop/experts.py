@@ -1,12 +1,15 @@
-"""Models with experts, beyond what families.py compares: the load-balancing loss, and adapters from before experts were fused. Part of
-reference.py."""
+"""Models with experts, beyond what families.py compares: the load-balancing loss, adapters from before experts were fused, and gpt_oss in
+mxfp4. Part of reference.py."""
+import json
 from pathlib import Path
 
 import torch
 from families import load, make_rows, row_logits, stored_gradients
 from peft import LoraConfig, PeftModel
 from reference_models import family_config, family_rows, make_family_model
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, Mxfp4Config
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 COEFFICIENT = 0.5  # large enough that a wrong loss shows
 RANK, ALPHA = 2, 6
@@ -59,4 +62,38 @@ def older_adapter(name, folder, seed=6):
     save_file({f"adapted.{i}": logits for i, logits in enumerate(row_logits(tuned, rows))}, folder / "reference.safetensors")
     tuned.save_pretrained(folder / "fused")
     tuned.merge_and_unload().save_pretrained(folder / "merged-peft")
+    return dict(rows=rows)
+
+
+BLOCK = 32
+
+
+def random_blocks(experts, rows, columns, generator):
+    """Every 4-bit code, powers of two around those of weights: as the published checkpoint keeps the experts of a layer."""
+    blocks = torch.randint(0, 256, (experts, rows, columns // BLOCK, BLOCK // 2), generator=generator, dtype=torch.uint8)
+    scales = torch.randint(118, 124, blocks.shape[:-1], generator=generator, dtype=torch.uint8)
+    return blocks, scales
+
+
+def mxfp4(folder, seed=8):
+    """A gpt_oss folder in mxfp4: what transformers makes of its tensors, and its logits where it loads the folder itself."""
+    folder = Path(folder)
+    packed, row = folder / "packed", family_rows()["gpt_oss"]
+    config = family_config(dict(row, config=dict(row["config"], hidden_size=2 * BLOCK, intermediate_size=BLOCK)))
+    make_family_model(config, seed).save_pretrained(packed)
+    generator = torch.Generator().manual_seed(seed)
+    tensors, values = load_file(packed / "model.safetensors"), {}
+    for name in [name for name in tensors if name.endswith((".gate_up_proj", ".down_proj"))]:
+        experts, width, out = tensors.pop(name).shape
+        blocks, scales = random_blocks(experts, out, width, generator)
+        tensors[name + "_blocks"], tensors[name + "_scales"] = blocks, scales
+        values[name] = convert_moe_packed_tensors(blocks, scales, dtype=torch.bfloat16)
+    save_file(tensors, packed / "model.safetensors", metadata={"format": "pt"})
+    described = json.loads((packed / "config.json").read_text())
+    described["quantization_config"] = dict(quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn", "model.layers.*.mlp.router", "lm_head"])
+    (packed / "config.json").write_text(json.dumps(described))
+    model = AutoModelForCausalLM.from_pretrained(packed, quantization_config=Mxfp4Config(dequantize=True), dtype=torch.float32, experts_implementation="eager").eval()
+    rows = make_rows(generator)
+    reference = {f"logits.{i}": logits for i, logits in enumerate(row_logits(model.float(), rows))}
+    save_file({**reference, **{name: value.contiguous() for name, value in values.items()}}, folder / "reference.safetensors")
     return dict(rows=rows)

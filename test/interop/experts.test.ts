@@ -1,8 +1,9 @@
-// Models with experts against transformers and PEFT, where families.test.ts does not reach: the load-balancing loss in training, and
-// adapters that were made before transformers fused experts.
+// Models with experts against transformers and PEFT, where families.test.ts does not reach: the load-balancing loss in training, adapters
+// that were made before transformers fused experts, and gpt_oss in mxfp4.
 import path from 'node:path'
 import { expect } from 'chai'
-import { mergeAdapter } from '../../lib/models/index.js'
+import { exportModel, mergeAdapter } from '../../lib/models/index.js'
+import { readTensors } from '../../scripts/quantization/safetensors.js'
 import { difference } from '../parity/golden.js'
 import { readSafetensors } from '../parity/safetensors.js'
 import { openSubject } from '../parity/subject.js'
@@ -61,4 +62,24 @@ describe('experts as transformers and PEFT have them', function () {
       for (const [tensor, { data }] of expected ?? []) expect(difference(merged?.get(tensor)?.data ?? [], data), tensor).to.be.below(1e-5)
     })
   }
+
+  it('gpt_oss in mxfp4: values byte for byte, and logits', async () => {
+    const folder = scratchFolder('mxfp4')
+    const { rows } = await reference().call('mxfp4', { folder })
+    const [packed, output, file] = [path.join(folder, 'packed'), path.join(folder, 'plain'), path.join(folder, 'reference.safetensors')]
+    const subject = await openSubject(packed)
+    try {
+      const logits = readSafetensors(file)
+      for (const [i, row] of rows.entries()) {
+        expect(difference(await subject.logits(row.input_ids), logits.get(`logits.${i}`)?.data ?? []), `row of ${row.input_ids.length} tokens`).to.be.below(1e-5)
+      }
+    } finally {
+      await subject.dispose()
+    }
+    await exportModel({ model: packed, format: 'plain', output, dtype: 'bf16' })
+    const [ours, theirs] = [readTensors(path.join(output, 'model.safetensors')), readTensors(file)]
+    const experts = [...theirs.keys()].filter((name) => name.includes('experts'))
+    expect(experts.length).to.equal(4)
+    for (const name of experts) expect(ours.get(name), name).to.deep.equal(theirs.get(name))
+  })
 })

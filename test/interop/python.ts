@@ -46,6 +46,7 @@ export class Reference {
   call(method: 'family', params: { name: string; folder: string }): Promise<FamilyReference>
   call(method: 'balanced', params: { name: string; folder: string }): Promise<{ rows: FamilyReference['rows']; loss: number; balance: number }>
   call(method: 'older_adapter', params: { name: string; folder: string }): Promise<{ rows: FamilyReference['rows'] }>
+  call(method: 'mxfp4', params: { folder: string }): Promise<{ rows: FamilyReference['rows'] }>
   call(method: 'reloaded', params: { folder: string; other: string }): Promise<string[]>
   call(method: 'loads_exactly', params: { folder: string }): Promise<string[]>
   call(method: string, params: object = {}): Promise<unknown> {

@@ -28,7 +28,7 @@ import experts  # noqa: E402
 import families  # noqa: E402
 
 METHODS = dict(family=families.family, reloaded=families.reloaded, loads_exactly=families.loads_exactly, balanced=experts.balanced,
-               older_adapter=experts.older_adapter)
+               older_adapter=experts.older_adapter, mxfp4=experts.mxfp4)
 
 
 def method(function):

@@ -58,16 +58,25 @@ at::Tensor PlainForward(const Leaves& p, const at::Tensor& experts, const MoeSpe
   return y;
 }
 
+ExpertLinear MakeExperts(int64_t experts, int64_t out, int64_t in) {
+  ModuleLayout layout{Slot::kExpertsIn, ModuleKind::kExperts, {{"experts", out}}, in, false, false, {}};
+  layout.experts = experts, layout.fused = true;
+  ExpertLinear linear(layout, at::kFloat);
+  linear.weight = at::randn({experts, out, in});
+  return linear;
+}
+
 RoutedExperts MakeMoe(const MoeSpec& spec, bool trainable, double gain = 1.0) {
   const int64_t experts = spec.router.num_experts;
   RoutedExperts moe;
   moe.spec = spec;
   moe.router.weight = at::randn({experts, kHidden});
-  moe.router.parts = {{"gate", 0, experts}};
+  moe.router.parts = {{"gate", 0, experts, "gate"}};
   if (spec.router_bias) moe.router.bias = at::randn({experts});
   if (spec.router.correction_bias) moe.correction_bias = at::randn({experts});
-  moe.gate_up.weight = at::randn({experts, 2 * kWidth, kHidden}).mul_(gain);
-  moe.down.weight = at::randn({experts, kHidden, kWidth});
+  moe.gate_up = MakeExperts(experts, 2 * kWidth, kHidden);
+  moe.gate_up.weight.mul_(gain);
+  moe.down = MakeExperts(experts, kHidden, kWidth);
   if (spec.expert_bias) moe.gate_up.bias = at::randn({experts, 2 * kWidth}), moe.down.bias = at::randn({experts, kHidden});
   if (!trainable) return moe;
   moe.router.weight_grad = at::zeros_like(moe.router.weight);

@@ -110,15 +110,25 @@ export type Packer = (name: string, shape: readonly [number, number], random: Ra
 
 export function makePair(sizes: Sizes, quantization: Record<string, unknown>, pack: Packer): Pair {
   const random = new Random(7)
-  const other = otherTensors(sizes, random)
-  const [packed, plain] = [new Map(other), new Map(other)]
-  for (const [name, shape] of linearModules(sizes)) {
+  return makePairOf({ config: configOf(sizes), others: otherTensors(sizes, random), linear: linearModules(sizes) }, quantization, pack, random)
+}
+
+/** A model by its config, its linear weights, and everything else. */
+export interface Recipe {
+  config: Record<string, unknown>
+  others: ReadonlyMap<string, RawTensor>
+  linear: readonly [string, readonly [number, number]][]
+}
+
+export function makePairOf(recipe: Recipe, quantization: Record<string, unknown>, pack: Packer, random: Random): Pair {
+  const [packed, plain] = [new Map(recipe.others), new Map(recipe.others)]
+  for (const [name, shape] of recipe.linear) {
     const { tensors, values } = pack(name, shape, random)
     for (const [key, tensor] of tensors) packed.set(key, tensor)
     plain.set(`${name}.weight`, f32(values, [...shape]))
   }
-  const config = { ...configOf(sizes), quantization_config: quantization }
-  return { config, tensors: packed, quantized: writeModel(config, packed), plain: writeModel(configOf(sizes), plain) }
+  const config = { ...recipe.config, quantization_config: quantization }
+  return { config, tensors: packed, quantized: writeModel(config, packed), plain: writeModel(recipe.config, plain) }
 }
 
 export function fourBit(type: FourBitType, nested: boolean): { quantization: Record<string, unknown>; pack: Packer } {

@@ -187,9 +187,9 @@ class Base {
       const auto found = checked_.locations.find(tensor.name);
       if (found != checked_.locations.end()) plain_[found->second.entry] = &tensor;
     }
-    for (const auto& [module, packed] : checked_.packed) {
+    for (const auto& [name, packed] : checked_.packed) {
       for (const auto& [suffix, location] : packed.tensors) packed_[location.entry] = &packed;
-      packed_expected_[&packed] = by_name_.at(module + ".weight");
+      packed_expected_[&packed] = by_name_.at(name);
     }
   }
 
@@ -219,7 +219,7 @@ class Base {
  private:
   Planned PlanPacked(const TensorEntry& entry, const PackedTensors& packed, const std::string& dtype) const {
     const ExpectedTensor* expected = packed_expected_.at(&packed);
-    const std::string in_file = entry.name.substr(0, entry.name.size() - std::strlen(packed.main)) + "weight";
+    const std::string module = entry.name.substr(0, entry.name.size() - std::strlen(packed.main) - 1), in_file = packed.experts > 0 ? module : module + ".weight";
     const DType kept = (packed.format == StoredFormat::kBnb4 ? packed.source_dtype : spec_.torch_dtype) == "float16" ? DType::kF16 : DType::kBF16;
     return {{in_file, dtype.empty() ? kept : DTypeOf(ParseDtype(dtype)), expected->shape}, expected->name, {}, &packed, expected};
   }
@@ -250,7 +250,7 @@ class Merge {
     const auto delta = FindDelta(tensor);
     const at::ScalarType dtype = ScalarTypeOf(tensor.header.dtype, tensor.name);
     if (delta == deltas_.end() && tensor.packed == nullptr && !Rounded(tensor)) return ReadTensor(*tensor.source.file, *tensor.source.entry, dtype, at::kCPU);
-    at::Tensor w = Linear(tensor);  // [out, in]
+    at::Tensor w = Matrix(tensor);
     if (delta != deltas_.end()) Add(w, tensor, delta->second);
     return (tensor.expected->transposed ? w.t() : w).to(at::kCPU, dtype).contiguous();
   }
@@ -267,15 +267,26 @@ class Merge {
 
   bool Rounded(const Planned& tensor) const {
     if (options_.quantization.scheme.empty() || tensor.packed != nullptr || tensor.expected == nullptr) return false;
-    return tensor.expected->kind == TensorKind::kLinearWeight && !tensor.expected->output_head && skipped_.count(tensor.expected->module()) == 0 && !base_.stored().packed();
+    return IsQuantized(*tensor.expected, skipped_) && !base_.stored().packed();
   }
 
-  // fp32 [out, in] (of fused experts as they are stored) on the device, as the model that the adapter was trained on has it.
-  at::Tensor Linear(const Planned& tensor) const {
-    if (tensor.expected->kind == TensorKind::kExpertWeight) return ReadTensor(*tensor.source.file, *tensor.source.entry, at::kFloat, device_);
+  // fp32 on the device, as the model that the adapter was trained on has it: [out, in], of fused experts [experts, in, out].
+  at::Tensor Matrix(const Planned& tensor) const {
+    if (tensor.expected->experts > 0) return FusedExperts(tensor);
     if (tensor.packed != nullptr) return ReadPacked(*tensor.packed, base_.stored(), device_)->Dense(at::kFloat);
     const at::Tensor w = ReadLinearWeight(tensor.source, tensor.expected->transposed, plain_).to(device_);
     return Rounded(tensor) ? Quantize(w, options_.quantization, tensor.name)->Dense(at::kFloat) : w.to(at::kFloat);
+  }
+
+  at::Tensor FusedExperts(const Planned& tensor) const {
+    if (tensor.packed != nullptr) return ReadDense(*tensor.packed, base_.stored(), device_, at::kFloat);
+    at::Tensor all = ReadTensor(*tensor.source.file, *tensor.source.entry, at::kFloat, device_);
+    if (!Rounded(tensor)) return all;
+    for (int64_t e = 0; e < all.size(0); ++e) {
+      const at::Tensor w = ReadExpertWeight(tensor.source, e, plain_).to(device_);  // in its own type, of which the model's codes are made
+      all[e].copy_(Quantize(w, options_.quantization, tensor.name)->Dense(at::kFloat).t());
+    }
+    return all;
   }
 
   void Add(at::Tensor& w, const Planned& tensor, const Delta& delta) const {

@@ -8,6 +8,7 @@
 #include "core/quant/four_bit.h"
 #include "core/quant/grouped.h"
 #include "core/quant/int8.h"
+#include "core/quant/mxfp4.h"
 
 namespace ft {
 namespace {
@@ -38,6 +39,13 @@ class Reader {
     at::Tensor tensor = at::empty(entry->shape, at::kFloat);
     ReadInto(*file, *entry, tensor);
     return tensor;
+  }
+  /// The bytes of one expert of a tensor [experts, ..].
+  at::Tensor Slice(const char* suffix, int64_t expert) const {
+    const auto& [file, entry] = packed_.tensors.at(suffix);
+    at::Tensor slice = at::empty(Shape(suffix).slice(1), at::kByte);
+    file->Read(*entry, static_cast<uint64_t>(expert * slice.numel()), slice.mutable_data_ptr(), static_cast<uint64_t>(slice.numel()));
+    return slice.to(device_);
   }
   at::IntArrayRef Shape(const char* suffix) const { return packed_.tensors.at(suffix).entry->shape; }
 
@@ -71,7 +79,7 @@ std::shared_ptr<PackedWeight> ReadGptq(const PackedTensors& packed, const Stored
 
 }  // namespace
 
-std::shared_ptr<PackedWeight> ReadPacked(const PackedTensors& packed, const StoredQuantization& stored, const at::Device& device) {
+std::shared_ptr<PackedWeight> ReadPacked(const PackedTensors& packed, const StoredQuantization& stored, const at::Device& device, int64_t expert) {
   const Reader read(packed, device);
   switch (packed.format) {
     case StoredFormat::kBnb4:
@@ -88,9 +96,22 @@ std::shared_ptr<PackedWeight> ReadPacked(const PackedTensors& packed, const Stor
       return quant::MakeFloat8({read.Raw("weight", at::kByte, {packed.rows, packed.columns}), read.Floats("weight_scale_inv").to(device), stored.block_rows,
                                 stored.block_columns},
                                packed.module);
+    case StoredFormat::kMxfp4:
+      FT_CHECK(expert >= 0 && expert < packed.experts, kInternal, "{}: expert {} of {}", packed.module, expert, packed.experts);
+      return quant::MakeMxfp4({read.Slice("blocks", expert), read.Slice("scales", expert)}, packed.module);
     default:
       FT_THROW(kInternal, "{} is not a packed weight", packed.module);
   }
+}
+
+at::Tensor ReadDense(const PackedTensors& packed, const StoredQuantization& stored, const at::Device& device, at::ScalarType dtype) {
+  if (packed.experts == 0) {
+    const at::Tensor dense = ReadPacked(packed, stored, device)->Dense(dtype);
+    return packed.transposed ? dense.t() : dense;
+  }
+  at::Tensor all = at::empty({packed.experts, packed.columns, packed.rows}, at::TensorOptions(dtype).device(device));
+  for (int64_t e = 0; e < packed.experts; ++e) all[e].copy_(ReadPacked(packed, stored, device, e)->Dense(dtype).t());
+  return all;
 }
 
 }  // namespace ft

@@ -28,8 +28,8 @@ class LoadProgress {
   uint64_t total_, done_ = 0;
 };
 
-/// The linear modules that memory will hold quantized: those that are stored so, or, where fewer bits are wanted, all but
-/// the output head and wanted.skip_modules. `checked` null: random weights. Errors: kIncompatibleConfig where more bits are
+/// The linear modules and parameters of experts that memory will hold quantized: those that are stored so, or, where fewer bits are
+/// wanted, all but the output head, routers and wanted.skip_modules. Routers are plain whatever files hold. `checked` null: random weights. Errors: kIncompatibleConfig where more bits are
 /// wanted than are stored; kInvalidArgument for an unknown scheme or module.
 std::set<std::string> PackedModules(const DecoderSpec& spec, const CheckedTensors* checked, const LoadQuantization& wanted);
 
@@ -40,10 +40,7 @@ uint64_t PackedFileBytes(Decoder& decoder, const CheckedTensors& checked);
 void LoadPackedInto(Decoder& decoder, const CheckedTensors& checked, const LoadQuantization& wanted, LoadProgress& progress, const CancelToken* cancel);
 
 /// A plain tensor of the decoder from a quantized one of the files. False when the files do not hold it quantized.
-bool LoadPlainFromPacked(const Decoder& decoder, const CheckedTensors& checked, const std::string& name, at::Tensor destination);
-
-/// True for a linear weight that files hold as [in, out], by its name there.
-bool IsTransposed(const DecoderSpec& spec, const std::string& tensor);
+bool LoadPlainFromPacked(const CheckedTensors& checked, const std::string& name, at::Tensor destination);
 
 /// Holds one plain tensor at a time, on the CPU, in pages that are none of what stays.
 class PlainTensor {
@@ -58,9 +55,16 @@ class PlainTensor {
 /// A plain weight of any layout as [out, in] in the type it is stored in, in `place`.
 at::Tensor ReadLinearWeight(const WeightFolder::Location& found, bool transposed, PlainTensor& place);
 
+/// The same of one expert of a tensor [experts, in, out].
+at::Tensor ReadExpertWeight(const WeightFolder::Location& found, int64_t expert, PlainTensor& place);
+
+/// True where wanting fewer bits means this weight, if it is stored plain. `skipped`: LoadQuantization::skip_modules.
+bool IsQuantized(const ExpectedTensor& tensor, const std::set<std::string>& skipped);
+
 std::shared_ptr<quant::PackedWeight> Quantize(const at::Tensor& w, const LoadQuantization& wanted, const std::string& name);
 
-/// All tensors of the packed parts by their names in files. Errors: kIncompatibleConfig for a scheme that is only read.
+/// All tensors of the packed parts by their names in files. Errors: kIncompatibleConfig for a scheme that is only read, and for
+/// experts: what reads such folders holds all of a layer in one parameter, and has no quantized form of it.
 std::vector<std::pair<std::string, at::Tensor>> PackedFileTensors(Decoder& decoder);
 
 /// "nf4" …, of the first packed part; "" where there is none.

@@ -91,19 +91,20 @@ std::array<float, 4> FourNormals(uint64_t key, uint64_t quad, uint32_t tensor) {
   return normals;
 }
 
-// flat ~ N(0, deviation): element i is a function of (seed, number, i) alone, so that threads and pieces do not change it.
-void FillNormal(const at::Tensor& flat, double deviation, uint64_t seed, uint32_t number) {
+// flat ~ N(0, deviation): elements first, first + 1 … of a tensor, of which element i is a function of (seed, number, i) alone, so that
+// threads and pieces do not change it.
+void FillNormal(const at::Tensor& flat, double deviation, uint64_t seed, uint32_t number, int64_t first = 0) {
   const uint64_t key = kernels::MixKey(seed, ~uint64_t{0});  // of no training step: unrelated to every dropout mask
   const auto scale = static_cast<float>(deviation);
-  static_assert(kPieceElements % 4 == 0);
   at::Tensor piece = at::empty({std::min(flat.numel(), kPieceElements)}, at::kFloat);  // bounds the fp32 copy
   for (int64_t begin = 0; begin < flat.numel(); begin += kPieceElements) {
     const int64_t count = std::min(kPieceElements, flat.numel() - begin);
     float* out = piece.mutable_data_ptr<float>();
-    at::parallel_for(0, (count + 3) / 4, 4096, [&](int64_t from, int64_t to) {
+    const int64_t start = first + begin, end = start + count;
+    at::parallel_for(start / 4, (end + 3) / 4, 4096, [&](int64_t from, int64_t to) {
       for (int64_t quad = from; quad < to; ++quad) {
-        const auto normals = FourNormals(key, static_cast<uint64_t>(begin / 4 + quad), number);
-        for (int64_t k = 0; k < std::min<int64_t>(4, count - quad * 4); ++k) out[quad * 4 + k] = scale * normals[static_cast<size_t>(k)];
+        const auto normals = FourNormals(key, static_cast<uint64_t>(quad), number);
+        for (int64_t i = std::max(start, quad * 4); i < std::min(end, quad * 4 + 4); ++i) out[i - start] = scale * normals[static_cast<size_t>(i % 4)];
       }
     });
     flat.narrow(0, begin, count).copy_(piece.narrow(0, 0, count));
@@ -185,7 +186,7 @@ void LoadWeightsInto(Decoder& decoder, const CheckedTensors& checked, const Load
     ThrowIfCancelled(cancel);
     const auto found = checked.locations.find(named.name);
     if (found == checked.locations.end()) {
-      FT_CHECK(LoadPlainFromPacked(decoder, checked, named.name, named.tensor), kMissingTensor, "the weights hold no tensor {}", named.name);
+      FT_CHECK(LoadPlainFromPacked(checked, named.name, named.tensor), kMissingTensor, "the weights hold no tensor {}", named.name);
     } else {
       const auto& [file, entry] = found->second;
       FT_CHECK(entry->shape == named.tensor.sizes().vec(), kTensorShape, "tensor {} of {} has shape [{}], expected [{}]", named.name, file->path(),
@@ -219,11 +220,12 @@ void RandomiseWeights(Decoder& decoder, uint64_t seed, const LoadQuantization& q
   }
   PlainTensor place;
   for (const Decoder::PackedPart& part : decoder.PackedParts()) {
-    const std::string name = part.stored + ".weight";
-    at::Tensor plain = place.Make({part.rows * part.columns}, decoder.dtype());
-    FillNormal(plain, deviation, seed, numbers.at(name));
-    plain = IsTransposed(decoder.spec(), name) ? plain.view({part.columns, part.rows}).t().contiguous() : plain.view({part.rows, part.columns});
-    part.weights->SetPart(part.part, Quantize(plain.to(decoder.device()), quantization, name));
+    const int64_t count = part.rows * part.columns;
+    at::Tensor plain = place.Make({count}, decoder.dtype());
+    FillNormal(plain, deviation, seed, numbers.at(part.tensor), std::max<int64_t>(part.expert, 0) * count);
+    const bool turned = part.transposed || part.expert >= 0;
+    plain = turned ? plain.view({part.columns, part.rows}).t().contiguous() : plain.view({part.rows, part.columns});
+    part.weights->SetPart(part.part, Quantize(plain.to(decoder.device()), quantization, part.tensor));
     TrimTensorArena();
   }
 }

@@ -11,6 +11,24 @@
 #include "core/nn/kv_cache.h"
 
 namespace ft {
+namespace {
+
+void AppendPacked(const ExpertLinear& linear, std::vector<Decoder::PackedPart>* packed) {
+  const ModuleLayout& layout = linear.layout;
+  for (size_t e = 0; e < linear.packed.size(); ++e) {
+    quant::StackedWeight* weights = linear.packed[e].get();
+    for (size_t i = 0; i < weights->size(); ++i) {
+      const ModuleLayout::Part& part = layout.parts[layout.fused ? 0 : e * weights->size() + i];
+      Decoder::PackedPart one{linear.name, layout.fused ? part.name : part.stored() + ".weight", weights, i, part.rows, layout.width};
+      if (layout.fused) one.expert = static_cast<int64_t>(e);
+      one.experts = layout.experts;
+      packed->push_back(std::move(one));
+    }
+  }
+}
+
+}  // namespace
+
 Decoder::Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device, const std::set<std::string>& packed)
     : spec_(spec), dtype_(dtype), device_(device), stem_(spec, at::TensorOptions(dtype).device(device), packed) {
   const auto options = at::TensorOptions(dtype_).device(device_);
@@ -83,8 +101,11 @@ std::vector<Decoder::PackedPart> Decoder::PackedParts() {
   for (LinearGroup* group : Groups()) {
     for (size_t i = 0; i < group->parts.size(); ++i) {
       const LinearPart& part = group->parts[i];
-      if (part.packed) packed.push_back({part.name, part.in_files, group->packed.get(), i, part.out_features, group->in_features()});
+      if (part.packed) packed.push_back({part.name, part.in_files + ".weight", group->packed.get(), i, part.out_features, group->in_features(), part.transposed});
     }
+  }
+  for (const std::vector<ExpertLinear*>& experts : Experts()) {
+    for (ExpertLinear* linear : experts) AppendPacked(*linear, &packed);
   }
   return packed;
 }

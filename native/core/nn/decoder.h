@@ -45,12 +45,15 @@ class Decoder {
   /// One quantized weight: its place in a group's weights.
   struct PackedPart {
     std::string module;  // "model.layers.0.self_attn.q_proj"
-    std::string stored;  // as files call it
+    std::string tensor;  // in files: "model.layers.0.self_attn.q_proj.weight"
     quant::StackedWeight* weights;
     size_t part;
-    int64_t rows, columns;  // [out_features, in_features]
+    int64_t rows, columns;    // [out_features, in_features]
+    bool transposed = false;  // plain files have [columns, rows]
+    int64_t expert = -1;      // of experts in one tensor, [experts, columns, rows] in plain files: which; else -1
+    int64_t experts = 0;      // and of how many; of experts with a tensor each alike
   };
-  /// In module order. What makes a decoder fills them before it runs.
+  /// Those of groups in module order, then those of experts. What makes a decoder fills them before it runs.
   std::vector<PackedPart> PackedParts();
   /// Memory of all weights.
   uint64_t WeightBytes() const;

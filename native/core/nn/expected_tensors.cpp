@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/json.h"
@@ -22,7 +24,10 @@ void AppendTensors(const DecoderSpec& spec, const ModuleLayout& module, std::vec
   }
   if (module.kind == ModuleKind::kExperts && module.fused) {
     for (const ModuleLayout::Part& part : module.parts) {
-      out->push_back({part.name, module.WeightShape(part), TensorKind::kExpertWeight, part.name});
+      ExpectedTensor weight{part.name, module.WeightShape(part), TensorKind::kExpertWeight, part.name, part.rows};
+      weight.linear = module.parameter;
+      weight.experts = module.experts;
+      out->push_back(std::move(weight));
       if (module.bias) out->push_back({part.name + "_bias", {module.experts, part.rows}, TensorKind::kLinearBias, part.name + "_bias"});
     }
     return;
@@ -34,8 +39,17 @@ void AppendTensors(const DecoderSpec& spec, const ModuleLayout& module, std::vec
   if (module.kind == ModuleKind::kExperts) kind = TensorKind::kExpertWeight;
   for (const ModuleLayout::Part& part : module.parts) {
     const std::vector<int64_t> shape = module.WeightShape(part);
-    if (own_weight) out->push_back({part.stored() + ".weight", shape, kind, part.name + ".weight", kind == TensorKind::kLinearWeight ? part.rows : 0, module.transposed,
-                                   module.slot == Slot::kHead});
+    if (own_weight) {
+      ExpectedTensor weight{part.stored() + ".weight", shape, kind, part.name + ".weight"};
+      if (weight.matrix()) {
+        weight.out_features = part.rows;
+        weight.transposed = module.transposed;
+        weight.output_head = module.slot == Slot::kHead;
+        weight.router = module.slot == Slot::kRouter;
+        weight.linear = kind == TensorKind::kExpertWeight ? module.parameter : part.name;
+      }
+      out->push_back(std::move(weight));
+    }
     if (module.bias) out->push_back({part.stored() + ".bias", norm ? shape : std::vector<int64_t>{part.rows}, norm ? kind : TensorKind::kLinearBias, part.name + ".bias"});
   }
 }
@@ -113,6 +127,21 @@ void CheckOne(const ExpectedTensor& expected, const WeightFolder::Location& foun
       .With("path", path);
 }
 
+// nullopt: the weight is stored plain, or is none.
+std::optional<PackedTensors> FindPacked(const StoredQuantization& stored, const TensorFinder& find, const ExpectedTensor& tensor) {
+  if (!tensor.matrix() || !stored.packed()) return std::nullopt;
+  const int64_t rows = tensor.out_features, columns = tensor.in_features();
+  std::optional<PackedTensors> packed;
+  if (tensor.experts > 0) {
+    packed = FindPackedExperts(stored, find, tensor.name, tensor.experts, rows, columns);
+  } else {
+    packed = FindPackedTensors(stored, find, tensor.stored_module(), rows, columns);
+    if (!packed) packed = FindPackedTensors(stored, find, tensor.module(), rows, columns);
+  }
+  if (packed) packed->transposed = tensor.transposed;
+  return packed;
+}
+
 // Byte comparison of two tensors of the same shape, a piece at a time.
 bool SameBytes(const WeightFolder::Location& a, const WeightFolder::Location& b) {
   if (a.entry->dtype != b.entry->dtype || a.entry->nbytes != b.entry->nbytes) return false;
@@ -150,11 +179,12 @@ std::vector<LinearModule> LinearModules(const DecoderSpec& spec) {
   for (const ModuleLayout& module : DecoderLayout(spec)) {
     if (module.kind == ModuleKind::kExperts) {
       const int64_t rows = module.fused ? module.rows() : module.rows() / module.experts;
-      out.push_back({module.parameter, module.width, rows, module.bias, false, false, false, module.experts});
+      const int64_t matrices = module.fused ? 1 : static_cast<int64_t>(module.parts.size()) / module.experts;
+      out.push_back({module.parameter, module.width, rows, module.bias, false, false, false, module.experts, matrices, module.slot});
     }
     if (module.kind != ModuleKind::kLinear) continue;
     for (const ModuleLayout::Part& part : module.parts) {
-      out.push_back({part.name, module.width, part.rows, module.bias, module.slot == Slot::kHead, module.transposed, module.slot == Slot::kRouter});
+      out.push_back({part.name, module.width, part.rows, module.bias, module.slot == Slot::kHead, module.transposed, module.slot == Slot::kRouter, 0, 1, module.slot});
     }
   }
   return out;
@@ -184,14 +214,10 @@ CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights
   std::set<std::string> used;  // names in the files
   const TensorFinder find = [&](const std::string& name) { return FindRenamed(spec, weights, name); };
   for (const ExpectedTensor& tensor : expected) {
-    if (tensor.kind == TensorKind::kLinearWeight && stored.packed()) {
-      auto packed = FindPackedTensors(stored, find, tensor.stored_module(), tensor.out_features, tensor.in_features());
-      if (!packed) packed = FindPackedTensors(stored, find, tensor.module(), tensor.out_features, tensor.in_features());
-      if (packed) {
-        for (const auto& [name, location] : packed->tensors) used.insert(location.entry->name);
-        checked.packed[tensor.stored_module()] = std::move(*packed);
-        continue;
-      }
+    if (auto packed = FindPacked(stored, find, tensor)) {
+      for (const auto& [name, location] : packed->tensors) used.insert(location.entry->name);
+      checked.packed[tensor.name] = std::move(*packed);
+      continue;
     }
     WeightFolder::Location found = FindRenamed(spec, weights, tensor.name);
     if (found.entry == nullptr) found = FindRenamed(spec, weights, tensor.module_name);

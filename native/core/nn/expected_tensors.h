@@ -21,14 +21,19 @@ struct ExpectedTensor {
   std::vector<int64_t> shape;  // linear weights: [out_features, in_features], or the other way round where stored transposed
   TensorKind kind;
   std::string module_name;  // by the module, where files have another name; they may have this one
-  int64_t out_features = 0;  // of linear weights
+  int64_t out_features = 0;  // of linear weights and those of experts
   bool transposed = false;   // shape is [in_features, out_features]
   bool output_head = false;
+  bool router = false;
+  std::string linear{};  // the LinearModule that it is a weight of
+  int64_t experts = 0;   // so many matrices in one tensor, [experts, in_features, out_features]; 0: one, without that dimension
 
   /// "model.layers.0.self_attn.q_proj": of the module, and as the files call it.
   std::string module() const { return module_name.substr(0, module_name.rfind('.')); }
   std::string stored_module() const { return name.substr(0, name.rfind('.')); }
   int64_t in_features() const { return shape[transposed ? 0 : 1]; }
+  /// A weight that may be stored quantized, or be quantized while it is read.
+  bool matrix() const { return kind == TensorKind::kLinearWeight || kind == TensorKind::kExpertWeight; }
 };
 
 /// Every parameter, in module order (embedding, layers, norm, head); lm_head.weight only where it is untied.
@@ -43,6 +48,8 @@ struct LinearModule {
   bool transposed;   // the weight is stored as [in_features, out_features]
   bool router = false;   // not of a linear class in transformers 5: PEFT adapts it as a parameter
   int64_t experts = 0;   // a parameter that holds a matrix for each of so many experts
+  int64_t matrices = 1;  // tensors in files that make this up, of each expert
+  Slot slot = Slot::kHead;
 };
 
 /// Every linear module, router and parameter of experts, in module order: what adapters can target.
@@ -54,7 +61,7 @@ int64_t CountParameters(const DecoderSpec& spec);
 struct CheckedTensors {
   /// For every name of ExpectedTensors, where its bytes are. The name in the file may differ (see CheckTensors).
   std::map<std::string, WeightFolder::Location> locations;
-  /// Linear modules whose weights are stored quantized, by stored_module(); these are not in `locations`.
+  /// Weights that are stored quantized, by the names of ExpectedTensors; these are not in `locations`.
   std::map<std::string, PackedTensors> packed;
   StoredQuantization stored;
   /// What the model has to do about its head. Differs from the spec's value in one case: the config says tied,

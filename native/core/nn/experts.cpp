@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "core/nn/linear.h"
+
 namespace ft {
 namespace {
 
@@ -17,20 +19,41 @@ void ForEachExpert(const std::vector<int64_t>& offsets, const Visit& visit) {
 }  // namespace
 
 ExpertLinear::ExpertLinear(const ModuleLayout& module, const at::TensorOptions& options) : name(module.parameter), layout(module) {
-  const int64_t out = module.fused ? module.rows() : module.rows() / module.experts;
-  weight = at::empty({module.experts, out, module.width}, options);
+  const int64_t out = out_features();
   if (module.bias) bias = at::empty({module.experts, out}, options);
+  if (!module.parts.front().packed) {
+    weight = at::empty({module.experts, out, module.width}, options);
+    return;
+  }
+  const size_t parts = module.fused ? 1 : module.parts.size() / static_cast<size_t>(module.experts);
+  std::vector<int64_t> rows;
+  for (size_t i = 0; i < parts; ++i) rows.push_back(module.parts[i].rows);
+  for (int64_t e = 0; e < module.experts; ++e) packed.push_back(std::make_shared<quant::StackedWeight>(rows, module.width, options.device()));
+}
+
+kernels::ProductTerm ExpertLinear::ForwardTerm(int64_t expert, const at::Tensor& x) const {
+  if (packed.empty()) return {x, weight[expert]};
+  const quant::StackedWeight& source = *packed[static_cast<size_t>(expert)];  // all of one scheme
+  return {InputOf(*source.part(0), x), {}, /*by_rows=*/false, &source};
+}
+
+kernels::ProductTerm ExpertLinear::BackwardTerm(int64_t expert, const at::Tensor& dy) const {
+  if (packed.empty()) return {dy, weight[expert], /*by_rows=*/true};
+  return {dy, {}, /*by_rows=*/true, packed[static_cast<size_t>(expert)].get()};
 }
 
 void ExpertLinear::AppendWeights(std::vector<WeightRef>* refs) {
   WeightRef weights{weight, &weight_grad, true, {}};
   if (layout.fused) {
     const int64_t out = out_features(), in = in_features();
-    weights.parts.push_back({name, {num_experts(), in, out}, 0, weight.numel(), {out * in, 1, in}});
-    refs->push_back(std::move(weights));
+    if (weight.defined()) {
+      weights.parts.push_back({name, {num_experts(), in, out}, 0, weight.numel(), {out * in, 1, in}});
+      refs->push_back(std::move(weights));
+    }
     if (bias.defined()) refs->push_back({bias, &bias_grad, false, {{name + "_bias", bias.sizes().vec(), 0, bias.numel()}}});
     return;
   }
+  if (!weight.defined()) return;
   int64_t offset = 0;
   for (const ModuleLayout::Part& part : layout.parts) {
     weights.parts.push_back({part.stored() + ".weight", {part.rows, layout.width}, offset, part.rows * layout.width});
@@ -45,7 +68,7 @@ at::Tensor ExpertLinear::Product(const at::Tensor& x, const at::Tensor& row_weig
   const at::Tensor kept = adapter != nullptr ? at::empty({x.size(0), adapter->width()}, x.options()) : at::Tensor();
   ForEachExpert(offsets, [&](int64_t e, const auto& rows) {
     const at::Tensor x_e = rows(x);
-    std::vector<kernels::ProductTerm> terms = {{x_e, weight[e]}};
+    std::vector<kernels::ProductTerm> terms = {ForwardTerm(e, x_e)};
     if (adapter != nullptr) terms.push_back(adapter->Forward(e, x_e, rows(kept)));
     if (!value_wanted) return;
     const at::Tensor y_e = rows(y);
@@ -64,7 +87,7 @@ ExpertLinear::InputGradient ExpertLinear::BackwardInput(const at::Tensor& dy, co
   if (!need_dx && adapter == nullptr) return gradient;
   ForEachExpert(offsets, [&](int64_t e, const auto& rows) {
     const at::Tensor dy_e = rows(dy);
-    std::vector<kernels::ProductTerm> terms = {{dy_e, weight[e], /*by_rows=*/true}};
+    std::vector<kernels::ProductTerm> terms = {BackwardTerm(e, dy_e)};
     if (adapter != nullptr) terms.push_back(adapter->BackwardInput(e, dy_e, rows(gradient.dinner)));
     if (need_dx) kernels::SumOfProductsInto(rows(gradient.dx), terms, {}, {});
   });

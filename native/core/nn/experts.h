@@ -1,16 +1,18 @@
-// Linear projections of which every expert has one, in one buffer: rows come sorted by expert and each expert's rows meet its matrix
-// alone. Experts without rows are not touched. No gradient is computed for what is frozen.
+// Linear projections of which every expert has one, in one buffer or quantized matrix by matrix: rows come sorted by expert and each
+// expert's rows meet its matrix alone. Experts without rows are not touched. No gradient is computed for what is frozen.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/kernels/linear.h"
 #include "core/nn/layout.h"
 #include "core/nn/weight_ref.h"
+#include "core/quant/stacked_weight.h"
 
 namespace ft {
 
@@ -34,16 +36,17 @@ struct ExpertLinear {
   ExpertLinear(const ModuleLayout& layout, const at::TensorOptions& options);
 
   std::string name;        // of the parameter: "model.layers.0.mlp.experts.gate_up_proj"
-  at::Tensor weight;       // [experts, out, in], compute dtype
+  at::Tensor weight;       // [experts, out, in], compute dtype; undefined where experts are quantized:
+  std::vector<std::shared_ptr<quant::StackedWeight>> packed;  // [out, in] of each expert; what loads fills their parts
   at::Tensor bias;         // [experts, out] or undefined
   ExpertAdapter* adapter = nullptr;  // the active one; owned by its Adapter
   at::Tensor weight_grad;  // [experts, out, in] or undefined when frozen
   at::Tensor bias_grad;    // [experts, out] or undefined
   ModuleLayout layout;     // how files hold it
 
-  int64_t num_experts() const { return weight.size(0); }
-  int64_t out_features() const { return weight.size(1); }
-  int64_t in_features() const { return weight.size(2); }
+  int64_t num_experts() const { return layout.experts; }
+  int64_t out_features() const { return layout.fused ? layout.rows() : layout.rows() / layout.experts; }
+  int64_t in_features() const { return layout.width; }
   bool trainable() const { return adapter != nullptr || weight_grad.defined(); }
 
   /// x [rows, in], rows offsets[e] … offsets[e + 1] − 1 of expert e -> [rows, out]. `row_weights` fp32 [rows] (or undefined: ones)
@@ -58,7 +61,13 @@ struct ExpertLinear {
   void BackwardParameters(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& row_weights, const std::vector<int64_t>& offsets,
                           const at::Tensor& inner, const at::Tensor& dinner);
 
+  /// All but quantized ones.
   void AppendWeights(std::vector<WeightRef>* refs);
+
+ private:
+  /// x · wᵀ and dy · w of an expert, as terms.
+  kernels::ProductTerm ForwardTerm(int64_t expert, const at::Tensor& x) const;
+  kernels::ProductTerm BackwardTerm(int64_t expert, const at::Tensor& dy) const;
 };
 
 }  // namespace ft

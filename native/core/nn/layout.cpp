@@ -195,7 +195,8 @@ std::vector<ModuleLayout> DecoderLayout(const DecoderSpec& spec) {
 
 void MarkPacked(const std::set<std::string>& packed, std::vector<ModuleLayout>* modules) {
   for (ModuleLayout& module : *modules) {
-    for (ModuleLayout::Part& part : module.parts) part.packed = packed.count(part.name) > 0;
+    const bool experts = module.kind == ModuleKind::kExperts && packed.count(module.parameter) > 0;
+    for (ModuleLayout::Part& part : module.parts) part.packed = experts || packed.count(part.name) > 0;
   }
 }
 

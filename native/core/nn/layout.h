@@ -98,7 +98,7 @@ std::vector<ModuleLayout> TopLayout(const DecoderSpec& spec);
 /// All of them.
 std::vector<ModuleLayout> DecoderLayout(const DecoderSpec& spec);
 
-/// Marks the parts whose weights memory holds quantized, by module path.
+/// Marks the parts whose weights memory holds quantized, by module path; experts by their parameter.
 void MarkPacked(const std::set<std::string>& packed, std::vector<ModuleLayout>* modules);
 
 /// The module of a slot, or nullptr.

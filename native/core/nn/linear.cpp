@@ -81,13 +81,12 @@ class GroupFunction : public torch::autograd::Function<GroupFunction> {
   }
 };
 
-// x as a weight of this scheme wants it.
+}  // namespace
+
 at::Tensor InputOf(const quant::PackedWeight& weight, const at::Tensor& x) {
   const auto threshold = weight.input_threshold();
   return threshold ? kernels::RoundToInt8Rows(x, *threshold) : x;
 }
-
-}  // namespace
 
 LinearGroup::LinearGroup(const ModuleLayout& layout, const at::TensorOptions& options, const at::Tensor& shared_weight)
     : transposed(layout.transposed), shared(shared_weight.defined()) {
@@ -95,7 +94,7 @@ LinearGroup::LinearGroup(const ModuleLayout& layout, const at::TensorOptions& op
   FT_CHECK(!transposed || layout.parts.size() == 1, kInternal, "{}: transposed weights are not joined", layout.parts[0].name);
   int64_t out = 0;
   for (const ModuleLayout::Part& part : layout.parts) {
-    parts.push_back({part.name, out, part.rows, part.stored(), part.packed && !shared});
+    parts.push_back({part.name, out, part.rows, part.stored(), part.packed && !shared, layout.transposed});
     out += part.rows;
   }
   if (std::any_of(parts.begin(), parts.end(), [](const LinearPart& part) { return part.packed; })) {

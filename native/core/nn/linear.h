@@ -25,6 +25,7 @@ struct LinearPart {
   int64_t out_features;
   std::string in_files;  // the name of its tensors in files
   bool packed = false;  // quantized
+  bool transposed = false;  // in files
 };
 
 /// Identity of the tokens that the rows of an input stand for: keys of dropout.
@@ -58,6 +59,9 @@ class LinearAdapter {
   virtual void BackwardParameters(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& saved, const InputGradient& input,
                                   const BackwardKeys& keys) = 0;
 };
+
+/// x as a product with this weight wants it: rounded, for schemes that multiply in 8 bits.
+at::Tensor InputOf(const quant::PackedWeight& weight, const at::Tensor& x);
 
 struct LinearGroup {
   LinearGroup() = default;

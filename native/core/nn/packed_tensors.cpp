@@ -25,13 +25,13 @@ class Finder {
   Finder(const TensorFinder& find, PackedTensors* packed) : find_(find), packed_(packed) {}
 
   bool Has(const std::string& suffix) const { return Locate(suffix).entry != nullptr; }
-  WeightFolder::Location Locate(const std::string& suffix) const { return find_(packed_->module + "." + suffix); }
+  WeightFolder::Location Locate(const std::string& suffix) const { return find_(packed_->NameOf(suffix)); }
 
   const WeightFolder::Location& Need(const std::string& suffix) {
     const WeightFolder::Location found = Locate(suffix);
     if (found.entry == nullptr) {
-      throw Error(ErrorCode::kMissingTensor, fmt::format("the quantized weight of {} lacks its tensor {}.{}", packed_->module, packed_->module, suffix), kFetchAgain)
-          .With("tensor", packed_->module + "." + suffix);
+      throw Error(ErrorCode::kMissingTensor, fmt::format("the quantized weight of {} lacks its tensor {}", packed_->module, packed_->NameOf(suffix)), kFetchAgain)
+          .With("tensor", packed_->NameOf(suffix));
     }
     return packed_->tensors[suffix] = found;
   }
@@ -206,6 +206,18 @@ bool FindFloat8(const StoredQuantization& stored, PackedTensors& packed, Finder&
   return true;
 }
 
+// The published layout of gpt_oss: blocks of 32 values along the input, an expert after another.
+bool FindMxfp4(PackedTensors& packed, Finder& finder) {
+  constexpr int64_t kBlock = 32;
+  if (!finder.Has("blocks") && !finder.Has("scales")) return false;
+  if (packed.columns % kBlock != 0) finder.FailShape(finder.Locate(finder.Has("blocks") ? "blocks" : "scales"), "an input width that 32 divides");
+  const int64_t groups = packed.columns / kBlock;
+  packed.main = "blocks";
+  finder.Need("blocks", {DType::kU8}, {packed.experts, packed.rows, groups, kBlock / 2});
+  finder.Need("scales", {DType::kU8}, {packed.experts, packed.rows, groups});
+  return true;
+}
+
 bool Find(const StoredQuantization& stored, PackedTensors& packed, Finder& finder) {
   switch (stored.format) {
     case StoredFormat::kBnb4: return FindBnb4OfAnyType(packed, finder);
@@ -233,6 +245,18 @@ std::optional<PackedTensors> FindPackedTensors(const StoredQuantization& stored,
   packed.rows = rows, packed.columns = columns;
   Finder finder(find, &packed);
   if (!Find(stored, packed, finder)) return std::nullopt;
+  return packed;
+}
+
+std::optional<PackedTensors> FindPackedExperts(const StoredQuantization& stored, const TensorFinder& find, const std::string& parameter, int64_t experts,
+                                               int64_t rows, int64_t columns) {
+  PackedTensors packed;
+  packed.format = stored.format;
+  packed.module = parameter;
+  packed.separator = '_';
+  packed.rows = rows, packed.columns = columns, packed.experts = experts;
+  Finder finder(find, &packed);
+  if (stored.format != StoredFormat::kMxfp4 || !FindMxfp4(packed, finder)) return std::nullopt;
   return packed;
 }
 

@@ -1,4 +1,4 @@
-// The tensors that stand for one quantized linear weight in a checkpoint, found and checked before anything is read. Free
+// The tensors that stand for one quantized linear weight (or those of a layer's experts) in a checkpoint, found and checked before anything is read. Free
 // of LibTorch.
 #pragma once
 
@@ -15,7 +15,10 @@ namespace ft {
 struct PackedTensors {
   StoredFormat format = StoredFormat::kPlain;
   std::string module;           // as the model names it
+  char separator = '.';         // between that and the names below
   int64_t rows = 0, columns = 0;  // [out_features, in_features]
+  bool transposed = false;        // plain, the model stores [columns, rows]
+  int64_t experts = 0;            // so many matrices in each tensor, by their first dimension; 0: one
   /// By their names below the module: "weight", "weight.absmax", "qweight" …
   std::map<std::string, WeightFolder::Location> tensors;
   /// The one that is largest; always there.
@@ -27,6 +30,7 @@ struct PackedTensors {
   double nested_offset = 0;
   std::string source_dtype = "float16";  // what the weight was before
 
+  std::string NameOf(const std::string& below) const { return module + separator + below; }
   bool nested() const { return tensors.count("weight.nested_absmax") > 0; }
   uint64_t bytes() const;
 };
@@ -38,5 +42,9 @@ using TensorFinder = std::function<WeightFolder::Location(const std::string& nam
 /// Errors: kMissingTensor, kTensorShape, kTensorDtype (details: tensor, expected, got, path), kSafetensors (a state that is no JSON).
 std::optional<PackedTensors> FindPackedTensors(const StoredQuantization& stored, const TensorFinder& find, const std::string& module, int64_t rows,
                                                int64_t columns);
+
+/// The same of weights that a parameter holds for all experts, [experts, columns, rows] where it is plain.
+std::optional<PackedTensors> FindPackedExperts(const StoredQuantization& stored, const TensorFinder& find, const std::string& parameter, int64_t experts,
+                                               int64_t rows, int64_t columns);
 
 }  // namespace ft
