@@ -1,6 +1,6 @@
 // How wide the tensors of a layer are, in values a token, from the list of its linear modules: what an estimate of memory needs
 // to know of an architecture.
-import type { NativeLinearModule, NativeLoraTarget } from '../../native/binding.js'
+import type { NativeLinearModule, NativeLoraTarget, NativeModuleRole } from '../../native/binding.js'
 
 /** What an estimate reads of a model; NativeModelInfo and ModelInspection have it. */
 export interface MemoryModel {
@@ -21,15 +21,27 @@ export interface MemoryModel {
 export interface LayerWidths {
   /** The residual stream. */
   stream: number
-  /** How often its width is kept: before attention, before an MLP that follows on it, and of blocks whose result is normed. */
+  /** How often its width is kept: before attention, before an MLP that follows on it, of blocks whose result is normed, of inputs that several products read. */
   streams: number
-  /** Product of queries, keys and values. */
+  /** Products that attention reads: queries, keys and values, or what they are made of. */
   qkv: number
-  /** What attention gives to its output projection. */
+  /** What attention gives to its output projection; and what its kernel gave, where that is wider. */
   attention: number
-  /** Product of gate and up, and what the activation makes of it: the input of the down projection. */
+  wider: number
+  /** Queries and keys as they were turned (and values, where they are put together anew), and the gradients of the three and of their products. */
+  turned: number
+  gradients: number
+  /** Of one head in the kernel. */
+  headSize: number
+  /** Products in front of activations, of every expert that a token passes; and the input of one down projection. */
   inner: number
   middle: number
+  /** Experts that a token passes, how wide their activations are, and whether their weights learn; 0: there are none. */
+  routed: number
+  expertMiddle: number
+  expertRanks: number
+  /** Experts that a router chooses from. */
+  experts: number
   /** Products with the A matrices of the layer's adapters. */
   ranks: number
 }
@@ -50,22 +62,39 @@ function layerOf(name: string): number | null {
   return number === undefined ? null : Number(number)
 }
 
-/** In module order a layer has the projections of queries, keys and values, then attention's output, then those of the MLP, down last. */
 function widthsOf(model: MemoryModel, modules: readonly NativeLinearModule[], ranks: ReadonlyMap<string, number>): LayerWidths {
-  const heads = (model.numAttentionHeads + 2 * model.numKeyValueHeads) * model.headDim
-  let [qkv, count] = [0, 0]
-  while (qkv < heads && count < modules.length) qkv += modules[count++]?.outFeatures ?? 0
-  const mlp = modules.slice(count + 1)
-  const down = mlp.at(-1)
+  const of = (...roles: NativeModuleRole[]): NativeLinearModule[] => modules.filter(({ role }) => roles.includes(role))
+  const rows = (module: NativeLinearModule): number => module.expertsPerToken ?? 1
+  const outs = (...roles: NativeModuleRole[]): number => sum(of(...roles).map((module) => rows(module) * module.outFeatures))
+  const ranksOf = (some: readonly NativeLinearModule[]): number => sum(some.map((module) => rows(module) * (ranks.get(module.name) ?? 0)))
+  const [experts, shared] = [of('experts_down')[0], of('shared_gate').length]
   return {
     stream: model.hiddenSize,
-    streams: (model.parallelResidual ? 1 : 2) + model.postNorms,
-    qkv,
-    attention: modules[count]?.inFeatures ?? 0,
-    // Of experts, a token has rows with each that it passes.
-    inner: sum(mlp.slice(0, -1).map((module) => module.outFeatures * (module.expertsPerToken ?? 1))),
-    middle: (down?.inFeatures ?? 0) * (down?.expertsPerToken ?? 1),
-    ranks: sum(modules.map((module) => ranks.get(module.name) ?? 0)),
+    // Router, experts and shared expert read one normed input; a gated shared expert's output is kept.
+    streams: (model.parallelResidual ? 1 : 2) + model.postNorms + (experts === undefined ? 0 : 1 + shared),
+    ...attentionWidths(model, of('attention_out')[0]?.inFeatures ?? 0, outs),
+    inner: outs('mlp_in', 'shared_in', 'experts_in'),
+    middle: Math.max(...of('mlp_down', 'shared_down', 'experts_down').map(({ inFeatures }) => inFeatures), 0),
+    routed: experts?.expertsPerToken ?? 0,
+    expertMiddle: experts?.inFeatures ?? 0,
+    expertRanks: ranksOf(of('experts_in', 'experts_down')),
+    experts: experts?.experts ?? 0,
+    ranks: ranksOf(modules),
+  }
+}
+
+type AttentionWidths = Pick<LayerWidths, 'qkv' | 'attention' | 'wider' | 'turned' | 'gradients' | 'headSize'>
+
+/** Latent attention (native/core/nn/latent_attention.h) puts heads of one size together before its kernel; the others take them from one product. */
+function attentionWidths(model: MemoryModel, attention: number, outs: (...roles: NativeModuleRole[]) => number): AttentionWidths {
+  const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim } = model
+  const [qkv, up] = [outs('qkv'), outs('key_value_up')]
+  if (up === 0) return { qkv, attention, wider: 0, turned: (heads + kvHeads) * headDim, gradients: 2 * qkv, headSize: headDim }
+  const query = outs('query_up') || outs('query_in')
+  const size = Math.max(query, attention) / heads
+  return {
+    qkv: outs('query_in', 'query_up', 'key_value_in', 'key_value_up'), attention, wider: size * heads > attention ? size * heads : 0,
+    turned: 3 * heads * size, gradients: 3 * heads * size + query + up + headDim, headSize: size,
   }
 }
 

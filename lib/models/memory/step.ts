@@ -53,8 +53,9 @@ export function stepBytes(model: MemoryModel, layers: readonly LayerWidths[], sh
 
 /** The streams that a layer keeps, both products, attention's output with its log-sum-exp, and statistics of two norms. */
 function savedBytes(model: MemoryModel, layer: LayerWidths, { rows, valueBytes, kernels }: StepShape): number {
-  const values = layer.streams * layer.stream + layer.qkv + layer.attention + layer.inner + layer.ranks
-  const statistics = 4 * (2 + (kernels === 'eager' ? 0 : model.numAttentionHeads))
+  const values = layer.streams * layer.stream + layer.qkv + layer.attention + layer.wider + layer.inner + layer.ranks
+  // Of experts: logits, and of each that was chosen its number, weight and row.
+  const statistics = 4 * (2 + (kernels === 'eager' ? 0 : model.numAttentionHeads)) + 4 * layer.experts + (8 + 4 + 8) * layer.routed
   return sum(rows) * (values * valueBytes + statistics)
 }
 
@@ -98,23 +99,28 @@ function backwardBytes(model: MemoryModel, layer: LayerWidths, shape: StepShape)
   const tokens = sum(rows)
   const token = tokens * valueBytes
   const scratch = kernels === 'tiles' ? Math.max(packed(layer.stream, layer.middle), full ? transposedBytes + threadOuterBytes(tokens) * shape.threads : 0) : 0
-  const down = token * (layer.stream + 2 * layer.middle + layer.inner + layer.ranks) + scratch
+  const down = (layer.routed > 0 ? token * expertsWidth(layer, full) : token * (layer.stream + 2 * layer.middle + layer.inner + layer.ranks)) + scratch
   const freed = token * (layer.inner + (layer.streams - 1) * layer.stream)
   const attention = token * (2 * layer.stream + layer.attention) + attentionBytes(model, layer, shape) - freed
   return Math.max(down, attention)
 }
 
+/** native/core/nn/moe.cpp: what comes back as rows of the experts, both activations with their gradients, and what goes on. */
+function expertsWidth(layer: LayerWidths, full: boolean): number {
+  const gathered = full || layer.expertRanks > 0 ? 1 : 0
+  return 2 * layer.stream + layer.routed * ((2 + gathered) * layer.stream + 4 * layer.expertMiddle) + layer.expertRanks
+}
+
 /** Queries and keys as they were turned, gradients of the three, and what the kernel works in. */
 function attentionBytes(model: MemoryModel, layer: LayerWidths, { rows, valueBytes, kernels, threads }: StepShape): number {
   const tokens = sum(rows)
-  const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim } = model
-  const turned = (heads + kvHeads) * headDim
-  const gradients = tokens * valueBytes * (turned + 2 * layer.qkv)
+  const { numAttentionHeads: heads, numKeyValueHeads: kvHeads } = model
+  const gradients = tokens * valueBytes * (layer.turned + layer.gradients)
   const longest = Math.max(...rows)
   if (kernels === 'eager') return gradients + 5 * 4 * heads * rows.length * longest * longest
-  if (kernels === 'flash') return gradients + tokens * valueBytes * (turned + layer.qkv)
+  if (kernels === 'flash') return gradients + tokens * valueBytes * (layer.turned + layer.qkv)
   const tiles = sum(rows.map((length) => Math.ceil(length / tile)))
-  const tileBytes = tile * Math.ceil(headDim / 32) * 32
+  const tileBytes = tile * Math.ceil(layer.headSize / 32) * 32
   const splits = rows.length * kvHeads < 2 * threads ? heads / kvHeads : 1
   const sums = 2 * 4 * splits * kvHeads * tiles * tileBytes
   const scratch = threads * (3 * 2 * Math.ceil(longest / tile) * tileBytes + 16 * 2 * tileBytes)
