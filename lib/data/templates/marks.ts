@@ -6,7 +6,7 @@ import { SpanError } from './spans.js'
 /** Characters that are in no conversation. Empty: no marks. */
 export interface Marks {
   begin: string
-  /** Between the message's number and the block. */
+  /** Between the message's number and the block. Empty: nobody asks whose blocks they are. */
   owner: string
   end: string
 }
@@ -29,7 +29,7 @@ export function numberMessages(messages: Value): void {
 /** The function that a block begins with. */
 export function beginMark({ begin, owner }: Marks): Value {
   const { callable, text } = makers()
-  return new callable((_given: Value[], scope: Scope) => new text(begin === '' ? '' : `${begin}${ownerIn(scope) ?? ''}${owner}`))
+  return new callable((_given: Value[], scope: Scope) => new text(owner === '' ? begin : `${begin}${ownerIn(scope) ?? ''}${owner}`))
 }
 
 function ownerIn(scope: Scope | undefined): number | null {
@@ -49,7 +49,7 @@ export function takeMarks(output: string, { begin, owner, end }: Marks): { text:
   let text = ''
   let open: { at: number; owner: number | null } | null = null
   let from = 0
-  for (const mark of output.matchAll(new RegExp(`${begin}(\\d*)${owner}|${end}`, 'g'))) {
+  for (const mark of output.matchAll(new RegExp(`${begin}${owner === '' ? '()' : `(\\d*)${owner}`}|${end}`, 'g'))) {
     text += output.slice(from, mark.index)
     from = mark.index + mark[0].length
     if (mark[1] !== undefined) {
@@ -63,7 +63,7 @@ export function takeMarks(output: string, { begin, owner, end }: Marks): { text:
   }
   if (open !== null) throw new SpanError('the chat template does not close a {% generation %} block')
   text += output.slice(from)
-  if (text.includes(begin) || text.includes(owner)) throw new SpanError('the chat template cuts into a {% generation %} block')
+  if (owner !== '' && (text.includes(begin) || text.includes(owner))) throw new SpanError('the chat template cuts into a {% generation %} block')
   return { text, marked }
 }
 

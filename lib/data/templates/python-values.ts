@@ -38,12 +38,11 @@ function patchOperators(prototype: Machine, make: Makers): void {
     const right = this.evaluate(node.right as Node, scope)
     if (operator === '~') return new make.text(printValue(left) + printValue(right))
     if (operator === '==' || operator === '!=') return new make.truth(equal(left, right) === (operator === '=='))
+    if (operator === '+' && left.type === 'StringValue' && right.type === 'StringValue') return new make.text((left.value as string) + (right.value as string))
     const calculated = isNumber(left) && isNumber(right) ? calculate(operator, left, right, make) : null
     if (calculated !== null) return calculated
     if (operator === '%' && left.type === 'StringValue') return new make.text(formatText(left.value as string, right))
-    const texts = Number(left.type === 'StringValue') + Number(right.type === 'StringValue')
-    if (operator === '+' && texts === 2) return new make.text((left.value as string) + (right.value as string))
-    if (operator === '+' && texts === 1) throw new TypeError(`can only concatenate a text with a text, not ${left.type === 'StringValue' ? right.type : left.type}`)
+    if (operator === '+' && (left.type === 'StringValue' || right.type === 'StringValue')) throw new TypeError(`can only concatenate a text with a text, not ${left.type === 'StringValue' ? right.type : left.type}`)
     // Both were evaluated: the library gets their values and not the expressions again.
     const inner = new (Environment as unknown as new (parent: Scope) => Scope)(scope)
     inner.setVariable('ft_left', left)

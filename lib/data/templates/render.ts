@@ -44,7 +44,8 @@ export class ConversationRenderer {
     const run = (chat: Chat, addGenerationPrompt: boolean, marks = noMarks): string => this.#run(template, chat, addGenerationPrompt, marks)
     const opening = job.addGenerationPrompt ?? false
     const chat = this.#protect(raw, disguise, (candidate) => run(candidate, opening))
-    const marks = { begin: disguise.unused(), owner: disguise.unused(), end: disguise.unused() }
+    const learned = job.learned ?? job.messages.map(({ role }) => role === 'assistant')
+    const marks = { begin: disguise.unused(), owner: isEveryAnswer(job.messages, learned) ? '' : disguise.unused(), end: disguise.unused() }
     const wantsMarks = job.spans === true && template.marked
     const output = run(chat, opening, wantsMarks ? marks : noMarks)
     const { text: disguised, marked } = wantsMarks ? takeMarks(output, marks) : { text: output, marked: null }
@@ -60,7 +61,6 @@ export class ConversationRenderer {
       sentinel: disguise.unused(),
       render: (messages, addGenerationPrompt) => attempt(() => run({ messages, tools: chat.tools }, addGenerationPrompt)),
     })
-    const learned = job.learned ?? job.messages.map(({ role }) => role === 'assistant')
     const { spans, unstable } = marked === null ? find(learned) : chooseMarked(marked, job.messages, learned, find)
     // Control tokens of the disguised text are the template's own.
     return { text, protectedPositions: positions, spans: job.withoutEnds === true ? withoutEnds(disguised, spans, this.#controls) : spans, unstable }
@@ -108,13 +108,18 @@ function attempt(work: () => string): string | null {
   }
 }
 
+/** What the assistant wrote is learned, all of it and nothing else. */
+function isEveryAnswer(messages: Chat['messages'], learned: readonly boolean[]): boolean {
+  return messages.every(({ role }, k) => (role === 'assistant') === (learned[k] === true))
+}
+
 /** The marked spans of the messages that are learned; of other roles, which templates do not mark, what is found. */
 function chooseMarked(marked: readonly MarkedSpan[], messages: Chat['messages'], learned: readonly boolean[], find: (learned: readonly boolean[]) => Spans): Spans {
+  if (isEveryAnswer(messages, learned)) return { spans: marked.map(({ span }) => span), unstable: false }
   const answers = learned.map((one, k) => one && messages[k]?.role === 'assistant')
   const others = learned.map((one, k) => one && messages[k]?.role !== 'assistant' && !marked.some(({ owner }) => owner === k))
-  const every = messages.every(({ role }, k) => role !== 'assistant' || learned[k])
-  const spans = every && !learned.some((one, k) => one !== answers[k]) ? marked.map(({ span }) => span)
-    : marked.every(({ owner }) => owner !== null) ? marked.filter(({ owner }) => learned[owner as number]).map(({ span }) => span)
+  const spans = marked.every(({ owner }) => owner !== null)
+    ? marked.filter(({ owner }) => learned[owner as number]).map(({ span }) => span)
     // What no message is known of is told by where the turns are.
     : within(marked.map(({ span }) => span), find(answers).spans)
   if (!others.includes(true)) return { spans, unstable: false }
