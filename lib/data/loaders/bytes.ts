@@ -45,7 +45,7 @@ export async function fileSize(file: string): Promise<number> {
   }
 }
 
-async function* streamFile(file: string, start: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
+async function* streamFile(file: string, start?: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
   let stream: ReadStream | undefined
   try {
     signal?.throwIfAborted()
@@ -81,6 +81,11 @@ async function readRange(file: string, start: number, end: number, signal?: Abor
   } catch (error) {
     throw readError(file, error, signal)
   }
+}
+
+/** A named pipe, opened when it is read. */
+export function pipeSource(file: string): ByteSource {
+  return streamSource(file, streamFile(file))
 }
 
 /** A stream that can be read once, such as standard input: its head is kept and given again. */

@@ -9,6 +9,8 @@ import { readError } from './read-error.js'
 export interface LocalFile {
   path: string
   bytes: number
+  /** A named pipe, as a shell's <(command) is: it can be read once. */
+  pipe?: true
 }
 
 /** In a folder, beyond which something else than a data set is meant. */
@@ -18,6 +20,7 @@ const mostEntries = 100_000
 export async function findLocalFiles(name: string): Promise<LocalFile[] | 'folder' | null> {
   const literal = await kindOf(name)
   if (literal === 'folder') return literal
+  if (literal === 'pipe') return [{ path: name, bytes: 0, pipe: true }]
   if (literal !== null) return [{ path: name, bytes: literal }]
   if (!isGlob(name)) return null
   const matches = await expandGlob(name)
@@ -31,11 +34,11 @@ export async function findLocalFiles(name: string): Promise<LocalFile[] | 'folde
 }
 
 /** Bytes of a file; null where nothing is. */
-async function kindOf(file: string): Promise<number | 'folder' | null> {
+async function kindOf(file: string): Promise<number | 'folder' | 'pipe' | null> {
   if (file.includes('\0')) fail('FT_DATASET', 'a data path contains NUL', { remedy: 'check the path' })
   try {
     const info = await stat(file)
-    return info.isDirectory() ? 'folder' : info.size
+    return info.isDirectory() ? 'folder' : info.isFIFO() ? 'pipe' : info.size
   } catch (error) {
     const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined
     if (code === 'ENOENT' || code === 'ENOTDIR' || (code === 'ENAMETOOLONG' && isGlob(file))) return null

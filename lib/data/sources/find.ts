@@ -5,7 +5,7 @@ import { fail } from '../../core/errors/index.js'
 import { hubScheme, namesHubData } from '../../core/hub-name.js'
 import { groupBy } from '../../utils/group.js'
 import { getLogger } from '../../utils/logger.js'
-import { streamSource, type ByteSource } from '../loaders/bytes.js'
+import { pipeSource, streamSource, type ByteSource } from '../loaders/bytes.js'
 import { findLocalFiles, listFolder, missingFile, type LocalFile } from '../loaders/files.js'
 import { DatasetLoaderRegistry } from '../loaders/index.js'
 import { libraries } from '../loaders/libraries.js'
@@ -96,7 +96,7 @@ async function filesOf(source: DataSource, settings: SourceSettings, commits: Kn
   if (name.startsWith(hubScheme)) return await hubFiles(name, settings, commits, signal)
   const local = await findLocalFiles(name)
   if (local === 'folder') return await folderFiles(name, settings)
-  if (local !== null) return { train: local, validation: [] }
+  if (local !== null) return { train: local.map(({ pipe, ...file }) => (pipe ? { ...file, read: { source: pipeSource(file.path) } } : file)), validation: [] }
   if (namesHubData(name)) return await hubFiles(name, settings, commits, signal)
   return await missingFile(name, 'does not exist')
 }

@@ -76,7 +76,7 @@ export function chooseConfig(name: string, configs: readonly DataConfig[], wante
   const known = configs.map((config) => config.name)
   if (wanted !== undefined) {
     const found = configs.find((config) => config.name === wanted)
-    return found ?? fail('FT_DATASET', `${name} has no configuration ${JSON.stringify(wanted)}`, { remedy: known.length === 0 ? 'leave dataset.config out' : `one of: ${known.join(', ')}`, details: { configs: known } })
+    return found ?? fail('FT_DATASET', `${name} has no configuration ${JSON.stringify(wanted)}`, { remedy: known.length === 0 ? 'leave --data-config out' : `one of: ${known.join(', ')}`, details: { configs: known } })
   }
   const chosen = configs.length === 1 ? configs[0] : configs.find((config) => config.isDefault)
   if (configs.length === 0 || chosen !== undefined) return chosen

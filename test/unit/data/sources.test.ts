@@ -2,7 +2,9 @@
 // up anywhere.
 import fc from 'fast-check'
 import { expect } from 'chai'
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, symlinkSync } from 'node:fs'
+import zlib from 'node:zlib'
 import { Readable } from 'node:stream'
 import { matchPath } from '../../../lib/data/loaders/glob.js'
 import { planEpoch } from '../../../lib/data/plan.js'
@@ -140,6 +142,21 @@ describe('rows of a program', () => {
     expect(await rowsOf([{ a: 1 }, 7, 'x', null, [1]] as never).catch((error: unknown) => (error as { code: string }).code)).to.equal('FT_INVALID_ARGUMENT')
     expect(await rowsOf(new Set([{ a: 1 }, 7, null]) as never)).to.deep.equal([{ a: 1 }, 'a row must be an object, this is a number', 'a row must be an object, this is null'])
     for (const odd of [undefined, null, 5, {}, true]) await failure(() => rowsOf(odd as never), 'FT_INVALID_ARGUMENT')
+  })
+})
+
+describe('a named pipe', () => {
+  it('is read as a stream is, packed or not, in pieces as they come', async () => {
+    const values = named('p', 4000)
+    for (const [i, content] of [Buffer.from(jsonl(values)), zlib.gzipSync(jsonl(values))].entries()) {
+      const pipe = folder.path(`pipe${i}`)
+      expect(spawnSync('mkfifo', [pipe]).status).to.equal(0)
+      const file = folder.write(`pipe${i}.content`, content)
+      const writer = spawn('sh', ['-c', '(head -c 100 "$0"; sleep 0.2; tail -c +101 "$0") > "$1"', file, pipe], { stdio: 'ignore' })
+      const ended = new Promise((resolve) => writer.once('close', resolve))
+      expect(await rowsOf(pipe)).to.deep.equal(values)
+      expect(await ended).to.equal(0)
+    }
   })
 })
 
