@@ -2,9 +2,9 @@
 // Rank and alpha patterns follow PEFT's get_pattern_key; scale is alpha / r, or alpha / √r with rslora.
 import { makeError } from '../core/errors/index.js'
 import type { OptionNames } from '../core/options.js'
-import type { NativeLinearModule, NativeLoraTarget } from '../native/binding.js'
+import type { NativeLoraTarget } from '../native/binding.js'
 import { suffixMatcher, type PatternPlace } from './pattern.js'
-import { expertShapes, isNamed, namedParameters, parameterName, withFusedTargets } from './peft/expert-targets.js'
+import { expertShapes, isNamed, namedParameters, parameterName, withFusedTargets, type TargetableModule } from './peft/expert-targets.js'
 import { allLinear, isAllLinear, TargetModuleDetector, type ModuleSource, type TargetModules, type TargetOptions } from './target-modules.js'
 
 export interface LoraOptions {
@@ -115,7 +115,7 @@ function checkParameters(source: ModuleSource, names: readonly string[]): void {
   })
 }
 
-function checkDropout(parameters: readonly NativeLinearModule[], dropout: number): void {
+function checkDropout(parameters: readonly TargetableModule[], dropout: number): void {
   const [first] = parameters
   if (first === undefined || dropout === 0) return
   throw makeError('FT_INCOMPATIBLE_CONFIG', `lora_dropout is ${dropout}, but ${first.name} is adapted as a parameter, which has no dropout (as in PEFT)`, {
@@ -138,7 +138,7 @@ export function loraParameters(source: ModuleSource, targets: readonly NativeLor
 /** Tensors of a LoRA adapter as PEFT names them: A [r, in], B [out, r]. */
 export function loraShapes(source: ModuleSource, targets: readonly NativeLoraTarget[]): { name: string; shape: number[] }[] {
   const modules = new Map(source.linearModules.map((module) => [module.name, module]))
-  const containers = new Map<string, { module: NativeLinearModule; r: number }[]>()
+  const containers = new Map<string, { module: TargetableModule; r: number }[]>()
   const plain = targets.flatMap(({ module, r }) => {
     const linear = modules.get(module)
     if (linear === undefined) return []

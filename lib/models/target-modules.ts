@@ -2,8 +2,8 @@
 // check_target_module_exists): "all-linear" is every linear module except the output head; a list matches whole
 // names or what follows a dot; another string is a regular expression for the whole name.
 import { didYouMean, makeError } from '../core/errors/index.js'
-import { native, type NativeLinearModule } from '../native/binding.js'
-import { namedParameters, withFusedTargets, type FusedOptions } from './peft/expert-targets.js'
+import { native } from '../native/binding.js'
+import { namedParameters, withFusedTargets, type FusedOptions, type TargetableModule } from './peft/expert-targets.js'
 import { fullMatcher, layerIndexMatcher, type PatternPlace } from './pattern.js'
 import { resolveModelFolder } from './resolve.js'
 
@@ -25,7 +25,7 @@ export interface TargetOptions {
 /** What the detector knows about a model; NativeModelInfo and ModelInspection have it. */
 export interface ModuleSource {
   modelType?: string
-  linearModules: readonly NativeLinearModule[]
+  linearModules: readonly TargetableModule[]
   /** model_type of the model whose text part this is; its other parts may have modules of the same last names. */
   textPartOf?: string
   renamedTargets?: Readonly<Record<string, string>>
@@ -56,7 +56,7 @@ export class TargetModuleDetector {
   }
 
   /** Every linear module that can be targeted by its name, in module order. */
-  get modules(): readonly NativeLinearModule[] {
+  get modules(): readonly TargetableModule[] {
     return this.#source.linearModules.filter((module) => module.kind === undefined)
   }
 

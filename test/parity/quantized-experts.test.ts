@@ -3,7 +3,7 @@
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
-import { createOptimizer, exportModel, inspectModel, loadModel, mergeAdapter, type LoadModelOptions, type LoraOptions, type Model } from '../../lib/models/index.js'
+import { createOptimizer, exportModel, inspectModel, loadModel, mergeAdapter, type LoadModelOptions, type Model } from '../../lib/models/index.js'
 import { weightBytesAs } from '../../lib/models/quantization.js'
 import { native } from '../../lib/native/binding.js'
 import { dequantizeFourBit, dequantizeInt8, quantizeFourBit, quantizeInt8 } from '../../scripts/quantization/bitsandbytes.js'
@@ -14,7 +14,7 @@ import { awq, float8, fourBit, gptq, makePairOf, newFolder, Random, writeModel, 
 
 const rows = [[3, 9, 14, 2, 30, 8, 1, 17, 22], [5, 6, 7]]
 const cpu = { dtype: 'fp32', device: 'cpu' } as const
-const adapted = { r: 2, init: 'gaussian', seed: 4, targetModules: ['q_proj', 'o_proj'], targetParameters: ['mlp.experts.gate_up_proj', 'mlp.experts.down_proj'] } as const satisfies LoraOptions & object
+const adapted = { r: 2, init: 'gaussian', seed: 4, targetModules: ['q_proj', 'o_proj'], targetParameters: ['mlp.experts.gate_up_proj', 'mlp.experts.down_proj'] } as const
 
 async function using<T>(options: LoadModelOptions | string, use: (model: Model) => Promise<T>): Promise<T> {
   const model = await loadModel(typeof options === 'string' ? { name: options, ...cpu } : { ...cpu, ...options })

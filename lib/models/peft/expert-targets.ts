@@ -6,9 +6,12 @@ import type { NativeLinearModule } from '../../native/binding.js'
 import type { ResolvedLoraOptions } from '../lora.js'
 import { fullMatcher } from '../pattern.js'
 
+/** What targets are found and sized by. */
+export type TargetableModule = Pick<NativeLinearModule, 'name' | 'inFeatures' | 'outFeatures' | 'kind' | 'experts'>
+
 /** What this needs to know of a model; ModuleSource has it. */
 export interface FusedSource {
-  linearModules: readonly NativeLinearModule[]
+  linearModules: readonly TargetableModule[]
   /** Names of version 4 to parameters of version 5, in order; empty where PEFT converts nothing. */
   renamedTargets?: Readonly<Record<string, string>>
 }
@@ -19,7 +22,7 @@ export type FusedOptions = Pick<ResolvedLoraOptions, 'targetModules' | 'targetPa
 const fused = 'gate_up_proj'
 
 /** The name by which target_parameters and patterns know a module's weight. */
-export function parameterName(module: NativeLinearModule): string {
+export function parameterName(module: TargetableModule): string {
   return module.kind === 'experts' ? module.name : `${module.name}.weight`
 }
 
@@ -70,11 +73,11 @@ function wantedNames(source: FusedSource, renamed: Readonly<Record<string, strin
 }
 
 /** Modules whose weights these names mean, in module order. */
-export function namedParameters(source: FusedSource, names: readonly string[]): NativeLinearModule[] {
+export function namedParameters(source: FusedSource, names: readonly string[]): TargetableModule[] {
   return source.linearModules.filter((module) => names.some((name) => isNamed(module, name)))
 }
 
-export function isNamed(module: NativeLinearModule, name: string): boolean {
+export function isNamed(module: TargetableModule, name: string): boolean {
   return parameterName(module) === name || parameterName(module).endsWith(`.${name}`)
 }
 
@@ -91,7 +94,7 @@ function leaf(name: string): string {
 }
 
 /** Names and shapes in an adapter file of the expert parameters of one module, in module order: PEFT wraps the module once a parameter. */
-export function expertShapes(modules: readonly { module: NativeLinearModule; r: number }[]): { name: string; shape: number[] }[] {
+export function expertShapes(modules: readonly { module: TargetableModule; r: number }[]): { name: string; shape: number[] }[] {
   return modules.flatMap(({ module, r }, index) => {
     const experts = module.experts ?? 1
     const prefix = `base_model.model.${module.name.slice(0, module.name.lastIndexOf('.'))}${'.base_layer'.repeat(modules.length - 1 - index)}`

@@ -4,15 +4,15 @@ import { expect } from 'chai'
 import { FineTuneError } from '../../../lib/core/errors/index.js'
 import { loraParameters, loraShapes, loraTargets, resolveOn, withLoraDefaults, type LoraOptions } from '../../../lib/models/lora.js'
 import { TargetModuleDetector, type ModuleSource } from '../../../lib/models/target-modules.js'
-import type { NativeLinearModule } from '../../../lib/native/binding.js'
+import type { TargetableModule } from '../../../lib/models/peft/expert-targets.js'
 
-const layer = (index: number): NativeLinearModule[] => [
-  { name: `model.layers.${index}.self_attn.q_proj`, inFeatures: 8, outFeatures: 6, bias: false },
-  { name: `model.layers.${index}.mlp.gate`, inFeatures: 8, outFeatures: 5, bias: false, kind: 'router' },
-  { name: `model.layers.${index}.mlp.experts.gate_up_proj`, inFeatures: 8, outFeatures: 14, bias: false, kind: 'experts', experts: 5 },
-  { name: `model.layers.${index}.mlp.experts.down_proj`, inFeatures: 7, outFeatures: 8, bias: false, kind: 'experts', experts: 5 },
+const layer = (index: number): TargetableModule[] => [
+  { name: `model.layers.${index}.self_attn.q_proj`, inFeatures: 8, outFeatures: 6 },
+  { name: `model.layers.${index}.mlp.gate`, inFeatures: 8, outFeatures: 5, kind: 'router' },
+  { name: `model.layers.${index}.mlp.experts.gate_up_proj`, inFeatures: 8, outFeatures: 14, kind: 'experts', experts: 5 },
+  { name: `model.layers.${index}.mlp.experts.down_proj`, inFeatures: 7, outFeatures: 8, kind: 'experts', experts: 5 },
 ]
-const linearModules = [...layer(0), ...layer(1), { name: 'lm_head', inFeatures: 8, outFeatures: 100, bias: false }]
+const linearModules = [...layer(0), ...layer(1), { name: 'lm_head', inFeatures: 8, outFeatures: 100 }]
 const mixtral: ModuleSource = { linearModules, renamedTargets: { gate: 'gate.weight', w1: 'gate_up_proj', w3: 'gate_up_proj', w2: 'down_proj' } }
 const plain: ModuleSource = { linearModules, renamedTargets: {} }
 

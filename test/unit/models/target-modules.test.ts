@@ -9,8 +9,8 @@ const layers = 12
 const source: ModuleSource = {
   modelType: 'llama',
   linearModules: [
-    ...Array.from({ length: layers }, (_, layer) => perLayer.map((name) => ({ name: `model.layers.${layer}.${name}`, inFeatures: 8, outFeatures: name.includes('mlp') ? 24 : 8, bias: false, transposed: false }))).flat(),
-    { name: 'lm_head', inFeatures: 8, outFeatures: 100, bias: false, transposed: false },
+    ...Array.from({ length: layers }, (_, layer) => perLayer.map((name) => ({ name: `model.layers.${layer}.${name}`, inFeatures: 8, outFeatures: name.includes('mlp') ? 24 : 8 }))).flat(),
+    { name: 'lm_head', inFeatures: 8, outFeatures: 100 },
   ],
 }
 const detector = new TargetModuleDetector(source)
