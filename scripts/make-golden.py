@@ -8,7 +8,8 @@ model/ (config.json and weights as a Hugging Face model has them), adapter/ (a P
 random so that every gradient matters), golden.json (rows, losses, gradient norms, generated ids, and the names
 of the tensors that belong to them) and golden.safetensors (logits, gradients).
 All numbers are fp32 on one thread and deterministic; each run is repeated in fp64 and must agree within
-CONDITION, so a disagreement of another implementation is its own, not the rounding of a chaotic run.
+CONDITION, so a disagreement of another implementation is its own, not the rounding of a chaotic run. It is repeated in bf16
+and fp16 as well, and how far that goes from fp32 recorded: what an implementation in half precision is held against.
 
 Conventions: a step is ACCUMULATION micro-batches of MICRO_BATCH rows taken in order (row 0 again after the
 last), right-padded; loss = sum over supervised tokens of the step / their number (labels[1:] != -100);
@@ -40,6 +41,8 @@ STEPS = 20
 MICRO_BATCH = 2
 ACCUMULATION = 2
 CONDITION = 3e-5  # fp32 against fp64, relative: losses and gradient norms of all steps
+HALF_RUNS = 3
+LOSS_SCALE = 1024.0  # of runs in half precision: fp16 has no smaller gradients
 LORA_LR = 6e-3
 FULL_LR = 1e-3
 
@@ -118,7 +121,7 @@ CASES = {
 }
 
 CASES.update({name: case(lambda row=row: family_config(row), {**family_lora(row), "r": 2}, dtype=torch.bfloat16, lengths=[11, 3, 17, 8],
-                         long=30, steps=6, count=24, seed=zlib.crc32(name.encode()))
+                         long=30, steps=6, count=24, seed=row.get("seed", zlib.crc32(name.encode())))
               for name, row in family_rows().items() if row.get("golden", True)})
 
 
@@ -225,30 +228,83 @@ def decay_groups(model, weight_decay):
             {"params": [p for n, p in trainable if exempt(n)], "weight_decay": 0.0}]
 
 
-def run(model, rows, steps, learning_rate, weight_decay):
-    """`steps` optimizer steps: losses, gradient norms, and the gradients of the first step."""
+def run(model, rows, steps, learning_rate, weight_decay, half=None):
+    """`steps` optimizer steps: losses, gradient norms, and the gradients of the first step. `half`: a dtype of forward and backward;
+    weights that are trained, their gradients' sums and the optimizer stay in fp32."""
+    computing = model if half is None else copy.deepcopy(model).to(half)
+    trained = [(p, q) for p, q in zip(model.parameters(), computing.parameters()) if p.requires_grad]
     optimizer = torch.optim.AdamW(decay_groups(model, weight_decay), lr=learning_rate, betas=(0.9, 0.999), eps=1e-8)
     parameters = [p for p in model.parameters() if p.requires_grad]
     losses, norms, gradients = [], [], {}
     for step in range(steps):
         batches = list(micro_batches(rows, step))
+        if trained[0][0].dtype == torch.float64:  # plain attention, fp32 inside, is NaN for a query that sees padding alone
+            batches = [[row] for batch in batches for row in batch]
         supervised = sum(sum(l != -100 for l in r["labels"][1:]) for b in batches for r in b)
         total = 0.0
         for batch in batches:
             ids, labels, mask = pad(batch)
-            logits = model(input_ids=ids, attention_mask=mask).logits
+            logits = computing(input_ids=ids, attention_mask=mask).logits
+            if half is not None:
+                logits = logits.float()
             loss = torch.nn.functional.cross_entropy(
                 logits[:, :-1].reshape(-1, VOCAB), labels[:, 1:].reshape(-1), ignore_index=-100, reduction="sum") / supervised
-            loss.backward()
+            (loss if half is None else loss * LOSS_SCALE).backward()
             total += loss.item()
+            if half is not None:
+                with torch.no_grad():
+                    for p, q in trained:
+                        p.grad = q.grad.float() / LOSS_SCALE + (0.0 if p.grad is None else p.grad)
+                        q.grad = None
         if step == 0:
             gradients = as_stored(model, {plain(n): p.grad.float().clone() for n, p in model.named_parameters() if p.requires_grad})
         losses.append(total)
         norms.append(torch.nn.utils.clip_grad_norm_(parameters, 1.0).item())
         optimizer.step()
         optimizer.zero_grad()
+        if half is not None:
+            with torch.no_grad():
+                for p, q in trained:
+                    q.copy_(p)
     model.eval()
     return losses, norms, gradients
+
+
+def distance(a, b):
+    """max |a - b| / max |b|"""
+    return ((a - b).abs().max() / b.abs().max()).item()
+
+
+def rounding(exact, other):
+    """How far one run is from another: losses and gradient norms of all steps, and the first step's gradients that matter."""
+    (losses, norms, gradients), (losses_h, norms_h, gradients_h) = exact, other
+    series = lambda a, b: max(abs(x - y) / abs(y) for x, y in zip(a, b))
+    return dict(loss=series(losses_h, losses), grad_norm=series(norms_h, norms),
+                gradient=max(distance(gradients_h[key], value) for key, value in gradients.items() if matters(value)))
+
+
+def shaken(model, half, seed):
+    """Every weight moved by up to half a unit of its last place in `half`, but for seed 0. What turns on a sign (an activation at its
+    kink, the first step of AdamW) differs between any two runs in half precision: several together say how far it goes."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in model.parameters() if seed > 0 else []:
+            p.mul_(1 + torch.finfo(half).eps * (torch.rand(p.shape, generator=generator) - 0.5))
+    return model
+
+
+def half_logits(base, tuned, logits, tensors):
+    """How far logits in half precision are from those that were recorded."""
+    def runs(dtype):
+        for seed in range(HALF_RUNS):
+            models = {True: shaken(tuned(), dtype, seed).to(dtype), False: shaken(base(), dtype, seed).to(dtype)}
+            for one in logits:
+                yield distance(logits_of(models[one["adapter"]], one["input_ids"])[one["positions"]].float(), tensors[one["tensor"]])
+    return {kind: float(f"{max(runs(dtype)):.3g}") for kind, dtype in [("bf16", torch.bfloat16), ("fp16", torch.float16)]}
+
+
+def matters(gradient):
+    return gradient.norm().item() > 1e-3
 
 
 def record_run(make, rows, steps, learning_rate, weight_decay):
@@ -259,8 +315,13 @@ def record_run(make, rows, steps, learning_rate, weight_decay):
     assert condition < CONDITION, f"ill-conditioned: fp32 and fp64 differ by {condition}"
     cycle = len(rows) // math.gcd(len(rows), MICRO_BATCH * ACCUMULATION)  # steps in which every row comes equally often
     assert sum(losses[-cycle:]) < 0.995 * sum(losses[:cycle]), "does not learn"
+    exact = (losses, norms, gradients)
+    half = {}
+    for kind, dtype in [("bf16", torch.bfloat16), ("fp16", torch.float16)]:
+        runs = [rounding(exact, run(shaken(make(torch.float32), dtype, seed), rows, steps, learning_rate, weight_decay, dtype)) for seed in range(HALF_RUNS)]
+        half[kind] = {key: float(f"{max(one[key] for one in runs):.3g}") for key in runs[0]}
     entry = dict(learning_rate=learning_rate, weight_decay=weight_decay, max_grad_norm=1.0, betas=[0.9, 0.999], eps=1e-8,
-                 losses=losses, grad_norms=norms, condition=condition)
+                 losses=losses, grad_norms=norms, condition=condition, half=half)
     return model, entry, gradients
 
 
@@ -337,14 +398,15 @@ def build(name, spec, seed):
     # Zero but for rounding: a bias of keys, which softmax ignores where nothing turns them.
     assert all(norm > 1e-3 or norm < 1e-5 for norm in full["first_gradient_norms"].values()), "a parameter that does not matter"
     for key, value in gradients.items():
-        if value.numel() <= 512 and full["first_gradient_norms"][key] > 1e-3:
+        if value.numel() <= 512 and matters(value):
             tensors[f"full.gradient.{key}"] = value
     record_logits(lambda: trained_full, "trained_full", short, [0, 5, 12])
     trained_full_logits = logits.pop()
 
+    rounded = half_logits(base, tuned, logits, tensors)
     golden = dict(
         case=name, versions=dict(torch=torch.__version__.split("+")[0], transformers=transformers.__version__, peft=peft.__version__),
-        micro_batch=MICRO_BATCH, accumulation=ACCUMULATION, steps=steps, rows=rows, logits=logits,
+        micro_batch=MICRO_BATCH, accumulation=ACCUMULATION, steps=steps, rows=rows, logits=logits, half_logits=rounded,
         lora={**lora, "trained_logits": trained_logits}, full={**full, "trained_logits": trained_full_logits},
         generation=[record_generation(base, generator, 1.0, count), record_generation(base, generator, 1.3, count)])
     save_file(tensors, folder / "golden.safetensors")

@@ -3,7 +3,8 @@ transformers models with weights that all matter.
 
 A row is a name and {"config": {...}}: model_type and what differs from that configuration class's defaults.
 vocab_size and token ids are the same everywhere, so a row holds sizes and facts alone. Further keys of a row:
-"lora" (LoraConfig arguments of its adapter; all linear layers where absent), "golden": false (live comparison only).
+"lora" (LoraConfig arguments of its adapter; all linear layers where absent), "golden": false (live comparison only), "seed" (of the golden's weights and rows, where the name's own is
+ill-conditioned).
 """
 import json
 import math

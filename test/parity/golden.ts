@@ -9,12 +9,17 @@ export interface Row { input_ids: number[]; labels: number[] }
 
 export interface LogitsRecord { tensor: string; adapter: boolean; input_ids: number[]; positions: number[] }
 
+/** The largest relative differences of losses and gradient norms of all steps, and of the first step's gradients. */
+export interface Rounding { loss: number; grad_norm: number; gradient: number }
+
 export interface RunRecord {
   learning_rate: number
   weight_decay: number
   max_grad_norm: number
   losses: number[]
   grad_norms: number[]
+  /** How far the reference's own run in half precision is from this one, in fp32. */
+  half: Record<'bf16' | 'fp16', Rounding>
   trained_logits: LogitsRecord
 }
 
@@ -24,6 +29,8 @@ export interface Golden {
   accumulation: number
   steps: number
   rows: Row[]
+  /** How far the reference's logits in half precision are from these. */
+  half_logits: Record<'bf16' | 'fp16', number>
   logits: LogitsRecord[]
   lora: RunRecord
   full: RunRecord & { first_gradient_norms: Record<string, number> }
