@@ -218,7 +218,7 @@ describe('logModelInfo and logDatasetInfo', () => {
     setupLogger({ file, console: false })
     logModelInfo({ modelType: 'llama', numParameters: 1_000_000, trainableParameters: 10_000, numHiddenLayers: 2, hiddenSize: 64, vocabSize: 300, weightBytes: 4096, dtype: 'bf16' })
     logDatasetInfo({ rows: 12, tokens: 100, supervisedTokens: 25, warnings: ['3 rows are long'] })
-    expect(lines()[0]).to.include('model: llama, 1,000,000 parameters, 10,000 trainable (1.000 %), 4.00 KiB of weights').and.include('dtype=bf16').and.not.include('device=')
+    expect(lines()[0]).to.include('model: llama, 1,000,000 parameters, 10,000 trainable (0.990 %), 4.00 KiB of weights').and.include('dtype=bf16').and.not.include('device=')
     expect(lines()[1]).to.include('data: 12 rows, 100 tokens, 25.0 % with loss')
     expect(lines()[2]).to.include('warn').and.include('3 rows are long')
   })
