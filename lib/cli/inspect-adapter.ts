@@ -6,7 +6,7 @@ import { readJsonFile } from '../models/json-file.js'
 import type { CliContext } from './context.js'
 import { facts } from './inspect-model.js'
 
-const shown = ['peft_type', 'base_model_name_or_path', 'r', 'lora_alpha', 'lora_dropout', 'target_modules', 'rank_pattern', 'alpha_pattern', 'use_rslora', 'bias', 'modules_to_save', 'peft_version'] as const
+const shown = ['peft_type', 'base_model_name_or_path', 'r', 'lora_alpha', 'lora_dropout', 'target_modules', 'rank_pattern', 'alpha_pattern', 'use_rslora', 'ensure_weight_tying', 'bias', 'modules_to_save', 'peft_version'] as const
 
 /** Errors: FT_ADAPTER when there is no readable adapter_config.json. */
 export async function showAdapter(name: string, context: CliContext): Promise<void> {

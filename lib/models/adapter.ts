@@ -14,6 +14,8 @@ export interface AdapterFacts {
   writtenTargets: string | readonly string[]
   baseModelName: string
   init: 'kaiming' | 'gaussian'
+  /** Modules whose own weights the file holds too. */
+  baseLayers: readonly string[]
   /** The last target's weight is stored as [in, out]: what PEFT says of the whole adapter. */
   fanInFanOut: boolean
 }
@@ -52,7 +54,7 @@ export class Adapter {
     await makeFolder(folder)
     // A folder on this machine by its whole path: the adapter is read from other places, and a resumed run writes the same.
     const base = this.#facts.baseModelName
-    await this.#native.save(path.join(folder, adapterWeightsFile))
+    await this.#native.save(path.join(folder, adapterWeightsFile), this.#facts.baseLayers)
     await writeAdapterConfig(folder, {
       options: this.#facts.options,
       targetModules: this.#facts.writtenTargets,

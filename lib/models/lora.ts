@@ -4,6 +4,7 @@ import { makeError } from '../core/errors/index.js'
 import type { OptionNames } from '../core/options.js'
 import type { NativeLoraTarget } from '../native/binding.js'
 import { suffixMatcher, type PatternPlace } from './pattern.js'
+import { headTarget, withTiedTargets } from './peft/tied-targets.js'
 import { expertShapes, isNamed, namedParameters, parameterName, withFusedTargets, type TargetableModule } from './peft/expert-targets.js'
 import { allLinear, isAllLinear, TargetModuleDetector, type ModuleSource, type TargetModules, type TargetOptions } from './target-modules.js'
 
@@ -27,6 +28,8 @@ export interface LoraOptions {
   alphaPattern?: Readonly<Record<string, number>>
   /** Scale by alpha / √r. Default false. */
   useRslora?: boolean
+  /** Adapters of the embedding and of an output head that shares its weight are one: their matrices are each other's, transposed. Default false. */
+  ensureWeightTying?: boolean
   layersToTransform?: number | readonly number[] | null
   layersPattern?: string | readonly string[] | null
 }
@@ -34,7 +37,7 @@ export interface LoraOptions {
 export type ResolvedLoraOptions = Required<LoraOptions>
 
 export const loraOptionNames: OptionNames<LoraOptions> = {
-  r: true, loraAlpha: true, loraDropout: true, targetModules: true, targetParameters: true, excludeModules: true, rankPattern: true, alphaPattern: true, useRslora: true,
+  r: true, loraAlpha: true, loraDropout: true, targetModules: true, targetParameters: true, excludeModules: true, rankPattern: true, alphaPattern: true, useRslora: true, ensureWeightTying: true,
   layersToTransform: true, layersPattern: true,
 }
 
@@ -49,6 +52,7 @@ export function withLoraDefaults(options: LoraOptions): ResolvedLoraOptions {
     rankPattern: options.rankPattern ?? {},
     alphaPattern: options.alphaPattern ?? {},
     useRslora: options.useRslora ?? false,
+    ensureWeightTying: options.ensureWeightTying ?? false,
     layersToTransform: options.layersToTransform ?? null,
     layersPattern: options.layersPattern ?? null,
   }
@@ -82,13 +86,15 @@ function refuse(message: string): never {
 
 /** The options as PEFT would use and write them on this model: targets that it knows by other names renamed. */
 export function resolveOn(source: ModuleSource, options: ResolvedLoraOptions): ResolvedLoraOptions {
-  return withFusedTargets(source, options, isAllLinear(options.targetModules), new TargetModuleDetector(source).head)
+  const fused = withFusedTargets(source, options, isAllLinear(options.targetModules), new TargetModuleDetector(source).head)
+  return withTiedTargets(source, fused)
 }
 
 /** Errors: those of TargetModuleDetector.resolve and of the patterns; FT_INCOMPATIBLE_CONFIG for dropout on experts. */
 export function loraTargets(source: ModuleSource, asked: ResolvedLoraOptions, how: Pick<TargetOptions, 'strict' | 'place'> = {}): NativeLoraTarget[] {
   const options = resolveOn(source, asked)
   if (how.strict !== false) checkParameters(source, asked.targetParameters ?? [])
+  const head = headTarget(source, options, how.strict !== false)
   const parameters = namedParameters(source, options.targetParameters ?? [])
   checkDropout(parameters, options.loraDropout)
   const names = options.targetModules
@@ -104,7 +110,16 @@ export function loraTargets(source: ModuleSource, asked: ResolvedLoraOptions, ho
     const r = rankOf(known)
     return { module, r, scale: alphaOf(known) / (options.useRslora ? Math.sqrt(r) : r) }
   }
-  return [...modules.map((module) => target(module, module)), ...parameters.map((module) => target(module.name, parameterName(module)))]
+  const named = modules.filter((module) => module !== head).map((module) => target(module, module))
+  return [...named, ...(head === undefined ? [] : [tiedTarget(target(head, head), named, source)]), ...parameters.map((module) => target(module.name, parameterName(module)))]
+}
+
+function tiedTarget(head: NativeLoraTarget, targets: readonly NativeLoraTarget[], source: ModuleSource): NativeLoraTarget {
+  const embedding = targets.find(({ module }) => source.embeddingModules?.some(({ kind, name }) => kind === 'embedding' && name === module))
+  if (embedding?.r === head.r) return { ...head, tied: true }
+  throw makeError('FT_INCOMPATIBLE_CONFIG', `ensure_weight_tying needs adapters of embedding and head of one rank, got ${embedding === undefined ? 'none of the embedding' : `${embedding.r} and ${head.r}`}`, {
+    remedy: 'leave both out of rank_pattern and exclude_modules, or ensure_weight_tying', details: { head: head.module },
+  })
 }
 
 function checkParameters(source: ModuleSource, names: readonly string[]): void {
@@ -129,18 +144,32 @@ function patternTable(table: Readonly<Record<string, number>>, otherwise: number
   return (module) => entries.find((entry) => entry.matches(module))?.value ?? otherwise
 }
 
-/** Trainable parameters of a LoRA adapter: r · (in + out) a module. */
+/** Trainable parameters of a LoRA adapter: r · (in + out) a module; a tied pair counts once. */
 export function loraParameters(source: ModuleSource, targets: readonly NativeLoraTarget[]): number {
   const sizes = new Map(source.linearModules.map((module) => [module.name, (module.experts ?? 1) * (module.inFeatures + module.outFeatures)]))
-  return targets.reduce((sum, target) => sum + target.r * (sizes.get(target.module) ?? 0), 0)
+  for (const { name, inFeatures, outFeatures } of source.embeddingModules ?? []) sizes.set(name, inFeatures + outFeatures)
+  return targets.reduce((sum, target) => sum + (target.tied === true ? 0 : target.r * (sizes.get(target.module) ?? 0)), 0)
 }
 
-/** Tensors of a LoRA adapter as PEFT names them: A [r, in], B [out, r]. */
+/** Whether merging these gives a head that shares the embedding's weight one of its own: the two then differ. */
+export function partsHead(source: ModuleSource, targets: readonly NativeLoraTarget[]): boolean {
+  const { embeddingModules = [] } = source
+  if (!embeddingModules.some(({ kind }) => kind === 'head') || targets.some(({ tied }) => tied === true)) return false
+  return targets.some(({ module }) => embeddingModules.some(({ name }) => name === module))
+}
+
+/** Tensors of a LoRA adapter's file as PEFT names them: A [r, in], B [out, r]. */
 export function loraShapes(source: ModuleSource, targets: readonly NativeLoraTarget[]): { name: string; shape: number[] }[] {
   const modules = new Map(source.linearModules.map((module) => [module.name, module]))
   const containers = new Map<string, { module: TargetableModule; r: number }[]>()
+  const embeddings = new Map((source.embeddingModules ?? []).map((module) => [module.name, module]))
   const plain = targets.flatMap(({ module, r }) => {
-    const linear = modules.get(module)
+    const embedding = embeddings.get(module)
+    if (embedding?.kind === 'embedding') {
+      const name = `base_model.model.${module}.lora_embedding`
+      return [{ name: `${name}_A`, shape: [r, embedding.inFeatures] }, { name: `${name}_B`, shape: [embedding.outFeatures, r] }]
+    }
+    const linear = modules.get(module) ?? embedding
     if (linear === undefined) return []
     if (linear.kind === 'experts') {
       const container = module.slice(0, module.lastIndexOf('.'))

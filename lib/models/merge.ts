@@ -7,7 +7,7 @@ import { makeFolder } from '../utils/fs.js'
 import { native, type NativeDtype } from '../native/binding.js'
 import { explainingMismatch, type ExpectedTensor } from './adapter-mismatch.js'
 import { withCancel } from './cancel.js'
-import { loraShapes, loraTargets, withLoraDefaults } from './lora.js'
+import { loraShapes, loraTargets, partsHead, withLoraDefaults } from './lora.js'
 import { readAdapterConfig } from './peft/config.js'
 import { nativeQuantization, quantizationOptionNames, type QuantizationOptions } from './quantization.js'
 import { resolveModelFolder } from './resolve.js'
@@ -61,7 +61,8 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
     await withCancel(options.signal, (cancel) =>
       native().mergeAdapter({ model: folder, arch: options.arch, adapter, output: options.output, targets, dtype, device, quantization }, onProgress, cancel),
     )
-    await writeCompanions(folder, options.output, { dtype, architecture: info.architecture, tieWordEmbeddings: info.tieWordEmbeddings })
+    const headParted = partsHead(info, targets)
+    await writeCompanions(folder, options.output, { dtype, architecture: info.architecture, tieWordEmbeddings: info.tieWordEmbeddings && !headParted, headParted })
     return { output: options.output, model, adapter: options.adapter, mergedModules: targets.length }
   })
 }

@@ -12,6 +12,7 @@ import { generateBatch, generateBatchOptionNames, generateOptionNames, generateT
 import { loraOptionNames, loraTargets, resolveOn, withLoraDefaults, type LoraOptions, type ResolvedLoraOptions } from './lora.js'
 import { Optimizer, type StepOptions, type StepResult } from './optimizer.js'
 import { Pass } from './pass.js'
+import { savedBaseLayers } from './peft/base-layers.js'
 import { readAdapterConfig } from './peft/config.js'
 import { resolveAdapterFolder } from './resolve-adapter.js'
 import type { QuantizationOptions } from './quantization.js'
@@ -180,7 +181,8 @@ export class Model {
     const writtenTargets = isAllLinear(targetModules) ? new TargetModuleDetector(this.info).shortest(targets.map((target) => target.module)) : targetModules
     const last = targets.at(-1)?.module
     const fanInFanOut = this.info.linearModules.some(({ name, transposed }) => name === last && transposed)
-    this.#activeAdapter = new Adapter(handle, { options, targets, writtenTargets, baseModelName: this.name, init, fanInFanOut })
+    const baseLayers = savedBaseLayers(this.info, targets.map((target) => target.module), writtenTargets)
+    this.#activeAdapter = new Adapter(handle, { options, targets, writtenTargets, baseLayers, baseModelName: this.name, init, fanInFanOut })
     return this.#activeAdapter
   }
 

@@ -68,6 +68,8 @@ export interface CompanionFacts {
   /** The class that transformers builds, where config.json does not say. */
   architecture: string
   tieWordEmbeddings: boolean
+  /** The head was tied, and no longer is: config.json says so. */
+  headParted?: boolean
   /** model_type, where the weights are the text part of another model: they become a model by themselves. */
   textPart?: string
 }
@@ -83,7 +85,7 @@ export async function writeCompanions(source: string, folder: string, facts: Com
 }
 
 /** The config of a model whose weights are now in `dtype`. */
-export function configFor(config: Readonly<Record<string, unknown>>, { dtype, quantization, architecture, tieWordEmbeddings, textPart }: CompanionFacts): Record<string, unknown> {
+export function configFor(config: Readonly<Record<string, unknown>>, { dtype, quantization, architecture, tieWordEmbeddings, headParted = false, textPart }: CompanionFacts): Record<string, unknown> {
   const result: Record<string, unknown> = textPart === undefined ? { ...config } : { ...(config.text_config as Record<string, unknown>), model_type: textPart, architectures: [architecture] }
   if (result.architectures === undefined) result.architectures = [architecture]
   if (dtype !== undefined) {
@@ -95,7 +97,7 @@ export function configFor(config: Readonly<Record<string, unknown>>, { dtype, qu
   // Inside of the larger model nothing scaled or capped its logits.
   if (textPart !== undefined && 'logit_scale' in result) result.logit_scale = floatAsWritten(1)
   if (textPart !== undefined && 'final_logit_softcapping' in result) result.final_logit_softcapping = null
-  if (result.tie_word_embeddings !== tieWordEmbeddings && (result.tie_word_embeddings !== undefined || tieWordEmbeddings)) result.tie_word_embeddings = tieWordEmbeddings
+  if (result.tie_word_embeddings !== tieWordEmbeddings && (result.tie_word_embeddings !== undefined || tieWordEmbeddings || headParted)) result.tie_word_embeddings = tieWordEmbeddings
   delete result._name_or_path
   if (quantization === undefined) delete result.quantization_config
   else if (quantization !== 'kept') result.quantization_config = quantization

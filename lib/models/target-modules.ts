@@ -1,8 +1,8 @@
-// Which linear modules an adapter attaches to, as PEFT 0.21 decides it (peft/tuners/tuners_utils.py,
+// Which modules an adapter attaches to, as PEFT 0.21 decides it (peft/tuners/tuners_utils.py,
 // check_target_module_exists): "all-linear" is every linear module except the output head; a list matches whole
-// names or what follows a dot; another string is a regular expression for the whole name.
+// names or what follows a dot; another string is a regular expression for the whole name. Both can name the embedding and a tied head.
 import { didYouMean, makeError } from '../core/errors/index.js'
-import { native } from '../native/binding.js'
+import { native, type NativeEmbeddingModule } from '../native/binding.js'
 import { namedParameters, withFusedTargets, type FusedOptions, type TargetableModule } from './peft/expert-targets.js'
 import { fullMatcher, layerIndexMatcher, type PatternPlace } from './pattern.js'
 import { resolveModelFolder } from './resolve.js'
@@ -26,6 +26,8 @@ export interface TargetOptions {
 export interface ModuleSource {
   modelType?: string
   linearModules: readonly TargetableModule[]
+  /** Besides them, the embedding and a head that shares its weight. */
+  embeddingModules?: readonly NativeEmbeddingModule[]
   /** model_type of the model whose text part this is; its other parts may have modules of the same last names. */
   textPartOf?: string
   renamedTargets?: Readonly<Record<string, string>>
@@ -58,6 +60,13 @@ export class TargetModuleDetector {
   /** Every linear module that can be targeted by its name, in module order. */
   get modules(): readonly TargetableModule[] {
     return this.#source.linearModules.filter((module) => module.kind === undefined)
+  }
+
+  /** Names of everything that target modules can name: the embedding, linear modules, the head, tied or not. */
+  #targetable(): string[] {
+    const { embeddingModules = [] } = this.#source
+    const named = (kind: NativeEmbeddingModule['kind']): string[] => embeddingModules.filter((module) => module.kind === kind).map(({ name }) => name)
+    return [...named('embedding'), ...this.modules.map((module) => module.name), ...named('head')]
   }
 
   /** Module path of the output head. */
@@ -99,13 +108,13 @@ export class TargetModuleDetector {
     if (this.#source.textPartOf) return [...modules].sort()
     const short = [...new Set(modules.map(lastPart))].sort()
     const matches = this.#matcher(short, {})
-    const reached = this.modules.filter((module) => matches(module.name)).length
+    const reached = this.#targetable().filter(matches).length
     return reached === new Set(modules).size ? short : [...modules].sort()
   }
 
   #match(targets: TargetModules, options: TargetOptions): string[] {
     const matches = this.#matcher(targets, options.place ?? {})
-    const names = this.modules.map((module) => module.name).filter(matches)
+    const names = this.#targetable().filter(matches)
     if (typeof targets === 'string') return names
     if (options.strict !== false) for (const target of targets) this.#mustExist(target)
     return names.filter(this.#layerFilter(targets, options))
@@ -136,11 +145,10 @@ export class TargetModuleDetector {
 
   #mustExist(target: string): void {
     const matches = this.#matcher([target], {})
-    if (this.modules.some((module) => matches(module.name))) return
-    const known = target.includes('.') ? this.modules.map((module) => module.name) : this.names()
-    const head = target === this.#head || target.endsWith(`.${this.#head}`)
-    const reason = head ? 'the output head shares its weights with the embedding' : didYouMean(target, known)
-    throw makeError('FT_UNKNOWN_TARGET_MODULE', `the model has no linear module ${JSON.stringify(target)}: ${reason}`, {
+    const names = this.#targetable()
+    if (names.some(matches)) return
+    const known = target.includes('.') ? names : [...new Set(names.map(lastPart))]
+    throw makeError('FT_UNKNOWN_TARGET_MODULE', `the model has no linear module or embedding ${JSON.stringify(target)}: ${didYouMean(target, known)}`, {
       remedy: `use all-linear, or some of ${this.names().join(', ')}`,
       details: { target, available: this.names(), model_type: this.#source.modelType },
     })

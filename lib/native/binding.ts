@@ -42,6 +42,16 @@ export interface NativeBuildInfo {
 export type NativeModuleRole = 'qkv' | 'query_in' | 'query_up' | 'key_value_in' | 'key_value_up' | 'attention_out' | 'mlp_in' | 'mlp_down' | 'router' | 'experts_in' | 'experts_down' |
   'shared_in' | 'shared_down' | 'shared_gate' | 'outside'
 
+export interface NativeEmbeddingModule {
+  /** Module path, for example "model.embed_tokens". */
+  name: string
+  /** head: it shares the embedding's weight. */
+  kind: 'embedding' | 'head'
+  /** Of an embedding the size of the vocabulary, and of a head its input's width. */
+  inFeatures: number
+  outFeatures: number
+}
+
 export interface NativeLinearModule {
   /** Module path, for example "model.layers.0.self_attn.q_proj". */
   name: string
@@ -90,6 +100,8 @@ export interface NativeModelInfo {
   weightBytes: number
   /** Every linear module a target pattern can name, in module order, lm_head last when it is untied. */
   linearModules: NativeLinearModule[]
+  /** Other modules that adapters can target: the embedding of tokens and, where it shares the embedding's weight, the output head. */
+  embeddingModules: NativeEmbeddingModule[]
   /** Module path of the output head. */
   outputHead: string
   /** How the files hold linear weights ("bitsandbytes 4-bit", "GPTQ 4-bit" …), or of a loaded model how memory does ("nf4"); null: plain. */
@@ -128,11 +140,13 @@ export interface NativeLoadOptions {
 }
 
 export interface NativeLoraTarget {
-  /** Module path as in linearModules. */
+  /** Module path as in linearModules or embeddingModules. */
   module: string
   r: number
   /** Multiplies B·A·x: alpha / r. */
   scale: number
+  /** Of a head that shares the embedding's weight: its matrices are the embedding's, transposed. */
+  tied?: boolean
 }
 
 export interface NativeLoraOptions {
@@ -219,8 +233,8 @@ export interface NativeModel {
 export interface NativeAdapter {
   /** PEFT names ("base_model.model.<module>.lora_A.weight") with shapes, in file order. */
   tensors(): NativeTensorInfo[]
-  /** fp32 masters, as PEFT reads them. fsynced. */
-  save(path: string): Promise<void>
+  /** fp32 masters, as PEFT reads them, with the base's own weights of the modules `baseLayers`. fsynced. */
+  save(path: string, baseLayers?: readonly string[]): Promise<void>
   /** Errors: FT_ADAPTER_MISMATCH when names or shapes differ from tensors(). */
   load(path: string): Promise<void>
   dispose(): void

@@ -82,8 +82,11 @@ export const nativeBackend: TrainingBackend = {
   },
 
   async readAdapter(folder) {
-    const { r, loraAlpha, loraDropout, targetModules, targetParameters, rankPattern, alphaPattern, useRslora } = await readAdapterConfig(folder)
-    return { r, loraAlpha, loraDropout, targetModules, ...(targetParameters === null || targetParameters.length === 0 ? {} : { targetParameters }), rankPattern, alphaPattern, useRslora }
+    const { r, loraAlpha, loraDropout, targetModules, targetParameters, rankPattern, alphaPattern, useRslora, ensureWeightTying } = await readAdapterConfig(folder)
+    return {
+      r, loraAlpha, loraDropout, targetModules, ...(targetParameters === null || targetParameters.length === 0 ? {} : { targetParameters }), rankPattern, alphaPattern, useRslora,
+      ...(ensureWeightTying ? { ensureWeightTying } : {}),
+    }
   },
 
   async attachAdapter(model, _source, settings, { seed, from }) {

@@ -82,6 +82,8 @@ export interface AdapterSettings {
   rankPattern: Readonly<Record<string, number>>
   alphaPattern: Readonly<Record<string, number>>
   useRslora: boolean
+  /** Absent: false. */
+  ensureWeightTying?: boolean
 }
 
 /** A run as an estimate of its memory sees it. */

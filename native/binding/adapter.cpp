@@ -22,7 +22,12 @@ Napi::Value Tensors(const Napi::CallbackInfo& info) {
 
 Napi::Value Save(const Napi::CallbackInfo& info) {
   const auto handle = Handle<AdapterHandle>::This(info, "Adapter.save");
-  return SubmitVoid(info.Env(), {}, [adapter = handle->adapter, path = ToPath(info[0], "path")](CallContext&) { adapter->Save(path); });
+  std::vector<std::string> base_layers;
+  if (!IsNothing(info[1])) {
+    const Napi::Array modules = ToArray(info[1], "baseLayers");
+    for (uint32_t i = 0; i < modules.Length(); ++i) base_layers.push_back(ToText(modules.Get(i), fmt::format("baseLayers[{}]", i)));
+  }
+  return SubmitVoid(info.Env(), {}, [adapter = handle->adapter, path = ToPath(info[0], "path"), base_layers = std::move(base_layers)](CallContext&) { adapter->Save(path, base_layers); });
 }
 
 Napi::Value Load(const Napi::CallbackInfo& info) {
@@ -42,6 +47,7 @@ std::vector<LoraTarget> ToTargets(const Napi::Value& value, const std::string& w
     target.module = ToText(object.Get("module"), where + ".module");
     target.r = ToInteger(object.Get("r"), where + ".r", 1, 1 << 20);
     target.scale = ToNumber(object.Get("scale"), where + ".scale");
+    if (const Napi::Value tied = object.Get("tied"); !IsNothing(tied)) target.tied = ToBool(tied, where + ".tied");
     targets.push_back(std::move(target));
   }
   FT_CHECK(!targets.empty(), kInvalidArgument, "{} must not be empty", what);

@@ -57,12 +57,29 @@ Napi::Object RenamedTargets(Napi::Env env, const DecoderSpec& spec) {
   return renamed;
 }
 
+// The embedding and, where it shares the embedding's weights, the head: both are targets of adapters.
+Napi::Array EmbeddingModules(Napi::Env env, const DecoderSpec& spec) {
+  Napi::Array modules = Napi::Array::New(env);
+  const auto add = [&](const std::string& name, const char* kind, int64_t in, int64_t out) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("name", Napi::String::New(env, name));
+    entry.Set("kind", Napi::String::New(env, kind));
+    entry.Set("inFeatures", FromInt(env, in));
+    entry.Set("outFeatures", FromInt(env, out));
+    modules.Set(modules.Length(), entry);
+  };
+  const int64_t width = EmbeddingSize(spec);
+  add(spec.names.embed_tokens, "embedding", spec.vocab_size, width);
+  if (spec.tie_word_embeddings) add(spec.names.lm_head, "head", width, spec.vocab_size);
+  return modules;
+}
+
 }  // namespace
 
 ModelDescription Describe(const DecoderSpec& spec, uint64_t weight_bytes) {
   ModelDescription description{spec, CountParameters(spec), weight_bytes, {}, {}, {}};
   for (LinearModule& module : LinearModules(spec)) {
-    if (module.output_head && spec.tie_word_embeddings) continue;
+    if (module.output_head && spec.tie_word_embeddings) continue;  // see embeddingModules
     description.linear_modules.push_back(std::move(module));
   }
   return description;
@@ -115,6 +132,7 @@ Napi::Object FromDescription(Napi::Env env, const ModelDescription& description)
     modules.Set(static_cast<uint32_t>(i), entry);
   }
   info.Set("linearModules", modules);
+  info.Set("embeddingModules", EmbeddingModules(env, spec));
   info.Set("outputHead", Napi::String::New(env, spec.names.lm_head));
   info.Set("quantization", description.quantization.empty() ? env.Null() : Napi::Value(Napi::String::New(env, description.quantization)));
   info.Set("renamedTargets", RenamedTargets(env, spec));

@@ -240,6 +240,7 @@ describe('the engine through the addon', () => {
   it('describes a folder from config.json alone', () => {
     const info = native().inspectConfig(tinyFolder({ tie_word_embeddings: true }))
     expect(info.linearModules.some((module) => module.name === 'lm_head')).to.equal(false)
+    expect(info.embeddingModules.map(({ name, kind }) => [name, kind])).to.deep.equal([['model.embed_tokens', 'embedding'], ['lm_head', 'head']])
     expect(native().supportedModelTypes()).to.include.members(['llama', 'mistral', 'qwen2', 'qwen3'])
     expect(native().memory().rssBytes).to.be.greaterThan(1e6)
     expect(native().buildInfo().libtorch).to.match(/^2\.\d+/)

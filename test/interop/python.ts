@@ -32,7 +32,7 @@ export class Reference {
   call(method: 'make_model', params: { folder: string; config: object; texts: string[]; seed: number; chat_template?: string }): Promise<{ vocab_size: number }>
   call(method: 'make_bare_model', params: { folder: string; config: object; seed: number }): Promise<null>
   call(method: 'gradients', params: { model: string; adapter?: string; rows: { input_ids: number[]; labels: number[] }[]; output: string; dtype?: string }): Promise<number>
-  call(method: 'make_adapter', params: { model: string; folder: string; lora: object; seed: number }): Promise<string[]>
+  call(method: 'make_adapter', params: { model: string; folder: string; lora: object; seed: number; embeddings?: boolean | 'auto' }): Promise<string[]>
   call(method: 'lora_targets', params: { model: string; lora: object }): Promise<LoraTargets>
   call(method: 'logits', params: { model: string; adapter?: string; rows: number[][]; output: string }): Promise<null>
   call(method: 'merge', params: { model: string; adapter: string; folder: string }): Promise<null>

@@ -47,7 +47,7 @@ def randomize(model):
     """Every parameter away from its initial value, at a scale where all of them matter."""
     with torch.no_grad():
         for name, p in model.named_parameters():
-            if name.endswith("norm.weight") or name.endswith("bias"):
+            if p.dim() == 1 or name.endswith("norm.weight"):
                 p.add_(0.2 * torch.randn_like(p))
             else:
                 p.normal_(std=1.1 / p.shape[1] ** 0.5)
@@ -96,15 +96,15 @@ def make_bare_model(folder, config, seed):
 
 
 @method
-def make_adapter(model, folder, lora, seed):
-    # Without save_embedding_layers=False PEFT adds the frozen head itself to an adapter that targets lm_head.
+def make_adapter(model, folder, lora, seed, embeddings=False):
+    """`embeddings`: save_embedding_layers, whether the frozen weights of adapted embedding and head are saved too."""
     torch.manual_seed(seed)
     tuned = get_peft_model(load(model), LoraConfig(task_type="CAUSAL_LM", **lora))
     with torch.no_grad():
         for name, p in tuned.named_parameters():
-            if "lora_B" in name:
+            if "lora_B" in name or "lora_embedding_A" in name:
                 p.normal_(std=0.1)
-    tuned.save_pretrained(folder, save_embedding_layers=False)
+    tuned.save_pretrained(folder, save_embedding_layers=embeddings)
     return sorted(n for n, _ in tuned.named_parameters() if "lora_" in n)
 
 
@@ -114,7 +114,7 @@ def lora_targets(model, lora):
     tuned = get_peft_model(load(model), LoraConfig(task_type="CAUSAL_LM", **lora))
     modules = {}
     for name, module in tuned.base_model.model.named_modules():
-        if hasattr(module, "lora_A") and "default" in module.lora_A:
+        if hasattr(module, "lora_A") and "default" in {**module.lora_A, **module.lora_embedding_A}:
             modules[name] = dict(r=module.r["default"], scale=module.scaling["default"])
     config = tuned.peft_config["default"].to_dict()
     return dict(modules=modules, config={k: sorted(v) if isinstance(v, set) else v for k, v in config.items()})
@@ -140,7 +140,7 @@ def gradients(model, rows, output, adapter=None, dtype="float32"):
         loss = torch.nn.functional.cross_entropy(scores, torch.tensor(row["labels"][1:], dtype=torch.long), reduction="sum") / supervised
         loss.backward()
         total += loss.item()
-    save_file({n.replace(".default.", "."): p.grad.float().contiguous() for n, p in net.named_parameters() if p.requires_grad}, output)
+    save_file({(n + ".").replace(".default.", ".")[:-1]: p.grad.float().contiguous() for n, p in net.named_parameters() if p.requires_grad}, output)
     return total
 
 

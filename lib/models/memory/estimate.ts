@@ -84,7 +84,7 @@ function kernelsOf({ attention, device, dtype, bf16Native }: MemoryRequest): Ste
 }
 
 function trainedShapeOf(model: MemoryModel, trained: MemoryRequest['trained']): TrainedShape {
-  if (trained !== 'weights') return { kind: 'adapter', tensors: loraShapes(model, trained).map(({ shape }) => shape.reduce((product, size) => product * size, 1)) }
+  if (trained !== 'weights') return { kind: 'adapter', tensors: loraShapes(model, trained.filter(({ tied }) => tied !== true)).map(({ shape }) => shape.reduce((product, size) => product * size, 1)) }
   const linear = model.linearModules.map(({ inFeatures, outFeatures, experts = 1 }) => experts * inFeatures * outFeatures)
   const tensors = [model.vocabSize * model.hiddenSize, ...linear]
   return { kind: 'weights', tensors: [...tensors, Math.max(0, model.numParameters - sum(tensors))] }

@@ -1,6 +1,6 @@
 // How wide the tensors of a layer are, in values a token, from the list of its linear modules: what an estimate of memory needs
 // to know of an architecture.
-import type { NativeLinearModule, NativeLoraTarget, NativeModuleRole } from '../../native/binding.js'
+import type { NativeEmbeddingModule, NativeLinearModule, NativeLoraTarget, NativeModuleRole } from '../../native/binding.js'
 
 /** What an estimate reads of a model; NativeModelInfo and ModelInspection have it. */
 export interface MemoryModel {
@@ -15,6 +15,7 @@ export interface MemoryModel {
   slidingWindow: number
   numParameters: number
   linearModules: readonly NativeLinearModule[]
+  embeddingModules?: readonly NativeEmbeddingModule[]
 }
 
 /** Values a token. */

@@ -80,6 +80,7 @@ export function parseAdapterConfig(raw: Record<string, unknown>, where: string):
     rankPattern: read.numbers('rank_pattern'),
     alphaPattern: read.numbers('alpha_pattern'),
     useRslora: raw.use_rslora === true,
+    ensureWeightTying: raw.ensure_weight_tying === true,
     layersToTransform: read.layers('layers_to_transform'),
     layersPattern: read.targets('layers_pattern'),
     baseModelNameOrPath: baseName(raw),
@@ -179,6 +180,7 @@ export function adapterConfigText({ options, targetModules, baseModelNameOrPath,
     target_modules: targetModules,
     target_parameters: options.targetParameters,
     use_rslora: options.useRslora,
+    ensure_weight_tying: options.ensureWeightTying,
   }
   const sorted = Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)))
   return `${JSON.stringify(sorted, null, 2)}\n`

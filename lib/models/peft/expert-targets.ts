@@ -12,6 +12,7 @@ export type TargetableModule = Pick<NativeLinearModule, 'name' | 'inFeatures' | 
 /** What this needs to know of a model; ModuleSource has it. */
 export interface FusedSource {
   linearModules: readonly TargetableModule[]
+  embeddingModules?: readonly { name: string }[]
   /** Names of version 4 to parameters of version 5, in order; empty where PEFT converts nothing. */
   renamedTargets?: Readonly<Record<string, string>>
 }
@@ -63,7 +64,7 @@ function wantedNames(source: FusedSource, renamed: Readonly<Record<string, strin
   if (isAllLinear) return [...new Set([...plain.map(leaf), ...Object.keys(renamed)])]
   if (typeof targetModules !== 'string') return [...targetModules]
   const matches = fullMatcher(targetModules, { what: 'target_modules' })
-  const matched = new Set(source.linearModules.map((module) => module.name).filter(matches).map(leaf))
+  const matched = new Set([...source.linearModules, ...(source.embeddingModules ?? [])].map((module) => module.name).filter(matches).map(leaf))
   // A pattern for single experts' projections, which no longer exist, is tried on the names they would have.
   for (const [old, parameter] of Object.entries(renamed)) {
     const containers = source.linearModules.filter((module) => module.kind === 'experts' && leaf(module.name) === parameter)

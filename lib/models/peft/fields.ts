@@ -67,7 +67,6 @@ export const refusedFields = {
   kasa_config: 'KaSA',
   monteclora_config: 'MonteCLoRA',
   corda_config: 'CorDA, which changes the base weights',
-  ensure_weight_tying: 'tied adapters',
 } as const satisfies Partial<Record<keyof typeof loraDefaults, string>>
 
 /** init_lora_weights values that leave the base weights as they are; the others (pissa, olora, loftq, corda, lora_ga) change them. */

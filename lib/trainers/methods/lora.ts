@@ -37,8 +37,11 @@ export const lora: TrainingMethod = {
 
 /** The section lora of a configuration. */
 export function ownSettings({ lora: section }: ResolvedConfig): AdapterSettings {
-  const { r, loraAlpha, loraDropout, targetModules, targetParameters, rankPattern, alphaPattern, useRslora } = section
-  return { r, loraAlpha, loraDropout, targetModules, ...(targetParameters.length > 0 ? { targetParameters } : {}), rankPattern, alphaPattern, useRslora }
+  const { r, loraAlpha, loraDropout, targetModules, targetParameters, rankPattern, alphaPattern, useRslora, ensureWeightTying } = section
+  return {
+    r, loraAlpha, loraDropout, targetModules, ...(targetParameters.length > 0 ? { targetParameters } : {}), rankPattern, alphaPattern, useRslora,
+    ...(ensureWeightTying ? { ensureWeightTying } : {}),
+  }
 }
 
 /** Keys that an adapter's own configuration decides. */
@@ -50,6 +53,7 @@ const decidedByAdapter = {
   rankPattern: 'lora.rank_pattern',
   alphaPattern: 'lora.alpha_pattern',
   useRslora: 'lora.use_rslora',
+  ensureWeightTying: 'lora.ensure_weight_tying',
 } as const satisfies Partial<Record<keyof AdapterSettings, string>>
 
 /** The folder's options with this run's dropout. Errors: FT_INCOMPATIBLE_CONFIG when another value was asked for. */

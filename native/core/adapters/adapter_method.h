@@ -12,16 +12,17 @@
 namespace ft {
 
 struct LoraTarget {
-  std::string module;  // path as in LinearPart::name
+  std::string module;  // path as in LinearPart::name, or that of the embedding
   int64_t r = 0;
   double scale = 1.0;  // multiplies B·A·x
+  bool tied = false;   // of a head that shares the embedding's weight: its matrices are the embedding's, transposed
 };
 
 struct AdapterOptions {
   std::string type = "lora";
   std::vector<LoraTarget> targets;
   double dropout = 0.0;
-  std::string init = "kaiming";  // A ~ U(±1/√in), as PEFT's default | gaussian: A ~ N(0, 1/r²); B = 0 either way
+  std::string init = "kaiming";  // A ~ U(±1/√in), as PEFT's default | gaussian: A ~ N(0, 1/r²); B = 0 either way. Embeddings: A = 0, B ~ N(0, 1)
   uint64_t seed = 0;
 };
 

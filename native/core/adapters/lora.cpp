@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/adapters/embedding_lora.h"
 #include "core/adapters/expert_lora.h"
 #include "core/base/error.h"
 #include "core/kernels/dropout.h"
@@ -81,6 +82,7 @@ class Lora : public AdapterMethod {
   void Attach() override {
     for (const auto& [group, site] : sites_) group->adapter = site.get();
     for (const auto& [linear, site] : expert_sites_) linear->adapter = site.get();
+    if (embedding_site_) embedding_->adapter = embedding_site_.get();
   }
   void Detach() override {
     for (const auto& [group, site] : sites_) {
@@ -89,16 +91,20 @@ class Lora : public AdapterMethod {
     for (const auto& [linear, site] : expert_sites_) {
       if (linear->adapter == site.get()) linear->adapter = nullptr;
     }
+    if (embedding_site_ && embedding_->adapter == embedding_site_.get()) embedding_->adapter = nullptr;
   }
 
   std::vector<ParameterBlock> blocks_;
   std::vector<std::pair<LinearGroup*, std::unique_ptr<LoraSite>>> sites_;
   std::vector<std::pair<ExpertLinear*, std::unique_ptr<ExpertLora>>> expert_sites_;
+  Stem::Table* embedding_ = nullptr;
+  std::unique_ptr<EmbeddingLora> embedding_site_;
 };
 
-// Where a matrix lies in the block.
+// Where a matrix lies in the block. `tied`: where the embedding's do.
 struct Planned {
   LinearGroup* group;
+  bool tied = false;
   uint32_t site;
   std::vector<std::pair<const LinearPart*, const LoraTarget*>> parts;
   int64_t a_offset = 0, rank = 0;
@@ -129,24 +135,43 @@ std::vector<ExpertLoraPlace> PlanExperts(const AdapterOptions& options, Decoder&
   return places;
 }
 
-std::vector<Planned> Plan(const AdapterOptions& options, const std::vector<ExpertLoraPlace>& experts, Decoder& decoder) {
+EmbeddingLoraPlace PlanEmbedding(const AdapterOptions& options, Decoder& decoder) {
+  EmbeddingLoraPlace place;
+  for (const LoraTarget& target : options.targets) {
+    if (target.module == decoder.embedding().module) place = {&decoder.embedding(), &target};
+  }
+  if (place.target != nullptr) CheckRank(place.target->r, place.target->module);
+  return place;
+}
+
+void CheckTied(const Planned& planned, const EmbeddingLoraPlace& embedding, Decoder& decoder) {
+  FT_CHECK(planned.group == &decoder.lm_head() && decoder.spec().tie_word_embeddings, kInvalidArgument,
+           "{} does not share the embedding's weight, so its adapter cannot be tied to the embedding's", planned.parts[0].first->name);
+  FT_CHECK(embedding.target != nullptr && embedding.target->r == planned.rank, kInvalidArgument,
+           "a tied adapter of {} needs one of the embedding, of the same rank", planned.parts[0].first->name);
+}
+
+std::vector<Planned> Plan(const AdapterOptions& options, const std::vector<ExpertLoraPlace>& experts, const EmbeddingLoraPlace& embedding, Decoder& decoder) {
   std::map<std::string, const LoraTarget*> wanted;
   for (const LoraTarget& target : options.targets) {
     FT_CHECK(wanted.emplace(target.module, &target).second, kInvalidArgument, "target module {} is named twice", target.module);
   }
   for (const ExpertLoraPlace& place : experts) wanted.erase(place.target->module);
+  if (embedding.target != nullptr) wanted.erase(embedding.target->module);
   std::vector<Planned> plan;
   uint32_t site = 0;
   for (LinearGroup* group : decoder.Groups()) {
-    Planned planned{group, site++, {}, 0, 0, {}};
+    Planned planned{group, false, site++, {}, 0, 0, {}};
     for (const LinearPart& part : group->parts) {
       const auto found = wanted.find(part.name);
       if (found == wanted.end()) continue;
       CheckRank(found->second->r, part.name);
       planned.parts.emplace_back(&part, found->second);
       planned.rank += found->second->r;
+      planned.tied = found->second->tied;
       wanted.erase(found);
     }
+    if (planned.tied) CheckTied(planned, embedding, decoder);
     if (!planned.parts.empty()) plan.push_back(std::move(planned));
   }
   FT_CHECK(wanted.empty(), kUnknownTargetModule, "the model has no linear module {}", wanted.begin()->first);
@@ -154,7 +179,7 @@ std::vector<Planned> Plan(const AdapterOptions& options, const std::vector<Exper
 }
 
 // Matrices start at multiples of 64 bytes in either dtype, but the A matrices of a group touch.
-int64_t LayOut(std::vector<Planned>& plan, std::vector<ExpertLoraPlace>& experts) {
+int64_t LayOut(std::vector<Planned>& plan, std::vector<ExpertLoraPlace>& experts, EmbeddingLoraPlace& embedding) {
   constexpr int64_t kAlign = 32;
   int64_t end = 0;
   const auto take = [&end](int64_t numel) {
@@ -162,7 +187,15 @@ int64_t LayOut(std::vector<Planned>& plan, std::vector<ExpertLoraPlace>& experts
     end = at + numel;
     return at;
   };
+  if (embedding.target != nullptr) {
+    embedding.a_offset = take(embedding.a_numel());
+    embedding.b_offset = take(embedding.b_numel());
+  }
   for (Planned& planned : plan) {
+    if (planned.tied) {
+      planned.a_offset = embedding.b_offset, planned.b_offsets = {embedding.a_offset};
+      continue;
+    }
     planned.a_offset = take(planned.rank * planned.group->in_features());
     for (const auto& [part, target] : planned.parts) planned.b_offsets.push_back(take(part->out_features * target->r));
   }
@@ -215,11 +248,12 @@ std::unique_ptr<LoraSite> MakeSite(const Planned& planned, const AdapterOptions&
     site->parts.push_back({part->begin, out, rank_begin, r, target->scale, view(block.compute, planned.b_offsets[i], out, r),
                            view(block.grad, planned.b_offsets[i], out, r)});
     const std::string prefix = "base_model.model." + part->name;
-    block.views.push_back({prefix + ".lora_A.weight", {r, in}, a_offset, r * in});
-    block.views.push_back({prefix + ".lora_B.weight", {out, r}, planned.b_offsets[i], out * r});
+    std::vector<ParameterView>& views = planned.tied ? block.repeats : block.views;
+    views.push_back({prefix + ".lora_A.weight", {r, in}, a_offset, r * in});
+    views.push_back({prefix + ".lora_B.weight", {out, r}, planned.b_offsets[i], out * r});
     if (part->in_files != part->name) {  // older files call modules as the base's files do
       const std::string older = "base_model.model." + part->in_files;
-      ParameterView &a = block.views[block.views.size() - 2], &b = block.views.back();
+      ParameterView &a = views[views.size() - 2], &b = views.back();
       a.older = {{older + ".lora_A.weight", a.shape, a.offset, a.numel}};
       b.older = {{older + ".lora_B.weight", b.shape, b.offset, b.numel}};
     }
@@ -233,11 +267,17 @@ std::unique_ptr<LoraSite> MakeSite(const Planned& planned, const AdapterOptions&
 std::unique_ptr<AdapterMethod> MakeLora(const AdapterOptions& options, Decoder& decoder) {
   CheckTargets(options);
   std::vector<ExpertLoraPlace> experts = PlanExperts(options, decoder);
-  std::vector<Planned> plan = Plan(options, experts, decoder);
+  EmbeddingLoraPlace embedding = PlanEmbedding(options, decoder);
+  std::vector<Planned> plan = Plan(options, experts, embedding, decoder);
   auto lora = std::make_unique<Lora>();
-  lora->blocks_.push_back(MakeBlock(LayOut(plan, experts), decoder));
+  lora->blocks_.push_back(MakeBlock(LayOut(plan, experts, embedding), decoder));
   ParameterBlock& block = lora->blocks_.front();
   at::Generator generator = at::detail::createCPUGenerator(options.seed);
+  if (embedding.target != nullptr) {  // a tied head, which comes later, begins its own way
+    block.master.narrow(0, embedding.b_offset, embedding.b_numel()).copy_(at::empty({embedding.b_numel()}, at::kFloat).normal_(0.0, 1.0, generator));
+    lora->embedding_ = embedding.table;
+    lora->embedding_site_ = MakeEmbeddingLora(embedding, block);
+  }
   for (const Planned& planned : plan) lora->sites_.emplace_back(planned.group, MakeSite(planned, options, block, generator));
   for (const ExpertLoraPlace& place : experts) {
     const int64_t r = place.target->r, in = place.linear->in_features();

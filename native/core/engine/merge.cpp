@@ -35,6 +35,7 @@ struct Delta {
   int64_t experts = 0;  // 0: a pair of its own
   int64_t expert = -1;  // -1: all
   int64_t row_begin = 0, rows = 0;
+  bool transposed = false;  // of an embedding: A [r, out], B [in, r]
 };
 
 class Deltas {
@@ -46,6 +47,8 @@ class Deltas {
         AddExperts(module);
       } else if (module.kind == ModuleKind::kLinear) {
         for (const ModuleLayout::Part& part : module.parts) AddLinear(part);
+      } else if (module.slot == Slot::kEmbedding) {
+        AddEmbedding(module.parts.at(0));
       }
     }
     FT_CHECK(wanted_.empty(), kAdapterMismatch, "the model has no module {} that {} adapts", wanted_.begin()->first, adapter.path());
@@ -71,9 +74,10 @@ class Deltas {
   bool Has(const std::string& prefix) const { return adapter_.Find("base_model.model." + prefix + ".lora_A.weight") != nullptr; }
 
   // The pair of `prefix`, checked to have `a_rows` and `b_columns`.
-  Delta Pair(const std::string& prefix, const LoraTarget& target, int64_t a_rows, int64_t b_columns) {
+  Delta Pair(const std::string& prefix, const LoraTarget& target, int64_t a_rows, int64_t b_columns, bool embedding = false) {
     const std::string name = "base_model.model." + prefix;
-    const TensorEntry *a = adapter_.Find(name + ".lora_A.weight"), *b = adapter_.Find(name + ".lora_B.weight");
+    const TensorEntry* a = adapter_.Find(name + (embedding ? ".lora_embedding_A" : ".lora_A.weight"));
+    const TensorEntry* b = adapter_.Find(name + (embedding ? ".lora_embedding_B" : ".lora_B.weight"));
     FT_CHECK(a != nullptr && b != nullptr, kAdapterMismatch, "{} holds no LoRA matrices for {}", adapter_.path(), prefix);
     FT_CHECK(a->shape.size() == 2 && b->shape.size() == 2 && a->shape[0] == a_rows && b->shape[1] == b_columns, kAdapterMismatch,
              "the LoRA matrices of {} in {} do not have rank {}", prefix, adapter_.path(), target.r);
@@ -87,6 +91,14 @@ class Deltas {
     const LoraTarget* target = Take(part.name);
     if (target == nullptr) return;
     deltas_[part.stored() + ".weight"] = Pair(Has(part.name) ? part.name : part.stored(), *target, target->r, target->r);
+  }
+
+  // Its change is the transposed one: A becomes B, and B becomes A.
+  void AddEmbedding(const ModuleLayout::Part& part) {
+    const LoraTarget* target = Take(part.name);
+    if (target == nullptr) return;
+    Delta& delta = deltas_[part.stored() + ".weight"] = Pair(part.name, *target, target->r, target->r, /*embedding=*/true);
+    delta.transposed = true;
   }
 
   void AddExperts(const ModuleLayout& module) {
@@ -157,6 +169,7 @@ class Matrices {
 // A and B of one tensor: [r, in] and [out, r]; of a fused one [experts, r, in] and [experts, out, r].
 std::pair<at::Tensor, at::Tensor> Factors(const Delta& delta, Matrices& matrices) {
   at::Tensor a = matrices.Read(*delta.a), b = matrices.Read(*delta.b);
+  if (delta.transposed) return {b.t(), a.t()};
   if (delta.experts == 0) return {a, b};
   a = a.view({delta.experts, delta.r, a.size(1)});
   b = b.view({b.size(0), delta.r, delta.experts}).permute({2, 0, 1});
@@ -198,10 +211,39 @@ class Base {
   const DecoderSpec& spec() const { return spec_; }
   bool Expects(const std::string& tensor) const { return by_name_.count(tensor) > 0; }
 
+  /// For an adapter that changes the embedding, or a head that shares its weight, or both: what that makes of the two. `apart`: two
+  /// weights from now on.
+  void AdaptEmbeddings(bool apart) {
+    if (!spec_.tie_word_embeddings) return;
+    const ExpectedTensor& embedding = *by_name_.at(EmbeddingName());
+    DecoderSpec untied = spec_;
+    untied.tie_word_embeddings = false;
+    for (ExpectedTensor& tensor : ExpectedTensors(untied)) {
+      if (tensor.output_head && tensor.kind == TensorKind::kLinearWeight) head_ = std::move(tensor);
+    }
+    FT_CHECK(!head_.name.empty() && (spec_.text_part_of.empty() || !apart), kAdapterMismatch,
+             "the adapter parts the output head from the embedding, which a model inside another ({}) cannot have", spec_.text_part_of);
+    const TensorEntry* source = checked_.locations.at(embedding.name).entry;
+    for (const auto& file : folder_.files()) {
+      for (const TensorEntry& entry : file->entries()) {
+        if (IsHead(entry.name)) repeated_head_ = &entry;  // files may hold the shared weight twice, or by the head's name alone
+      }
+    }
+    embedding_entry_ = source;
+    apart_ = apart;
+    adapted_ = true;
+  }
+  std::string EmbeddingName() const { return StoredName(spec_, spec_.names.embed_tokens + ".weight"); }
+  const std::string& head_name() const { return head_.name; }
+
   /// The tensors that one file of the base becomes. Of a quantized weight one remains, where its largest tensor is.
   std::vector<Planned> PlanFile(const SafetensorsFile& file, const std::string& dtype) const {
     std::vector<Planned> plan;
     for (const TensorEntry& entry : file.entries()) {
+      if (adapted_ && (&entry == embedding_entry_ || &entry == repeated_head_)) {
+        if (&entry == embedding_entry_) PlanEmbeddings(file, entry, dtype, &plan);
+        continue;
+      }
       const auto packed = packed_.find(&entry);
       if (packed != packed_.end()) {
         if (packed->second->tensors.at(packed->second->main).entry == &entry) plan.push_back(PlanPacked(entry, *packed->second, dtype));
@@ -217,6 +259,17 @@ class Base {
   }
 
  private:
+  bool IsHead(const std::string& name) const { return name == head_.name || name == head_.module_name; }
+
+  // The embedding and, where it is a weight by itself or the files had it twice, the head.
+  void PlanEmbeddings(const SafetensorsFile& file, const TensorEntry& entry, const std::string& dtype, std::vector<Planned>* plan) const {
+    const DType kept = dtype.empty() || !IsFloat(entry.dtype) ? entry.dtype : DTypeOf(ParseDtype(dtype));
+    const ExpectedTensor* embedding = by_name_.at(EmbeddingName());
+    const bool by_head = IsHead(entry.name);
+    plan->push_back({{by_head ? embedding->name : entry.name, kept, entry.shape}, embedding->name, {&file, &entry}, nullptr, embedding});
+    if (apart_) plan->push_back({{repeated_head_ != nullptr ? repeated_head_->name : head_.name, kept, entry.shape}, head_.name, {&file, &entry}, nullptr, &head_});
+  }
+
   Planned PlanPacked(const TensorEntry& entry, const PackedTensors& packed, const std::string& dtype) const {
     const ExpectedTensor* expected = packed_expected_.at(&packed);
     const std::string module = entry.name.substr(0, entry.name.size() - std::strlen(packed.main) - 1), in_file = packed.experts > 0 ? module : module + ".weight";
@@ -232,17 +285,25 @@ class Base {
   std::map<const TensorEntry*, const ExpectedTensor*> plain_;
   std::map<const TensorEntry*, const PackedTensors*> packed_;
   std::map<const PackedTensors*, const ExpectedTensor*> packed_expected_;
+  bool adapted_ = false, apart_ = false;  // embedding and tied head, by AdaptEmbeddings
+  ExpectedTensor head_;                   // of a model whose head is a weight of its own
+  const TensorEntry *embedding_entry_ = nullptr, *repeated_head_ = nullptr;
 };
 
 class Merge {
  public:
-  Merge(const MergeOptions& options, const Base& base)
+  Merge(const MergeOptions& options, Base& base)
       : options_(options), base_(base), device_(ParseDevice(options.device)), skipped_(options.quantization.skip_modules.begin(), options.quantization.skip_modules.end()) {
     if (options.adapter.empty()) return;
     adapter_ = SafetensorsFile::Open(JoinPath(options.adapter, "adapter_model.safetensors"));
     matrices_ = std::make_unique<Matrices>(*adapter_, device_);
     deltas_ = Deltas(*adapter_, options.targets, base.spec()).all();
-    for (const auto& [tensor, delta] : deltas_) FT_CHECK(base.Expects(tensor), kAdapterMismatch, "the base model holds no tensor {}", tensor);
+    const std::string head = StoredName(base.spec(), base.spec().names.lm_head + ".weight");
+    const bool tied_head = base.spec().tie_word_embeddings && deltas_.count(head) > 0;
+    const bool tied = std::any_of(options.targets.begin(), options.targets.end(), [](const LoraTarget& target) { return target.tied; });
+    if (tied_head || deltas_.count(base.EmbeddingName()) > 0) base.AdaptEmbeddings(/*apart=*/!tied);
+    if (tied && tied_head) DropTied(head, base.EmbeddingName());
+    for (const auto& [tensor, delta] : deltas_) FT_CHECK((tied_head && tensor == head) || base.Expects(tensor), kAdapterMismatch, "the base model holds no tensor {}", tensor);
   }
 
   /// The bytes of one tensor of the result, on the CPU.
@@ -261,6 +322,16 @@ class Merge {
   }
 
  private:
+  // One weight, one change: the head's has to be the embedding's.
+  void DropTied(const std::string& head, const std::string& embedding) {
+    const auto [a, b] = Factors(deltas_.at(head), *matrices_);
+    FT_CHECK(deltas_.count(embedding) > 0, kAdapterMismatch, "{} adapts a tied head without the embedding", adapter_->path());
+    const auto [own_a, own_b] = Factors(deltas_.at(embedding), *matrices_);
+    FT_CHECK(at::equal(a, own_a) && at::equal(b, own_b) && deltas_.at(head).scale == deltas_.at(embedding).scale, kAdapterMismatch,
+             "the matrices of head and embedding in {} differ, though the adapter says ensure_weight_tying", adapter_->path());
+    deltas_.erase(head);
+  }
+
   std::map<std::string, Delta>::const_iterator FindDelta(const Planned& tensor) const {
     return tensor.expected != nullptr ? deltas_.find(tensor.expected->name) : deltas_.end();
   }
@@ -273,6 +344,7 @@ class Merge {
   // fp32 on the device, as the model that the adapter was trained on has it: [out, in], of fused experts [experts, in, out].
   at::Tensor Matrix(const Planned& tensor) const {
     if (tensor.expected->experts > 0) return FusedExperts(tensor);
+    if (tensor.expected->kind == TensorKind::kEmbedding) return ReadTensor(*tensor.source.file, *tensor.source.entry, at::kFloat, device_);
     if (tensor.packed != nullptr) return ReadPacked(*tensor.packed, base_.stored(), device_)->Dense(at::kFloat);
     const at::Tensor w = ReadLinearWeight(tensor.source, tensor.expected->transposed, plain_).to(device_);
     return Rounded(tensor) ? Quantize(w, options_.quantization, tensor.name)->Dense(at::kFloat) : w.to(at::kFloat);
@@ -329,7 +401,7 @@ uint64_t WriteTensor(SafetensorsWriter& writer, const Merge& merge, const Planne
 
 void MergeAdapter(const MergeOptions& options, const ProgressFn& progress, const CancelToken* cancel) {
   at::NoGradGuard no_grad;
-  const Base base(options.model, options.arch);
+  Base base(options.model, options.arch);
   const Merge merge(options, base);
   uint64_t done = 0, written = 0;
   Json::Object map;

@@ -20,7 +20,8 @@ struct MergeOptions {
   LoadQuantization quantization;  // plain linear weights are rounded to it first: the base that the adapter was trained on
 };
 
-/// Errors: those of the readers; kAdapterMismatch; kStorage.
+/// A head that shares the embedding's weight gets one of its own where the adapter changes one of them, or both and not tied: config.json
+/// has to say so then. Errors: those of the readers; kAdapterMismatch; kStorage.
 void MergeAdapter(const MergeOptions& options, const ProgressFn& progress, const CancelToken* cancel);
 
 }  // namespace ft

@@ -96,8 +96,8 @@ class Adapter : public std::enable_shared_from_this<Adapter> {
   // For Model::SetActiveAdapter alone.
   void AttachSites();
   void DetachSites();
-  /// adapter_model.safetensors as PEFT reads it, fp32.
-  void Save(const std::string& path);
+  /// adapter_model.safetensors as PEFT reads it, fp32, with the base's own weights of the modules `base_layers`.
+  void Save(const std::string& path, const std::vector<std::string>& base_layers = {});
   /// Errors: kAdapterMismatch (names the first tensors that differ).
   void Load(const std::string& path);
   const std::shared_ptr<Model>& model() const { return model_; }

@@ -126,7 +126,7 @@ std::vector<LinearGroup*> Decoder::Groups() {
     for (LinearGroup* group : layer->Groups()) groups.push_back(group);
   }
   if (project_out_) groups.push_back(&*project_out_);
-  if (!spec_.tie_word_embeddings) groups.push_back(&lm_head_);
+  groups.push_back(&lm_head_);
   return groups;
 }
 

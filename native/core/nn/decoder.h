@@ -57,8 +57,10 @@ class Decoder {
   std::vector<PackedPart> PackedParts();
   /// Memory of all weights.
   uint64_t WeightBytes() const;
-  /// Every group that an adapter can attach to, in module order; lm_head last, when it is untied.
+  /// Every group that an adapter can attach to, in module order; lm_head last, tied or not.
   std::vector<LinearGroup*> Groups();
+  /// The embedding of tokens, which an adapter can attach to as well.
+  Stem::Table& embedding() { return stem_.tokens(); }
   /// The projections of experts that an adapter can attach to, of every layer that has some.
   std::vector<std::vector<ExpertLinear*>> Experts();
   /// What generation keeps of a token, a layer.

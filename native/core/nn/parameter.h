@@ -31,6 +31,8 @@ struct ParameterBlock {
   at::Tensor grad;     // [numel]: fp32 for adapters, compute dtype for full fine-tuning
   bool decay = true;   // weight decay applies (not for biases and norm weights)
   std::vector<ParameterView> views;
+  // Other names that files hold memory of `views` under; what is read must agree.
+  std::vector<ParameterView> repeats{};
   // `master` is written beside the model or adapter (fp32), so an optimizer file need not repeat it.
   bool master_saved_elsewhere = false;
 };

@@ -14,21 +14,28 @@ using torch::autograd::variable_list;
 
 at::Tensor Scaled(const at::Tensor& x, double scale) { return scale == 1.0 ? x : x * scale; }
 
-// Rows of the table times `scale`; the gradient is added to `grad` (a plain tensor outside the graph).
+at::Tensor RowsOf(const Stem::Table& table, const at::Tensor& ids, double scale) {
+  const at::Tensor rows = table.weight.index_select(0, ids);
+  return Scaled(table.adapter != nullptr ? table.adapter->Forward(rows, ids) : rows, scale);
+}
+
+// RowsOf; gradients are added outside the graph: to the table's, and to the adapter's blocks.
 class EmbeddingFunction : public torch::autograd::Function<EmbeddingFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& anchor, const at::Tensor& table, const at::Tensor& ids, const at::Tensor& grad,
-                            double scale) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& anchor, const at::Tensor& ids, const Stem::Table* table, double scale) {
     (void)anchor;
     ctx->save_for_backward({ids});
-    ctx->saved_data["grad"] = grad;
+    ctx->saved_data["table"] = reinterpret_cast<int64_t>(table);
     ctx->saved_data["scale"] = scale;
-    return Scaled(table.index_select(0, ids), scale);
+    return RowsOf(*table, ids, scale);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    at::Tensor grad = ctx->saved_data["grad"].toTensor();
-    grad.index_add_(0, ctx->get_saved_variables()[0], Scaled(grads[0], ctx->saved_data["scale"].toDouble()).to(grad.scalar_type()));
-    return {at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    const auto& table = *reinterpret_cast<const Stem::Table*>(ctx->saved_data["table"].toInt());
+    const at::Tensor ids = ctx->get_saved_variables()[0], dy = Scaled(grads[0], ctx->saved_data["scale"].toDouble());
+    at::Tensor grad = table.grad;
+    if (grad.defined()) grad.index_add_(0, ids, dy.to(grad.scalar_type()));
+    if (table.adapter != nullptr) table.adapter->Backward(ids, dy);
+    return {at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -39,7 +46,7 @@ double EmbeddingScale(const DecoderSpec& spec, at::ScalarType dtype) {
 
 Stem::Table MakeTable(const ModuleLayout& layout, const at::TensorOptions& options) {
   const ModuleLayout::Part& part = layout.parts.at(0);
-  return {at::empty({part.rows, layout.width}, options), {}, part.stored() + ".weight"};
+  return {at::empty({part.rows, layout.width}, options), {}, part.name, part.stored() + ".weight"};
 }
 
 }  // namespace
@@ -55,8 +62,8 @@ Stem::Stem(const DecoderSpec& spec, const at::TensorOptions& options, const std:
 }
 
 at::Tensor Stem::Rows(const Table& table, const at::Tensor& ids, double scale, const ForwardContext& context) const {
-  if (at::GradMode::is_enabled() && table.grad.defined()) return EmbeddingFunction::apply(context.anchor, table.weight, ids, table.grad, scale);
-  return Scaled(table.weight.index_select(0, ids), scale);
+  if (at::GradMode::is_enabled() && table.trainable()) return EmbeddingFunction::apply(context.anchor, ids, &table, scale);
+  return RowsOf(table, ids, scale);
 }
 
 at::Tensor Stem::Forward(const ForwardContext& context, int64_t longest) {

@@ -1,4 +1,5 @@
-// What stands before the layers: the embedding of tokens, learned positions, a projection from a narrower embedding, a norm.
+// What stands before the layers: the embedding of tokens (which an adapter may change), learned positions, a projection from a
+// narrower embedding, a norm.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,6 +17,16 @@
 
 namespace ft {
 
+/// Adds a trainable change to the rows of an embedding. One implementation a method, in adapters/.
+class EmbeddingAdapter {
+ public:
+  virtual ~EmbeddingAdapter() = default;
+  /// rows [tokens, width] of `ids` [tokens], with the change.
+  virtual at::Tensor Forward(const at::Tensor& rows, const at::Tensor& ids) = 0;
+  /// Adds its parameter gradients to their blocks; dy [tokens, width].
+  virtual void Backward(const at::Tensor& ids, const at::Tensor& dy) = 0;
+};
+
 class Stem {
  public:
   /// Allocates every weight (uninitialised), but for those of linear modules named in `packed`.
@@ -28,10 +39,14 @@ class Stem {
   /// A table of rows and, in full fine-tuning, its gradient, which backward adds to outside the graph.
   struct Table {
     at::Tensor weight, grad;  // [rows, width]
+    std::string module;       // "model.embed_tokens"
     std::string name;         // of the tensor in files
+    EmbeddingAdapter* adapter = nullptr;  // the active one; owned by its Adapter
+    bool trainable() const { return grad.defined() || adapter != nullptr; }
   };
   /// The embedding, which a tied head shares.
   const Table& tokens() const { return tokens_; }
+  Table& tokens() { return tokens_; }
   /// The projection, where there is one.
   std::vector<LinearGroup*> Groups();
   void AppendWeights(std::vector<WeightRef>* refs);

@@ -42,7 +42,7 @@ describe('defaults', () => {
         warmupRatio: 0.03, weightDecay: 0, maxGradNorm: 1, optimizer: 'adamw', adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8,
         gradientCheckpointing: 'auto', autoBatch: false, seed: 42, saveTotalLimit: 3, loadBestModelAtEnd: false, loggingSteps: 1, resume: false, overwrite: false, force: false, onNan: 'stop',
       },
-      lora: { r: 16, loraAlpha: 32, loraDropout: 0, targetModules: 'all-linear', targetParameters: [], rankPattern: {}, alphaPattern: {}, bias: 'none', useRslora: false },
+      lora: { r: 16, loraAlpha: 32, loraDropout: 0, targetModules: 'all-linear', targetParameters: [], rankPattern: {}, alphaPattern: {}, bias: 'none', useRslora: false, ensureWeightTying: false },
       evaluation: {},
       logging: { level: 'info' },
     })

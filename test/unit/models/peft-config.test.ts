@@ -35,6 +35,7 @@ describe('adapter_config.json', () => {
       expect(config.targetModules).to.deep.equal(raw.target_modules)
       expect(config.rankPattern).to.deep.equal(raw.rank_pattern)
       expect(config.useRslora).to.equal(raw.use_rslora)
+      expect(config.ensureWeightTying).to.equal(raw.ensure_weight_tying)
     }
   })
 

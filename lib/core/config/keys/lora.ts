@@ -47,4 +47,9 @@ export const lora = {
     schema: (z) => z.boolean(), expects: 'true or false',
     describe: 'Scale by alpha / √r instead of alpha / r.',
   }),
+  ensure_weight_tying: key({
+    kind: 'boolean', flag: 'ensure-weight-tying', default: false,
+    schema: (z) => z.boolean(), expects: 'true or false',
+    describe: "Where target modules name the embedding or an output head that shares its weight: one adapter for both. The head's matrices are the embedding's, transposed.",
+  }),
 } satisfies SectionRows
