@@ -13,7 +13,7 @@ import { markdownTable } from '../table.js'
 const tolerance = 0.05
 const steps = 2
 
-interface Case extends Pick<EstimateOptions, 'method' | 'dtype' | 'optimizer' | 'gradientCheckpointing' | 'attention'> {
+interface Case extends Pick<EstimateOptions, 'method' | 'dtype' | 'optimizer' | 'gradientCheckpointing' | 'attention' | 'loadIn8bit' | 'bnb4bitUseDoubleQuant'> {
   family: string
   config: Record<string, number | boolean | string>
   rows: number[]
@@ -53,6 +53,13 @@ const CASES: readonly Case[] = [
   { family: 'qwen3', config: { ...wide, head_dim: 64, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', rows: uniform(1, 1500), gradientCheckpointing: true },
   { family: 'qwen3', config: { ...small, head_dim: 64, tie_word_embeddings: true }, method: 'full', dtype: 'bf16', rows: uniform(4, 300) },
   { family: 'qwen3', config: { ...small, head_dim: 64, tie_word_embeddings: false }, method: 'lora', dtype: 'fp32', rows: ragged },
+  { family: 'llama', config: { ...small, tie_word_embeddings: true }, method: 'qlora', dtype: 'bf16', rows: uniform(4, 512) },
+  { family: 'llama', config: { ...large, tie_word_embeddings: true }, method: 'qlora', dtype: 'bf16', rows: uniform(2, 512), gradientCheckpointing: true },
+  { family: 'mistral', config: { ...wide, tie_word_embeddings: false }, method: 'qlora', dtype: 'bf16', bnb4bitUseDoubleQuant: true, rows: ragged },
+  { family: 'qwen2', config: { ...wide, vocab_size: 151936, num_hidden_layers: 6, tie_word_embeddings: true }, method: 'qlora', dtype: 'bf16', rows: uniform(1, 700) },
+  { family: 'qwen3', config: { ...wide, head_dim: 64, tie_word_embeddings: true }, method: 'qlora', dtype: 'fp32', rows: uniform(2, 300) },
+  { family: 'llama', config: { ...wide, tie_word_embeddings: false }, method: 'lora', dtype: 'bf16', loadIn8bit: true, rows: uniform(2, 512) },
+  { family: 'qwen2', config: { ...wide, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', loadIn8bit: true, rows: uniform(1, 1024), gradientCheckpointing: true },
 ]
 
 export const memory: Question = {
@@ -76,7 +83,7 @@ export const memory: Question = {
 }
 
 async function measure(given: Case, cache: string): Promise<Point> {
-  const { family, config, rows, method, dtype, optimizer = 'adamw', gradientCheckpointing = false } = given
+  const { family, config, rows, method, dtype, optimizer = 'adamw', gradientCheckpointing = false, loadIn8bit = false, bnb4bitUseDoubleQuant = false } = given
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ft-memory-'))
   try {
     const model = path.join(folder, 'model')
@@ -87,14 +94,14 @@ async function measure(given: Case, cache: string): Promise<Point> {
     const checkpointing = typeof gradientCheckpointing === 'number' ? ['--gradient-checkpointing', String(gradientCheckpointing)] : [gradientCheckpointing ? '--gradient-checkpointing' : '--no-gradient-checkpointing']
     const events = await jsonLines(nativeCli(['train', '--json', '--model', model, '--init', 'random', '--data', data, '--output', path.join(folder, 'output'), '--no-shuffle', '--validation-ratio', '0',
       '--method', method ?? 'lora', '--dtype', dtype ?? 'bf16', '--device', 'cpu', '--optimizer', optimizer, '--batch-size', String(rows.length), '--max-seq-length', String(Math.max(...rows)),
-      '--max-steps', String(steps), ...checkpointing]))
+      '--max-steps', String(steps), ...checkpointing, ...(loadIn8bit ? ['--load-in-8bit'] : []), ...(bnb4bitUseDoubleQuant ? ['--double-quant'] : [])]))
     const measured = Number(events.find(({ event }) => event === 'end')?.peak_rss_bytes)
-    const { totalBytes } = await estimateMemory({ name: model, init: 'random', method, dtype, device: 'cpu', optimizer, rows, gradientCheckpointing })
+    const { totalBytes } = await estimateMemory({ name: model, init: 'random', method, dtype, device: 'cpu', optimizer, rows, gradientCheckpointing, loadIn8bit, bnb4bitUseDoubleQuant })
     const layers = gradientCheckpointing === true ? ', checkpointing' : gradientCheckpointing === false ? '' : `, ${gradientCheckpointing} layers checkpointed`
     const batch = new Set(rows).size === 1 ? `${rows.length} × ${rows[0] ?? 0}` : `rows of ${rows.join(', ')}`
     const parameters = Number(events.find(({ event }) => event === 'start')?.parameters)
     return {
-      name: `${family} ${(parameters / 1e6).toFixed(0)}M, ${method ?? ''} ${dtype ?? ''}, ${optimizer === 'adamw' ? '' : `${optimizer}, `}${batch}${layers}`,
+      name: `${family} ${(parameters / 1e6).toFixed(0)}M, ${method ?? ''}${loadIn8bit ? ' on 8 bits' : bnb4bitUseDoubleQuant ? ' (double)' : ''} ${dtype ?? ''}, ${optimizer === 'adamw' ? '' : `${optimizer}, `}${batch}${layers}`,
       estimate: totalBytes, measured, error: totalBytes / measured - 1,
     }
   } finally {
