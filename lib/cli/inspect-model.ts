@@ -46,6 +46,7 @@ const methods = ['lora', 'qlora', 'full'] as const
 /** The training that memory is estimated for. */
 function trainingOf(valueOf: (dotted: string) => unknown): Training {
   const checkpointing = valueOf('training.gradient_checkpointing') as boolean | number | 'auto'
+  const offload = valueOf('model.offload_layers') as number | 'auto'
   return {
     method: methods.find((method) => method === valueOf('training.method')) ?? 'lora',
     loadIn4bit: valueOf('model.load_in_4bit') === true,
@@ -57,13 +58,14 @@ function trainingOf(valueOf: (dotted: string) => unknown): Training {
     device: valueOf('model.device') as string,
     optimizer: valueOf('training.optimizer') as string,
     gradientCheckpointing: checkpointing === 'auto' ? false : checkpointing,
+    offloadLayers: offload === 'auto' ? 0 : offload,
     lora: { r: valueOf('lora.r') as number, targetModules: valueOf('lora.target_modules') as string | string[] },
   }
 }
 
 function memoryDocument({ method, batchSize, maxSeqLength, optimizer }: Training, memory: Memory): object {
   return {
-    method, batch_size: batchSize, max_seq_length: maxSeqLength, optimizer, dtype: memory.dtype, device: memory.device, checkpointed_layers: memory.checkpointedLayers,
+    method, batch_size: batchSize, max_seq_length: maxSeqLength, optimizer, dtype: memory.dtype, device: memory.device, checkpointed_layers: memory.checkpointedLayers, offloaded_layers: memory.offloadedLayers, offloaded_bytes: memory.offloadedBytes,
     weight_bytes: memory.weightBytes,
     master_bytes: memory.masterBytes,
     gradient_bytes: memory.gradientBytes,
@@ -81,9 +83,10 @@ function memoryDocument({ method, batchSize, maxSeqLength, optimizer }: Training
 
 function memoryText({ method, batchSize, maxSeqLength, optimizer }: Training, memory: Memory): string {
   const layers = memory.checkpointedLayers === 0 ? '' : `, ${memory.checkpointedLayers} of ${memory.layers} layers computed again`
+  const offloaded = memory.offloadedLayers === 0 ? '' : `, ${memory.offloadedLayers} of ${memory.layers} layers offloaded (${formatBytes(memory.offloadedBytes)} of the CPU's memory)`
   const moment: [string, string] = memory.lossBytes > memory.workspaceBytes ? ['logits', formatBytes(memory.lossBytes)] : ['workspace', formatBytes(memory.workspaceBytes)]
   return [
-    `Training takes about ${formatBytes(memory.totalBytes)}: ${method}, ${memory.dtype} on ${memory.device}, ${batchSize} rows of ${maxSeqLength} tokens, ${optimizer}${layers}`,
+    `Training takes about ${formatBytes(memory.totalBytes)}: ${method}, ${memory.dtype} on ${memory.device}, ${batchSize} rows of ${maxSeqLength} tokens, ${optimizer}${layers}${offloaded}`,
     facts([
       ['  weights', formatBytes(memory.weightBytes)],
       ['  masters', `${formatBytes(memory.masterBytes)} in fp32, and copies`],

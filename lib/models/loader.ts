@@ -24,6 +24,8 @@ export interface LoadModelOptions extends QuantizationOptions {
   attention?: 'auto' | 'flash' | 'eager'
   /** Family to read config.json as, a supported model_type. Default: what it calls itself. */
   arch?: string
+  /** On a GPU, so many of the last layers keep their matrices in the memory of the CPU. Default 0. */
+  offloadLayers?: number
   seed?: number
   /** CPU threads of the engine, for the whole process. */
   threads?: number
@@ -34,7 +36,7 @@ export interface LoadModelOptions extends QuantizationOptions {
 }
 
 const optionNames: OptionNames<LoadModelOptions> = {
-  name: true, dtype: true, device: true, init: true, attention: true, arch: true, seed: true, threads: true, adapter: true, onProgress: true, signal: true,
+  name: true, dtype: true, device: true, init: true, attention: true, arch: true, offloadLayers: true, seed: true, threads: true, adapter: true, onProgress: true, signal: true,
   ...quantizationOptionNames,
 }
 
@@ -76,7 +78,7 @@ async function load(options: LoadModelOptions, tokenizer?: TextTokenizer): Promi
   const dtype = resolveDtype(options.dtype, device)
   if (options.threads !== undefined) await native().setNumThreads(options.threads)
   const quantization = nativeQuantization(options, () => native().inspectConfig(folder, options.arch).linearModules)
-  const request = { path: folder, dtype, device, init: options.init ?? 'pretrained', attention: options.attention ?? 'auto', arch: options.arch, seed: options.seed ?? 42, quantization }
+  const request = { path: folder, dtype, device, init: options.init ?? 'pretrained', attention: options.attention ?? 'auto', arch: options.arch, seed: options.seed ?? 42, quantization, offloadLayers: options.offloadLayers }
   const handle = await withCancel(options.signal, (cancel) => native().loadModel(request, options.onProgress, cancel))
   const model = new Model(handle, { name: options.name, folder, quantization: quantizationOptionsOf(options) }, tokenizer)
   warnOfUnused(model)

@@ -137,6 +137,8 @@ export interface NativeLoadOptions {
   /** Seed of a random initialisation. */
   seed: number
   quantization?: NativeQuantization
+  /** So many of the last layers keep their matrices on the host; they visit the device for each product. Default 0. */
+  offloadLayers?: number
 }
 
 export interface NativeLoraTarget {

@@ -66,9 +66,9 @@ export const nativeBackend: TrainingBackend = {
     return await prepareDataset({ ...runDataOptions(config), tokenizer, now, signal, onProgress })
   },
 
-  async loadModel(source, config, signal) {
+  async loadModel(source, config, { offloadLayers, signal }) {
     const model = await loadModel({
-      name: source.name, dtype: source.dtype, device: source.device, init: config.model.init, arch: config.model.arch, attention: config.model.attention, seed: config.training.seed, threads: config.training.threads, signal,
+      name: source.name, dtype: source.dtype, device: source.device, init: config.model.init, arch: config.model.arch, attention: config.model.attention, seed: config.training.seed, threads: config.training.threads, offloadLayers, signal,
       ...quantizationOptionsOf(config.model),
     })
     const engine: EngineModel = {

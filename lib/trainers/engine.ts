@@ -95,6 +95,8 @@ export interface MemoryShape {
   rows: readonly number[]
   /** So many of the first layers are computed again in backward. */
   checkpointedLayers: number
+  /** So many of the last layers keep their matrices in the memory of the CPU. */
+  offloadedLayers: number
 }
 
 /** The most at a time. */
@@ -141,7 +143,7 @@ export interface TrainingBackend {
   resolveTargets(source: ModelSource, targets: string | readonly string[]): Promise<string[]>
   loadTokenizer(folder: string): Promise<TextTokenizer>
   prepareData(options: DataOptions): Promise<PreparedDataset>
-  loadModel(source: ModelSource, config: ResolvedConfig, signal?: AbortSignal): Promise<EngineModel>
+  loadModel(source: ModelSource, config: ResolvedConfig, options: { offloadLayers: number; signal?: AbortSignal }): Promise<EngineModel>
   /** Options of the PEFT adapter in a folder. */
   readAdapter(folder: string): Promise<AdapterSettings>
   /** Attaches an adapter, freshly initialised by `seed` or with the weights of the folder `from`. */

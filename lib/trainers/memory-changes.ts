@@ -5,7 +5,7 @@ import type { MemoryEstimator, MemoryShape } from './engine.js'
 /** What a run asks for, and what there is. */
 export interface MemoryNeed {
   estimate: MemoryEstimator
-  shape: Omit<MemoryShape, 'rows' | 'checkpointedLayers'>
+  shape: Omit<MemoryShape, 'rows' | 'checkpointedLayers' | 'offloadedLayers'>
   /** Tokens of each row of the heaviest micro-batch of so many rows or windows. */
   heaviest: (batchSize: number) => readonly number[]
   batchSize: number
@@ -16,6 +16,7 @@ export interface MemoryNeed {
 export interface ChangeOptions extends MemoryNeed {
   /** As the run would have them. */
   checkpointedLayers: number
+  offloadedLayers: number
   bf16Native: boolean
   maxSeqLength: number
 }
@@ -59,7 +60,7 @@ function withChanges(options: ChangeOptions, changes: readonly NumberChange[], l
 function firstFit(options: ChangeOptions, changes: readonly NumberChange[], longest: number): Change | null {
   const base: Attempt = {
     flags: [...changes.map(({ flag }) => flag), ...(longest === Infinity ? [] : [`--max-seq-length ${longest}`])],
-    shape: Object.assign({ ...options.shape, rows: [], checkpointedLayers: options.checkpointedLayers }, ...changes.map(({ change }) => change)) as MemoryShape,
+    shape: Object.assign({ ...options.shape, rows: [], checkpointedLayers: options.checkpointedLayers, offloadedLayers: options.offloadedLayers }, ...changes.map(({ change }) => change)) as MemoryShape,
   }
   for (const { flags, shape } of batchesAndLayers(options, base, longest)) {
     const { neededBytes } = options.estimate(shape)

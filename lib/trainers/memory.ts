@@ -27,6 +27,10 @@ export interface MemoryPlanOptions extends MemoryNeed {
   /** true: every layer; a number: so many of the first; auto: as few as are needed. */
   gradientCheckpointing: boolean | number | 'auto'
   autoBatch: boolean
+  /** auto: as few of the last layers as are needed; 0 where there is no other memory to keep them in. */
+  offloadLayers: number | 'auto'
+  /** Memory of the CPU for them. */
+  hostBytes: number
   /** Nothing is refused. */
   force: boolean
   change: Pick<ChangeOptions, 'bf16Native' | 'maxSeqLength'>
@@ -46,30 +50,37 @@ export interface MemoryPlan {
 
 /** Errors: FT_OUT_OF_MEMORY when what was asked for cannot fit: need, what is available, and the cheapest change that fits. */
 export function planMemory(options: MemoryPlanOptions): MemoryPlan {
-  const { availableBytes, force, autoBatch } = options
+  const { availableBytes, force, autoBatch, offloadLayers } = options
   let batchSize = options.batchSize
   let plan = planBatch(options, batchSize)
   while (plan.estimate.neededBytes > availableBytes && autoBatch && batchSize > 1) {
     batchSize = Math.floor(batchSize / 2)
     plan = planBatch(options, batchSize)
   }
+  // A visit of weights costs more than all before it.
+  for (let layers = 1; offloadLayers === 'auto' && plan.estimate.neededBytes > availableBytes && layers <= plan.estimate.layers; layers++) {
+    const next = planBatch(options, batchSize, layers)
+    if (next.estimate.offloadedBytes > options.hostBytes) break
+    plan = next
+  }
   if (plan.estimate.neededBytes > availableBytes && !force) throw tooLarge(plan, options)
   return plan
 }
 
-function planBatch({ estimate, shape, heaviest, availableBytes, gradientCheckpointing: asked }: MemoryPlanOptions, batchSize: number): MemoryPlan {
+function planBatch({ estimate, shape, heaviest, availableBytes, gradientCheckpointing: asked, offloadLayers }: MemoryPlanOptions, batchSize: number, layersToOffload = 0): MemoryPlan {
   const rows = heaviest(batchSize)
-  const of = (checkpointedLayers: number): TrainingMemory => estimate({ ...shape, rows, checkpointedLayers })
+  const offloadedLayers = offloadLayers === 'auto' ? layersToOffload : offloadLayers
+  const of = (checkpointedLayers: number): TrainingMemory => estimate({ ...shape, rows, checkpointedLayers, offloadedLayers })
   const none = of(0)
   const layers = asked === 'auto' ? automaticLayers(of, availableBytes) : typeof asked === 'number' ? asked : asked ? none.layers : 0
   const checkpointedLayers = Math.min(layers, none.layers)
-  const estimateRows = (other: readonly number[]): TrainingMemory => estimate({ ...shape, rows: other, checkpointedLayers })
+  const estimateRows = (other: readonly number[]): TrainingMemory => estimate({ ...shape, rows: other, checkpointedLayers, offloadedLayers })
   return { checkpointedLayers, batchSize, estimate: of(checkpointedLayers), activationBytes: none.activationBytes, availableBytes, estimateRows }
 }
 
 function tooLarge(plan: MemoryPlan, options: MemoryPlanOptions): FineTuneError {
   const { estimate, availableBytes } = plan
-  const change = cheapestChange({ ...options, ...options.change, checkpointedLayers: plan.checkpointedLayers })
+  const change = cheapestChange({ ...options, ...options.change, checkpointedLayers: plan.checkpointedLayers, offloadedLayers: plan.estimate.offloadedLayers })
   const fits = change === null ? 'no change of settings makes it fit: use a smaller model or more memory' : `${change.flags} fits (about ${formatBytes(change.neededBytes)})`
   return makeError('FT_OUT_OF_MEMORY', `this run needs about ${formatBytes(estimate.neededBytes)} of memory, ${formatBytes(availableBytes)} are available: ${partsText(estimate)}`, {
     remedy: `${fits}; --force tries all the same`,

@@ -95,7 +95,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   const memory = await memoryFor({ ...options, config }, { source, method, batches, resumed })
   stopIfAborted(signal)
 
-  const model = await LogProgress.run(`loading ${source.name}`, () => backend.loadModel(source, config, signal))
+  const model = await LogProgress.run(`loading ${source.name}`, () => backend.loadModel(source, config, { offloadLayers: memory.estimate.offloadedLayers, signal }))
   cleanup.push(() => model.dispose())
   const weights = await method.attach(model)
   const optimizer = await backend.createOptimizer(model, config)
@@ -180,11 +180,13 @@ async function memoryFor({ config, backend, recipe }: PrepareOptions, { source, 
   const { batchSize, gradientAccumulationSteps: accumulation, gradientCheckpointing, autoBatch, optimizer, force } = config.training
   // A resumed run divides its steps as it did: the last bits depend on it.
   const before = resumed?.state.microBatchRows
+  const { offloadLayers } = config.model
   const plan = planMemory({
     estimate: await backend.memoryEstimator(source, config, method.adapter ?? ownSettings(config)),
     shape: { trained: recipe.method.produces === 'model' ? 'weights' : 'adapter', dtype: source.dtype, optimizer },
     heaviest: (size) => batches.heaviestRows(size), batchSize: before ?? batchSize, accumulation, gradientCheckpointing, autoBatch, force,
     availableBytes: backend.memoryAvailable(source.device),
+    offloadLayers: offloadLayers === 'auto' && (source.device === 'cpu' || recipe.method.produces === 'model') ? 0 : offloadLayers, hostBytes: backend.memoryAvailable('cpu'),
     change: { bf16Native: backend.bf16Native(source), maxSeqLength: config.tokenization.maxSeqLength },
   })
   batches.limitTo(plan.batchSize)
@@ -192,6 +194,9 @@ async function memoryFor({ config, backend, recipe }: PrepareOptions, { source, 
   if (gradientCheckpointing === 'auto') {
     const layers = checkpointedLayers === 0 ? 'off' : checkpointedLayers === estimate.layers ? 'on' : `on for ${checkpointedLayers} of ${estimate.layers} layers`
     getLogger().info(`gradient checkpointing ${layers} (auto): activations of the longest batch would take ${formatBytes(activationBytes)}, the run about ${formatBytes(estimate.neededBytes)}, ${formatBytes(availableBytes)} are free`)
+  }
+  if (estimate.offloadedLayers > 0) {
+    getLogger().info(`the matrices of ${estimate.offloadedLayers} of ${estimate.layers} layers (${formatBytes(estimate.offloadedBytes)}) stay in the memory of the CPU and visit ${source.device} for each product: steps take longer`)
   }
   if (estimate.neededBytes > availableBytes) getLogger().warn(`the run needs about ${formatBytes(estimate.neededBytes)} and ${formatBytes(availableBytes)} are free: it goes on because of force`)
   return plan

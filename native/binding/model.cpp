@@ -204,6 +204,8 @@ Napi::Value LoadModel(const Napi::CallbackInfo& info) {
   const Napi::Value attention = object.Get("attention");
   if (!attention.IsUndefined()) options.attention = ToText(attention, "options.attention");
   options.quantization = ToQuantization(object.Get("quantization"), "options.quantization");
+  const Napi::Value offload = object.Get("offloadLayers");
+  if (!offload.IsUndefined()) options.offload_layers = static_cast<int64_t>(ToCounter(offload, "options.offloadLayers"));
   CallOptions call;
   call.progress = ToCallback(info[1], "onProgress");
   call.cancel = ToCancel(info.Env(), info[2], "signal");

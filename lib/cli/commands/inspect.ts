@@ -17,7 +17,7 @@ export const inspect = {
     { name: 'path', describe: 'the folder or file, after that word', optional: true },
   ],
   flags: () => ({
-    ...inGroup('Memory of training', pickConfigFlags('method', 'load-in-4bit', 'load-in-8bit', 'double-quant', 'batch-size', 'dtype', 'device', 'arch', 'optimizer', 'gradient-checkpointing')),
+    ...inGroup('Memory of training', pickConfigFlags('method', 'load-in-4bit', 'load-in-8bit', 'double-quant', 'batch-size', 'dtype', 'device', 'arch', 'optimizer', 'gradient-checkpointing', 'offload-layers')),
     ...pickConfigFlags('lora-r', 'target-modules'),
     model: { kind: 'string', group: 'Data', valueName: '<folder>', describe: 'Count tokens with the tokenizer of this model, and show what is learned.' },
     ...pickConfigFlags(...dataFlags),

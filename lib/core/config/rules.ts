@@ -80,6 +80,10 @@ function otherComputeType(values: Values): Problem | null {
 }
 
 const rules: readonly Rule[] = [
+  (values) =>
+    positive(values.get('model.offload_layers')) && values.get('training.method') === 'full'
+      ? incompatible('training.method full trains all weights, and model.offload_layers keeps some frozen in the memory of the CPU', 'use --method lora, or --offload-layers 0')
+      : null,
   brokenFilter,
   unusableSplit,
   unusableQuantization,

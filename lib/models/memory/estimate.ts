@@ -8,13 +8,16 @@ import { resolveDevice, resolveDtype, type DtypeOption } from '../devices.js'
 import { inspectModel, type ModelInspection } from '../inspect.js'
 import { loraShapes, loraTargets, withLoraDefaults, type LoraOptions } from '../lora.js'
 import { quantizationOptionNames, quantizationOptionsOf, schemeOf, weightBytesAs, type QuantizationOptions } from '../quantization.js'
-import { layerWidths, sum, type MemoryModel } from './layers.js'
+import { layerMatrices, layerWidths, sum, type MemoryModel } from './layers.js'
 import { stateBytes, type TrainedShape } from './state.js'
 import { stepBytes, type StepShape } from './step.js'
 
 export interface MemoryEstimate {
-  /** Frozen or trained, in the compute dtype; or quantized. */
+  /** Frozen or trained, in the compute dtype; or quantized. Those that are offloaded are not among them, but what one visit takes. */
   weightBytes: number
+  /** Matrices that wait in the memory of the CPU, and of how many layers they are. */
+  offloadedBytes: number
+  offloadedLayers: number
   /** fp32 masters beside the weights or copies that are computed with; and an adapter itself. */
   masterBytes: number
   gradientBytes: number
@@ -52,6 +55,8 @@ export interface MemoryRequest {
   /** Tokens of each row of the heaviest micro-batch. */
   rows: readonly number[]
   checkpointedLayers: number
+  /** So many of the last layers keep their matrices in the memory of the CPU. On a GPU alone. */
+  offloadedLayers: number
   threads: number
   bf16Native: boolean
   /** Of the tokenizer's files. */
@@ -68,13 +73,28 @@ export function memoryOf(request: MemoryRequest): MemoryEstimate {
   const step = stepBytes(model, layerWidths(model, targets), {
     rows: request.rows, valueBytes, checkpointedLayers: request.checkpointedLayers, kernels: kernelsOf(request), threads: request.threads, full: trained === 'weights',
   })
-  const weightBytes = request.keptWeightBytes ?? model.numParameters * valueBytes
+  const kept = request.keptWeightBytes ?? model.numParameters * valueBytes
+  const { offloadedBytes, visitBytes, offloadedLayers } = offloadedOf(request, kept)
+  const weightBytes = kept - offloadedBytes + visitBytes
   const runtimeBytes = runtimeBytesOf(request)
   const fragmentationBytes = Math.round(fragmentation * step.largest)
   return {
-    weightBytes, ...state, activationBytes: step.saved, lossBytes: step.logits, workspaceBytes: step.workspace, fragmentationBytes, runtimeBytes,
+    weightBytes, offloadedBytes, offloadedLayers, ...state, activationBytes: step.saved, lossBytes: step.logits, workspaceBytes: step.workspace, fragmentationBytes, runtimeBytes,
     totalBytes: weightBytes + state.masterBytes + state.gradientBytes + state.optimizerBytes + step.peak + fragmentationBytes + runtimeBytes,
     tokens: sum(request.rows), layers: model.numHiddenLayers, checkpointedLayers: Math.min(request.checkpointedLayers, model.numHiddenLayers), dtype, device,
+  }
+}
+
+/** Matrices of the last layers, in the share of all matrices that they have; the largest of them is on the GPU at a time, as it is computed with. */
+function offloadedOf({ model, dtype, device, offloadedLayers: asked }: MemoryRequest, kept: number): { offloadedBytes: number; visitBytes: number; offloadedLayers: number } {
+  const layers = device === 'cpu' ? [] : layerMatrices(model)
+  const last = layers.slice(Math.max(0, layers.length - asked))
+  if (last.length === 0) return { offloadedBytes: 0, visitBytes: 0, offloadedLayers: 0 }
+  const all = sum(layers.map(({ values }) => values))
+  const matrixBytes = kept - (model.numParameters - all) * valueBytesOf(dtype)
+  return {
+    offloadedBytes: Math.round((matrixBytes * sum(last.map(({ values }) => values))) / all),
+    visitBytes: Math.max(...last.map(({ largest }) => largest)) * valueBytesOf(dtype), offloadedLayers: last.length,
   }
 }
 
@@ -130,13 +150,15 @@ export interface EstimateOptions extends QuantizationOptions {
   rows?: readonly number[]
   /** Every layer, none, or so many of the first. Default false. */
   gradientCheckpointing?: boolean | number
+  /** On a GPU, so many of the last layers keep their matrices in the memory of the CPU. Default 0. */
+  offloadLayers?: number
   /** CPU threads of the engine. Default: as many as it would use. */
   threads?: number
 }
 
 const optionNames: OptionNames<EstimateOptions> = {
   name: true, init: true, arch: true, method: true, dtype: true, device: true, attention: true, lora: true, optimizer: true, batchSize: true, maxSeqLength: true, rows: true,
-  gradientCheckpointing: true, threads: true, ...quantizationOptionNames,
+  gradientCheckpointing: true, offloadLayers: true, threads: true, ...quantizationOptionNames,
 }
 
 /** Errors: those of inspectModel; FT_UNKNOWN_TARGET_MODULE; FT_INVALID_ARGUMENT. */
@@ -160,6 +182,7 @@ export async function memoryRequest(options: EstimateOptions, build: Pick<Native
     model, device, dtype, keptWeightBytes: keptWeightBytes(model, dtype, options), attention: options.attention ?? 'auto',
     trained: method === 'full' ? 'weights' : loraTargets(model, withLoraDefaults(options.lora ?? {})),
     optimizer: options.optimizer ?? 'adamw', rows, checkpointedLayers: typeof gradientCheckpointing === 'number' ? gradientCheckpointing : all,
+    offloadedLayers: options.offloadLayers ?? 0,
     threads: options.threads ?? build.threads, bf16Native: build.bf16Native, tokenizerFileBytes: await tokenizerFileBytes(model.folder),
   }
 }

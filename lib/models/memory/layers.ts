@@ -47,15 +47,28 @@ export interface LayerWidths {
   ranks: number
 }
 
-/** Layers in order. A module belongs to the layer whose number its name has; one without a number is no part of a layer. */
 export function layerWidths(model: MemoryModel, targets: readonly NativeLoraTarget[]): LayerWidths[] {
   const ranks = new Map(targets.map(({ module, r }) => [module, r]))
+  return layersOf(model).map((modules) => widthsOf(model, modules, ranks))
+}
+
+/** Values in the matrices of each layer, and in the largest that is computed with at a time; routers stay where they are computed with. */
+export function layerMatrices(model: MemoryModel): { values: number; largest: number }[] {
+  return layersOf(model).map((modules) => {
+    const matrices = modules.filter(({ role }) => role !== 'router')
+    const sizes = matrices.map(({ inFeatures, outFeatures }) => inFeatures * outFeatures)
+    return { values: sum(matrices.map(({ experts = 1 }, i) => experts * (sizes[i] ?? 0))), largest: Math.max(0, ...sizes) }
+  })
+}
+
+/** Layers in order. A module belongs to the layer whose number its name has; one without a number is no part of a layer. */
+function layersOf(model: MemoryModel): NativeLinearModule[][] {
   const layers = new Map<number, NativeLinearModule[]>()
   for (const module of model.linearModules) {
     const layer = layerOf(module.name)
     if (layer !== null) layers.set(layer, [...(layers.get(layer) ?? []), module])
   }
-  return [...layers.entries()].sort(([a], [b]) => a - b).map(([, modules]) => widthsOf(model, modules, ranks))
+  return [...layers.entries()].sort(([a], [b]) => a - b).map(([, modules]) => modules)
 }
 
 function layerOf(name: string): number | null {

@@ -48,13 +48,13 @@ std::shared_ptr<Model> Model::Load(const LoadOptions& options, const ProgressFn&
   CheckAttention(options.attention, device, dtype, head_dim);
   auto model = std::make_shared<Model>();
   if (options.random_init) {
-    model->decoder_ = std::make_unique<Decoder>(spec, dtype, device, PackedModules(spec, nullptr, options.quantization));
+    model->decoder_ = std::make_unique<Decoder>(spec, dtype, device, PackedModules(spec, nullptr, options.quantization), options.offload_layers);
     RandomiseWeights(*model->decoder_, options.seed, options.quantization);
   } else {
     const WeightFolder folder = WeightFolder::Open(options.path);
     const CheckedTensors tensors = CheckTensors(spec, folder, ReadStoredQuantization(options.path));  // before anything is allocated
     spec.tie_word_embeddings = tensors.tie_word_embeddings;
-    model->decoder_ = std::make_unique<Decoder>(spec, dtype, device, PackedModules(spec, &tensors, options.quantization));
+    model->decoder_ = std::make_unique<Decoder>(spec, dtype, device, PackedModules(spec, &tensors, options.quantization), options.offload_layers);
     LoadWeightsInto(*model->decoder_, tensors, options.quantization, progress, cancel);
     model->unused_tensors_ = tensors.unused;
   }

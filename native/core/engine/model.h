@@ -27,6 +27,7 @@ struct LoadOptions {
   bool random_init = false;
   uint64_t seed = 0;            // of the random initialisation
   LoadQuantization quantization;  // of linear weights, while they are read
+  int64_t offload_layers = 0;   // so many of the last layers keep their matrices on the host
 };
 
 using ProgressFn = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;

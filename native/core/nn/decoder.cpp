@@ -29,11 +29,14 @@ void AppendPacked(const ExpertLinear& linear, std::vector<Decoder::PackedPart>* 
 
 }  // namespace
 
-Decoder::Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device, const std::set<std::string>& packed)
-    : spec_(spec), dtype_(dtype), device_(device), stem_(spec, at::TensorOptions(dtype).device(device), packed) {
+Decoder::Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device, const std::set<std::string>& packed, int64_t offload_layers)
+    : spec_(spec), dtype_(dtype), device_(device), offload_layers_(std::clamp<int64_t>(offload_layers, 0, spec.num_hidden_layers)),
+      stem_(spec, at::TensorOptions(dtype).device(device), packed) {
   const auto options = at::TensorOptions(dtype_).device(device_);
   for (const RopeSpec& rope : spec_.ropes) ropes_.emplace_back(rope, spec_.max_position_embeddings, device_);
-  for (int64_t i = 0; i < spec_.num_hidden_layers; ++i) layers_.push_back(std::make_unique<DecoderLayer>(spec_, i, options, packed));
+  for (int64_t i = 0; i < spec_.num_hidden_layers; ++i) {
+    layers_.push_back(std::make_unique<DecoderLayer>(spec_, i, options, packed, i >= spec_.num_hidden_layers - offload_layers_));
+  }
   std::vector<ModuleLayout> top = TopLayout(spec_);
   MarkPacked(packed, &top);
   if (const ModuleLayout* layout = FindSlot(top, Slot::kFinalNorm)) norm_.emplace(*layout, options);
@@ -151,6 +154,10 @@ int64_t Decoder::cache_valid_to() const {
 }
 
 std::vector<ParameterBlock> Decoder::MakeTrainable() {
+  if (offload_layers_ > 0) {
+    throw Error(ErrorCode::kIncompatibleConfig, fmt::format("{} layers are offloaded, and weights that visit the device are not trained", offload_layers_),
+                "train an adapter (--method lora), or load the model with --offload-layers 0");
+  }
   std::vector<ParameterBlock> blocks;
   for (WeightRef& ref : Weights()) {
     if (ref.grad == nullptr) continue;

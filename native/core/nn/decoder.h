@@ -24,7 +24,8 @@ class Decoder {
  public:
   /// Allocates every weight (uninitialised) in `dtype` on `device`, but for those of linear modules named in `packed`: these
   /// are to be quantized ones, see PackedParts.
-  Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device, const std::set<std::string>& packed = {});
+  /// Of the last `offload_layers` layers, matrices stay on the host and visit the device for each product: these are frozen.
+  Decoder(const DecoderSpec& spec, at::ScalarType dtype, at::Device device, const std::set<std::string>& packed = {}, int64_t offload_layers = 0);
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
@@ -69,7 +70,8 @@ class Decoder {
   /// Rows that grow beyond this many tokens have to be read anew: what a cache holds of them was turned otherwise.
   int64_t cache_valid_to() const;
 
-  /// Full fine-tuning: one block a weight; gradients of the layers point into the blocks. Call once.
+  /// Full fine-tuning: one block a weight; gradients of the layers point into the blocks. Call once. Errors: kIncompatibleConfig with
+  /// layers that are offloaded.
   std::vector<ParameterBlock> MakeTrainable();
 
   /// Plain matrix products instead of a flash kernel, in every layer.
@@ -86,6 +88,7 @@ class Decoder {
   DecoderSpec spec_;
   at::ScalarType dtype_;
   at::Device device_;
+  int64_t offload_layers_;
   Stem stem_;
   std::vector<std::unique_ptr<DecoderLayer>> layers_;  // stable addresses: the graph points at them
   std::optional<NormWeight> norm_;

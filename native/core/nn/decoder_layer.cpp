@@ -36,13 +36,14 @@ const NormWeight* Pointer(const std::optional<NormWeight>& norm) { return norm ?
 
 }  // namespace
 
-DecoderLayer::DecoderLayer(const DecoderSpec& spec, int64_t layer, const at::TensorOptions& options, const std::set<std::string>& packed)
+DecoderLayer::DecoderLayer(const DecoderSpec& spec, int64_t layer, const at::TensorOptions& options, const std::set<std::string>& packed, bool offloaded)
     : rope_(spec.layers.at(static_cast<size_t>(layer)).rope),
       place_(spec.norm_place),
       parallel_(spec.parallel_residual),
       multiplier_(spec.residual_multiplier) {
   Modules modules = LayerLayout(spec, layer);
   MarkPacked(packed, &modules);
+  if (offloaded) MarkOffloaded(&modules);
   attention_norm_ = MakeNorm(modules, Slot::kAttentionNorm, options);
   attention_ = MakeAttention(spec, layer, modules, options);
   attention_post_norm_ = MakeNorm(modules, Slot::kAttentionPostNorm, options);

@@ -16,8 +16,8 @@ namespace ft {
 
 class DecoderLayer {
  public:
-  /// Allocates every weight (uninitialised).
-  DecoderLayer(const DecoderSpec& spec, int64_t layer, const at::TensorOptions& options, const std::set<std::string>& packed);
+  /// Allocates every weight (uninitialised). `offloaded`: its matrices stay on the host, see MarkOffloaded.
+  DecoderLayer(const DecoderSpec& spec, int64_t layer, const at::TensorOptions& options, const std::set<std::string>& packed, bool offloaded);
   DecoderLayer(const DecoderLayer&) = delete;
   DecoderLayer& operator=(const DecoderLayer&) = delete;
 

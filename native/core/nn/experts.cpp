@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "core/nn/linear.h"
+#include "core/nn/placement.h"
 
 namespace ft {
 namespace {
@@ -22,23 +23,23 @@ ExpertLinear::ExpertLinear(const ModuleLayout& module, const at::TensorOptions& 
   const int64_t out = out_features();
   if (module.bias) bias = at::empty({module.experts, out}, options);
   if (!module.parts.front().packed) {
-    weight = at::empty({module.experts, out, module.width}, options);
+    weight = at::empty({module.experts, out, module.width}, MatrixOptions(module, options));
     return;
   }
   const size_t parts = module.fused ? 1 : module.parts.size() / static_cast<size_t>(module.experts);
   std::vector<int64_t> rows;
   for (size_t i = 0; i < parts; ++i) rows.push_back(module.parts[i].rows);
-  for (int64_t e = 0; e < module.experts; ++e) packed.push_back(std::make_shared<quant::StackedWeight>(rows, module.width, options.device()));
+  for (int64_t e = 0; e < module.experts; ++e) packed.push_back(std::make_shared<quant::StackedWeight>(rows, module.width, options.device(), module.offloaded));
 }
 
 kernels::ProductTerm ExpertLinear::ForwardTerm(int64_t expert, const at::Tensor& x) const {
-  if (packed.empty()) return {x, weight[expert]};
+  if (packed.empty()) return {x, Beside(weight[expert], x)};
   const quant::StackedWeight& source = *packed[static_cast<size_t>(expert)];  // all of one scheme
   return {InputOf(*source.part(0), x), {}, /*by_rows=*/false, &source};
 }
 
 kernels::ProductTerm ExpertLinear::BackwardTerm(int64_t expert, const at::Tensor& dy) const {
-  if (packed.empty()) return {dy, weight[expert], /*by_rows=*/true};
+  if (packed.empty()) return {dy, Beside(weight[expert], dy), /*by_rows=*/true};
   return {dy, {}, /*by_rows=*/true, packed[static_cast<size_t>(expert)].get()};
 }
 

@@ -200,6 +200,12 @@ void MarkPacked(const std::set<std::string>& packed, std::vector<ModuleLayout>* 
   }
 }
 
+void MarkOffloaded(std::vector<ModuleLayout>* modules) {
+  for (ModuleLayout& module : *modules) {
+    module.offloaded = (module.kind == ModuleKind::kLinear && module.slot != Slot::kRouter) || module.kind == ModuleKind::kExperts;
+  }
+}
+
 const ModuleLayout* FindSlot(const std::vector<ModuleLayout>& modules, Slot slot) {
   for (const ModuleLayout& module : modules) {
     if (module.slot == slot) return &module;

@@ -75,6 +75,7 @@ struct ModuleLayout {
   int64_t experts = 0;      // kExperts
   bool fused = false;       // kExperts
   std::string parameter{};  // kExperts: what transformers 5 and PEFT call the weights of all experts
+  bool offloaded = false;  // its weights stay in the memory of the host and visit the device for each product
 
   int64_t rows() const;
   /// The shape of a part's weight, as it is stored.
@@ -100,6 +101,9 @@ std::vector<ModuleLayout> DecoderLayout(const DecoderSpec& spec);
 
 /// Marks the parts whose weights memory holds quantized, by module path; experts by their parameter.
 void MarkPacked(const std::set<std::string>& packed, std::vector<ModuleLayout>* modules);
+
+/// Marks the matrices of linear modules and of experts, but for routers, as staying on the host.
+void MarkOffloaded(std::vector<ModuleLayout>* modules);
 
 /// The module of a slot, or nullptr.
 const ModuleLayout* FindSlot(const std::vector<ModuleLayout>& modules, Slot slot);

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/kernels/int8_rows.h"
+#include "core/nn/placement.h"
 
 namespace ft {
 namespace {
@@ -102,7 +103,8 @@ LinearGroup::LinearGroup(const ModuleLayout& layout, const at::TensorOptions& op
     if (layout.bias) bias = at::empty({out}, options);
     return;
   }
-  weight = shared ? shared_weight : transposed ? at::empty({layout.width, out}, options) : at::empty({out, layout.width}, options);
+  const at::TensorOptions place = MatrixOptions(layout, options);
+  weight = shared ? shared_weight : transposed ? at::empty({layout.width, out}, place) : at::empty({out, layout.width}, place);
   if (layout.bias) bias = at::empty({out}, options);
 }
 
@@ -110,7 +112,7 @@ void LinearGroup::MakePacked(const ModuleLayout& layout, const at::TensorOptions
   std::vector<int64_t> rows;
   for (const LinearPart& part : parts) rows.push_back(part.out_features);
   transposed = false;  // quantized weights are rows of outputs, however they are stored
-  packed = std::make_shared<quant::StackedWeight>(rows, layout.width, options.device());
+  packed = std::make_shared<quant::StackedWeight>(rows, layout.width, options.device(), layout.offloaded);
   for (size_t i = 0; i < parts.size(); ++i) {
     if (parts[i].packed) continue;
     plain_parts_.emplace_back(i, at::empty({rows[i], layout.width}, options));
@@ -138,12 +140,12 @@ at::Tensor LinearGroup::Product(const at::Tensor& x, const at::Tensor& residual,
 }
 
 kernels::ProductTerm LinearGroup::ForwardTerm(const at::Tensor& x) const {
-  if (!packed) return {x, weight, /*by_rows=*/transposed};
+  if (!packed) return {x, Beside(weight, x), /*by_rows=*/transposed};
   return {InputOf(*packed->part(0), x), {}, /*by_rows=*/false, packed.get()};
 }
 
 kernels::ProductTerm LinearGroup::BackwardTerm(const at::Tensor& dy) const {
-  if (!packed) return {dy, weight, /*by_rows=*/!transposed};
+  if (!packed) return {dy, Beside(weight, dy), /*by_rows=*/!transposed};
   return {dy, {}, /*by_rows=*/true, packed.get()};
 }
 

@@ -41,6 +41,10 @@ class Float8Weight : public RowReader<Float8Weight> {
     }
   }
 
+  std::shared_ptr<PackedWeight> To(at::Device device) const override {
+    return std::make_shared<Float8Weight>(Float8Parts{MovedTo(parts_.codes, device), MovedTo(parts_.scales, device), parts_.block_rows, parts_.block_columns});
+  }
+
   at::Tensor Composite() const override {
     const at::Tensor table = at::tensor(at::ArrayRef<float>(Float8Values().data(), 256)).to(device());
     const at::Tensor values = table.index_select(0, parts_.codes.view({-1}).to(at::kInt)).view({rows_, columns_});

@@ -57,6 +57,13 @@ class FourBitWeight : public RowReader<FourBitWeight> {
     return {};
   }
 
+  std::shared_ptr<PackedWeight> To(at::Device device) const override {
+    FourBitParts moved = parts_;
+    BlockScales& scales = moved.scales;
+    for (at::Tensor* tensor : {&moved.codes, &scales.plain, &scales.codes, &scales.table, &scales.absmax, &moved.table}) *tensor = MovedTo(*tensor, device);
+    return std::make_shared<FourBitWeight>(std::move(moved));
+  }
+
   at::Tensor Composite() const override {
     const int64_t count = rows_ * columns_, blocks = (count + parts_.block - 1) / parts_.block;
     const at::Tensor nibbles = at::stack({parts_.codes.bitwise_right_shift(4), parts_.codes.bitwise_and(15)}, 1).view({-1}).narrow(0, 0, count);

@@ -36,6 +36,12 @@ class GroupedWeight : public RowReader<GroupedWeight> {
     }
   }
 
+  std::shared_ptr<PackedWeight> To(at::Device device) const override {
+    GroupedParts moved = parts_;
+    for (at::Tensor* tensor : {&moved.codes, &moved.scales, &moved.zeros, &moved.group_of}) *tensor = MovedTo(*tensor, device);
+    return std::make_shared<GroupedWeight>(std::move(moved));
+  }
+
   at::Tensor Composite() const override {
     at::Tensor codes = parts_.codes;
     if (parts_.bits == 4) codes = at::stack({codes.bitwise_right_shift(4), codes.bitwise_and(15)}, 1).view({-1}).narrow(0, 0, rows_ * columns_);

@@ -32,6 +32,10 @@ class Int8Weight : public RowReader<Int8Weight> {
     PackedWeight::ReadAll(out);
   }
 
+  std::shared_ptr<PackedWeight> To(at::Device device) const override {
+    return std::make_shared<Int8Weight>(Int8Parts{MovedTo(parts_.codes, device), MovedTo(parts_.scales, device), parts_.threshold});
+  }
+
   at::Tensor Composite() const override { return parts_.codes.to(at::kFloat).mul_(parts_.scales.unsqueeze(1)).mul_(7.874015718698502e-3f); }
 
   std::vector<std::pair<std::string, at::Tensor>> FileTensors() const override {

@@ -38,6 +38,10 @@ class Mxfp4Weight : public RowReader<Mxfp4Weight> {
     }
   }
 
+  std::shared_ptr<PackedWeight> To(at::Device device) const override {
+    return std::make_shared<Mxfp4Weight>(MovedTo(codes_, device), MovedTo(scales_, device), rows_, columns_);
+  }
+
   at::Tensor Composite() const override {
     const at::Tensor table = at::tensor(at::ArrayRef<float>(kValues.data(), kValues.size())).to(device());
     const at::Tensor nibbles = at::stack({codes_.bitwise_right_shift(4), codes_.bitwise_and(15)}, 1).view({-1});

@@ -31,6 +31,8 @@ class PackedWeight : public kernels::WeightSource {
   /// The tensors as its file format names them below the module: {"weight", …}, {"weight.absmax", …}. Empty where this
   /// scheme is only read.
   virtual std::vector<std::pair<std::string, at::Tensor>> FileTensors() const { return {}; }
+  /// The same weight with its tensors on another device; itself where they are there.
+  virtual std::shared_ptr<PackedWeight> To(at::Device device) const = 0;
   /// fp32 [rows, columns] by ATen's operators, on any device: the reference of the loops.
   virtual at::Tensor Composite() const = 0;
 
@@ -65,6 +67,9 @@ class RowReader : public PackedWeight {
 
 /// Values that are made fp32 at a time while `w` is quantized: what exists beside it. A GPU wants larger pieces.
 inline int64_t PieceElements(const at::Tensor& w) { return w.is_cpu() ? int64_t{1} << 18 : int64_t{1} << 20; }
+
+/// Undefined stays undefined.
+inline at::Tensor MovedTo(const at::Tensor& tensor, at::Device device) { return tensor.defined() ? tensor.to(device) : tensor; }
 
 inline uint64_t BytesOf(std::initializer_list<at::Tensor> tensors) {
   uint64_t bytes = 0;

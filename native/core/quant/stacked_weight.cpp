@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include "core/quant/offloaded_weight.h"
+
 namespace ft::quant {
 namespace {
 
@@ -14,6 +16,7 @@ class DenseWeight : public RowReader<DenseWeight> {
   at::Device device() const override { return weight_.device(); }
   const char* scheme() const override { return "dense"; }
   uint64_t bytes() const override { return BytesOf({weight_}); }
+  std::shared_ptr<PackedWeight> To(at::Device device) const override { return std::make_shared<DenseWeight>(weight_.to(device)); }
   at::Tensor Composite() const override { return weight_.to(at::kFloat); }
   void ReadAll(at::Tensor& out) const override { out.copy_(weight_); }
   at::Tensor FewRows(const at::Tensor& x) const override { return at::mm(x, weight_.to(x.scalar_type()).t()); }
@@ -54,8 +57,8 @@ std::shared_ptr<PackedWeight> MakeDense(const at::Tensor& weight) {
   return std::make_shared<DenseWeight>(weight);
 }
 
-StackedWeight::StackedWeight(std::vector<int64_t> part_rows, int64_t columns, at::Device device)
-    : parts_(part_rows.size()), begins_(1, 0), columns_(columns), device_(device) {
+StackedWeight::StackedWeight(std::vector<int64_t> part_rows, int64_t columns, at::Device device, bool offloaded)
+    : parts_(part_rows.size()), begins_(1, 0), columns_(columns), device_(device), offloaded_(offloaded) {
   for (const int64_t rows : part_rows) begins_.push_back(begins_.back() + rows);
 }
 
@@ -93,7 +96,7 @@ void StackedWeight::SetPart(size_t index, std::shared_ptr<PackedWeight> weight) 
   const int64_t rows = begins_.at(index + 1) - begins_.at(index);
   FT_CHECK(weight->rows() == rows && weight->columns() == columns_, kTensorShape, "a {} weight of [{}, {}] where [{}, {}] is expected", weight->scheme(),
            weight->rows(), weight->columns(), rows, columns_);
-  parts_[index] = std::move(weight);
+  parts_[index] = offloaded_ ? MakeOffloaded(weight, device_) : std::move(weight);
 }
 
 uint64_t StackedWeight::bytes() const {

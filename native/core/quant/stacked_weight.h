@@ -10,8 +10,8 @@ std::shared_ptr<PackedWeight> MakeDense(const at::Tensor& weight);
 
 class StackedWeight : public kernels::WeightSource {
  public:
-  /// Parts of given row counts, to be filled in any order.
-  StackedWeight(std::vector<int64_t> part_rows, int64_t columns, at::Device device);
+  /// Parts of given row counts, to be filled in any order. `offloaded`: they stay in the memory of the host (offloaded_weight.h).
+  StackedWeight(std::vector<int64_t> part_rows, int64_t columns, at::Device device, bool offloaded = false);
 
   int64_t rows() const override { return begins_.back(); }
   int64_t columns() const override { return columns_; }
@@ -38,6 +38,7 @@ class StackedWeight : public kernels::WeightSource {
   std::vector<int64_t> begins_;  // first row of each part, and the end
   int64_t columns_;
   at::Device device_;
+  bool offloaded_;
 };
 
 }  // namespace ft::quant

@@ -64,6 +64,16 @@ describe('estimate of memory', () => {
     rmSync(path.join(folder, 'tokenizer.json'))
   })
 
+  it('leaves the matrices of offloaded layers to the CPU, but one on a visit; on the CPU nothing', async () => {
+    const gpu = { ...(await request()), device: 'cuda:0' }
+    const [none, two, all] = [0, 2, 9].map((offloadedLayers) => memoryOf({ ...gpu, offloadedLayers })) as [MemoryEstimate, MemoryEstimate, MemoryEstimate]
+    expect([none.offloadedBytes, two.offloadedBytes, all.offloadedBytes]).to.deep.equal([0, 2 * 2 * linear, 3 * 2 * linear])
+    expect(all.offloadedLayers).to.equal(3)
+    expect(two.weightBytes).to.equal(none.weightBytes - 2 * 2 * linear + 2 * 64 * 172)
+    expect(none.totalBytes - two.totalBytes).to.equal(none.weightBytes - two.weightBytes)
+    expect(memoryOf({ ...gpu, device: 'cpu', offloadedLayers: 2 })).to.deep.equal(memoryOf({ ...gpu, device: 'cpu' }))
+  })
+
   it('says what it cannot estimate', async () => {
     expect(await rejected(estimateMemory({ name: folder, init: 'random', rows: [] }))).to.include({ code: 'FT_INVALID_ARGUMENT' })
     expect(await rejected(estimateMemory({ name: folder, init: 'random', batchSize: 1.5 }))).to.include({ code: 'FT_INVALID_ARGUMENT' })

@@ -234,7 +234,7 @@ export function tinyBackend(options: TinyOptions = {}): TinyBackend {
       const optimizerBytes = (trained === 'weights' ? 1000 : 12) * (optimizer === 'adamw' ? 8 : 2)
       const neededBytes = 2000 + optimizerBytes + activationBytes + 10 * tokens
       return {
-        weightBytes: 2000, masterBytes: 0, gradientBytes: 0, optimizerBytes, activationBytes, lossBytes: 10 * tokens, workspaceBytes: 0, fragmentationBytes: 0, runtimeBytes: 1000,
+        weightBytes: 2000, offloadedBytes: 0, offloadedLayers: 0, masterBytes: 0, gradientBytes: 0, optimizerBytes, activationBytes, lossBytes: 10 * tokens, workspaceBytes: 0, fragmentationBytes: 0, runtimeBytes: 1000,
         totalBytes: neededBytes + 1000, neededBytes, tokens, layers: 2, checkpointedLayers,
       }
     }),

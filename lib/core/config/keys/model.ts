@@ -38,6 +38,11 @@ export const model = {
     schema: (z) => z.string().min(1), expects: 'a model_type that is supported',
     describe: 'Read config.json as that of this family, whatever it calls itself.',
   }),
+  offload_layers: key({
+    kind: 'integer', flag: 'offload-layers', valueName: 'auto|<n>', default: 'auto', aka: ['cpu_offload', 'offload', 'offload_folder'],
+    schema: (z) => z.union([z.literal('auto'), z.int().min(0).max(100_000)]), expects: 'auto or a number of layers',
+    describe: 'On a GPU: keep the matrices of so many of the last layers in the memory of the CPU, from where they visit the GPU for each product. auto: those that the GPU has no room for. The numbers stay the same.',
+  }),
   load_in_4bit: key({
     kind: 'boolean', flag: 'load-in-4bit', defaultText: 'false (qlora: true)', aka: ['quantization_bit', 'load_4bit', '4bit'],
     default: (read) => read('training.method') === 'qlora',
