@@ -22,7 +22,12 @@ export type EngineModelInfo = Readonly<
     | 'modelType' | 'vocabSize' | 'hiddenSize' | 'intermediateSize' | 'numHiddenLayers' | 'numAttentionHeads' | 'numKeyValueHeads' | 'headDim'
     | 'numParameters' | 'weightBytes'
   >
-> & { readonly dtype: string; readonly device: string }
+> & {
+  readonly dtype: string
+  readonly device: string
+  /** How the files hold linear weights, where that is not plain. */
+  readonly quantization?: string | null
+}
 
 export interface EnginePass {
   /** [tokens]: log p(label | row before it), 0 where there is no label. */

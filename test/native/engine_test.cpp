@@ -412,7 +412,9 @@ TEST(engine_merge_is_the_adapter) {
   adapter->Save(folder + "/adapter_model.safetensors");
   const HostBatch batch = MakeRows({9, 4}, 61);
   const at::Tensor expected = model->Forward(batch, nullptr);
-  MergeOptions options{folder, folder, output, targets, "", "cpu"};
+  MergeOptions options;
+  options.model = options.adapter = folder;
+  options.output = output, options.targets = targets;
   // The adapter's file lies among the base's: WeightFolder reads the index, not the folder.
   MergeAdapter(options, nullptr, nullptr);
   std::filesystem::copy(folder + "/config.json", output + "/config.json");

@@ -334,7 +334,10 @@ describe('quantized weights', () => {
       { name: 'a method that nobody knows', code: 'FT_UNSUPPORTED_MODEL', format: nested, damage: (_, config) => Object.assign(config, { quantization_config: { quant_method: 'magic' } }) },
       { name: 'GPTQ of 3 bits', code: 'FT_UNSUPPORTED_MODEL', format: gptq(4, 1, grouping), damage: (_, config) => Object.assign(config, { quantization_config: { quant_method: 'gptq', bits: 3 } }) },
       { name: 'neither 4 nor 8 bits', code: 'FT_MODEL_CONFIG', format: nested, damage: (_, config) => Object.assign(config, { quantization_config: { quant_method: 'bitsandbytes' } }) },
-      { name: 'a configuration that says nothing of them', code: 'FT_TENSOR_SHAPE', format: nested, damage: (_, config) => void delete config.quantization_config },
+      { name: 'a configuration that says nothing of them', code: 'FT_MODEL_CONFIG', format: nested, damage: (_, config) => void delete config.quantization_config },
+      { name: 'a configuration of another format', code: 'FT_MODEL_CONFIG', format: nested, damage: (_, config) => Object.assign(config, { quantization_config: { quant_method: 'bitsandbytes', load_in_8bit: true } }) },
+      { name: 'scales that are not finite', code: 'FT_SAFETENSORS', format: nested, damage: (tensors) => new Float32Array(tensors.get(`${q}.weight.nested_absmax`)?.bytes.buffer ?? expect.fail('scales')).fill(NaN) },
+      { name: 'an offset that fp32 does not hold', code: 'FT_SAFETENSORS', format: nested, damage: put(state, text('{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [18, 33], "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 1e39}')) },
     )
     for (const { name, code, format, damage } of cases) {
       it(name, async () => {

@@ -30,14 +30,18 @@ class Reader {
     file->Read(*entry, 0, tensor.mutable_data_ptr(), entry->nbytes);
     return on_device ? tensor.to(device_) : tensor;
   }
+  /// Scales, tables and codes; floats are finite.
   at::Tensor Flat(const char* suffix, at::ScalarType type) const {
-    return Raw(suffix, type, {static_cast<int64_t>(packed_.tensors.at(suffix).entry->nbytes / c10::elementSize(type))});
+    const at::Tensor values = Raw(suffix, type, {static_cast<int64_t>(packed_.tensors.at(suffix).entry->nbytes / c10::elementSize(type))}, false);
+    if (type == at::kFloat) CheckFinite(suffix, values);
+    return values.to(device_);
   }
   /// A float tensor of any type, as fp32 on the CPU.
   at::Tensor Floats(const char* suffix) const {
     const auto& [file, entry] = packed_.tensors.at(suffix);
     at::Tensor tensor = at::empty(entry->shape, at::kFloat);
     ReadInto(*file, *entry, tensor);
+    CheckFinite(suffix, tensor);
     return tensor;
   }
   /// The bytes of one expert of a tensor [experts, ..].
@@ -50,12 +54,24 @@ class Reader {
   at::IntArrayRef Shape(const char* suffix) const { return packed_.tensors.at(suffix).entry->shape; }
 
  private:
+  // One scale that is none hides in weights that look like others.
+  void CheckFinite(const char* suffix, const at::Tensor& values) const {
+    if (values.isfinite().all().item<bool>()) return;
+    const auto& [file, entry] = packed_.tensors.at(suffix);
+    throw Error(ErrorCode::kSafetensors, fmt::format("tensor {} of {} holds values that are not finite: the weight that it scales would be none", entry->name, file->path()),
+                "Fetch the file again, or quantize the model anew.")
+        .With("tensor", entry->name)
+        .With("path", file->path());
+  }
+
   const PackedTensors& packed_;
   at::Device device_;
 };
 
 std::shared_ptr<PackedWeight> ReadBnb4(const PackedTensors& packed, const Reader& read) {
-  quant::FourBitParts parts{packed.quant_type == "nf4" ? &quant::Nf4() : &quant::Fp4(), packed.rows, packed.columns, packed.block, {}, {}, {}, packed.source_dtype};
+  quant::FourBitParts parts;
+  parts.code = packed.quant_type == "nf4" ? &quant::Nf4() : &quant::Fp4();
+  parts.rows = packed.rows, parts.columns = packed.columns, parts.block = packed.block, parts.source_dtype = packed.source_dtype;
   parts.codes = read.Flat("weight", at::kByte);
   parts.table = read.Flat("weight.quant_map", at::kFloat);
   if (packed.nested()) {

@@ -24,7 +24,7 @@ void CheckWanted(const CheckedTensors& checked, const LoadQuantization& wanted) 
   if (scheme.bits <= checked.stored.bits) return;
   throw Error(ErrorCode::kIncompatibleConfig,
               fmt::format("the files hold weights of {} bits ({}), and {} bits are asked for", checked.stored.bits, checked.stored.name(), scheme.bits),
-              "leave load_in_8bit out: the weights are used as they are stored");
+              "ask for no other bits: the weights are used as they are stored; or make them plain first (ft-native export --format plain)");
 }
 
 const PackedTensors* FindPacked(const CheckedTensors& checked, const std::string& tensor) {

@@ -118,7 +118,8 @@ Index ReadIndex(const std::string& path) {
   for (const Json::Member& member : weight_map->AsObject()) {
     if (member.value.kind() != JsonKind::kString) {
       throw Error(ErrorCode::kSafetensors, fmt::format("{}: weight_map \"{}\" must be a file name, got {}", path,
-                                                       member.key, JsonKindName(member.value.kind())))
+                                                       member.key, JsonKindName(member.value.kind())),
+                  "Fetch the index again.")
           .With("path", path);
     }
     const std::string& shard = member.value.AsString();

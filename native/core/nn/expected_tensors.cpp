@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 #include <set>
@@ -201,7 +202,33 @@ int64_t CountParameters(const DecoderSpec& spec) {
   return total;
 }
 
+namespace {
+
+// Tensors that only weights of a quantized format have beside them.
+constexpr std::array<std::pair<std::string_view, StoredFormat>, 4> kMarks{{{".weight.quant_state.bitsandbytes__nf4", StoredFormat::kBnb4},
+                                                                          {".weight.quant_state.bitsandbytes__fp4", StoredFormat::kBnb4},
+                                                                          {".SCB", StoredFormat::kBnb8},
+                                                                          {".weight_scale_inv", StoredFormat::kFloat8}}};
+
+// A config.json that lost its quantization_config, or has another one, would make shapes look wrong.
+void CheckMarks(const WeightFolder& weights, const StoredQuantization& stored) {
+  for (const std::string& name : weights.names()) {
+    for (const auto& [suffix, format] : kMarks) {
+      if (format == stored.format || name.size() < suffix.size() || name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) continue;
+      StoredQuantization found;
+      found.format = format;
+      const std::string said = stored.packed() ? fmt::format("quantization_config in config.json says {}", stored.name()) : "config.json has no quantization_config";
+      throw Error(ErrorCode::kModelConfig, fmt::format("the weights are quantized ({} has tensor {}), and {}", found.name(), name, said),
+                  "fetch config.json again: quantization_config says how the weights are stored")
+          .With("tensor", name);
+    }
+  }
+}
+
+}  // namespace
+
 CheckedTensors CheckTensors(const DecoderSpec& spec, const WeightFolder& weights, const StoredQuantization& stored) {
+  CheckMarks(weights, stored);
   CheckedTensors checked;
   checked.stored = stored;
   checked.tie_word_embeddings = spec.tie_word_embeddings;

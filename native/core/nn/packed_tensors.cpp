@@ -105,7 +105,7 @@ class State {
     const Json* value = json_.Find(key);
     if (value == nullptr || (value->kind() != JsonKind::kDouble && value->kind() != JsonKind::kInt)) Fail(fmt::format("{}, a number", key));
     const double number = value->kind() == JsonKind::kInt ? static_cast<double>(value->AsInt()) : value->AsDouble();
-    if (!std::isfinite(number)) Fail(fmt::format("{}, a number", key));
+    if (!std::isfinite(static_cast<float>(number))) Fail(fmt::format("{}, a number that fp32 holds", key));
     return number;
   }
   std::string Text(const char* key) const {
@@ -123,6 +123,7 @@ class State {
     }
     return shape;
   }
+  const std::string& where() const { return where_; }
   [[noreturn]] void Fail(const std::string& expected) const {
     throw Error(ErrorCode::kSafetensors, fmt::format("{}: expected {}", where_, expected), kFetchAgain);
   }
@@ -140,7 +141,13 @@ void FindBnb4(PackedTensors& packed, const std::string& type, Finder& finder) {
   packed.block = state.Int("blocksize", 2, 1 << 20);
   if (packed.block % 2 != 0) state.Fail("an even blocksize");
   packed.source_dtype = state.Text("dtype");
-  if (state.Sizes("shape") != Shape{packed.rows, packed.columns}) finder.FailShape(finder.Locate("weight"), fmt::format("shape [{}, {}] in its quant_state", packed.rows, packed.columns));
+  if (const Shape shape = state.Sizes("shape"); shape != Shape{packed.rows, packed.columns}) {
+    throw Error(ErrorCode::kTensorShape,
+                fmt::format("{}: it is the state of a weight of shape {}, and config.json calls for [{}, {}]", state.where(), ShapeText(shape), packed.rows, packed.columns),
+                kFetchAgain)
+        .With("expected", fmt::format("[{}, {}]", packed.rows, packed.columns))
+        .With("got", ShapeText(shape));
+  }
   const int64_t count = packed.rows * packed.columns, blocks = Blocks(count, packed.block);
   // Its bytes may be stored as another type (bnb_4bit_quant_storage).
   const WeightFolder::Location& weight = finder.Need("weight");

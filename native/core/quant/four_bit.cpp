@@ -185,7 +185,7 @@ std::shared_ptr<PackedWeight> QuantizeFourBit(const FourBitCode& code, const at:
         for (int64_t i = 0; i < size; i += 2) to_bytes[i / 2] = static_cast<uint8_t>(codes[static_cast<size_t>(i)] << 4 | codes[static_cast<size_t>(i + 1)]);
       }
     });
-    FT_CHECK(finite, kSafetensors, "{} holds values that are not finite: it cannot be quantized", name);
+    if (!finite) throw NotFinite(name, "");
   }
   if (options.nested) parts.scales = NestScales(parts.scales.plain);
   if (!w.device().is_cpu()) {

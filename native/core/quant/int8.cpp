@@ -67,7 +67,7 @@ std::shared_ptr<PackedWeight> QuantizeInt8(const at::Tensor& w, double threshold
     const int64_t count = std::min(piece_rows, rows - begin);
     const at::Tensor piece = w.narrow(0, begin, count).to(at::kCPU, at::kHalf).to(at::kFloat).contiguous();
     const at::Tensor top = piece.abs().amax(1);
-    FT_CHECK(top.isfinite().all().item<bool>(), kSafetensors, "{} holds values that are not finite in fp16: it cannot be quantized", name);
+    if (!top.isfinite().all().item<bool>()) throw NotFinite(name, " in fp16");
     const at::Tensor inverse = at::where(top > 0, 127.0f / top, 0.0f);
     parts.scales.narrow(0, begin, count).copy_(top);
     parts.codes.narrow(0, begin, count).copy_(piece.mul(inverse.unsqueeze(1)).round_());

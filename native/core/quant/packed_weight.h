@@ -68,6 +68,12 @@ class RowReader : public PackedWeight {
 /// Values that are made fp32 at a time while `w` is quantized: what exists beside it. A GPU wants larger pieces.
 inline int64_t PieceElements(const at::Tensor& w) { return w.is_cpu() ? int64_t{1} << 18 : int64_t{1} << 20; }
 
+/// Of a weight that is to be quantized. `where`: " in fp16".
+inline Error NotFinite(const std::string& name, const char* where) {
+  return Error(ErrorCode::kSafetensors, fmt::format("{} holds values that are not finite{}: it cannot be quantized", name, where),
+               "check the files of the model, or leave this module as it is (llm_int8_skip_modules)");
+}
+
 /// Undefined stays undefined.
 inline at::Tensor MovedTo(const at::Tensor& tensor, at::Device device) { return tensor.defined() ? tensor.to(device) : tensor; }
 

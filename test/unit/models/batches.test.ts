@@ -99,7 +99,9 @@ describe('devices and dtypes', () => {
     const two = { cuda: true, devices: [device('cpu'), device('cuda:0'), device('cuda:1')] }
     expect(presentDevice('cuda', two)).to.equal('cuda')
     expect(presentDevice('cuda:1', two)).to.equal('cuda:1')
-    for (const [name, build, reason] of [['cuda:2', two, 'there is cpu, cuda:0, cuda:1'], ['mps', two, 'cuda:0'], ['cuda', { cuda: false, devices: [device('cpu')] }, 'no CUDA support']] as const) {
+    const none = { cuda: false, devices: [device('cpu')] }
+    const absent: [string, typeof two, string][] = [['cuda:2', two, 'there is cpu, cuda:0, cuda:1'], ['mps', two, 'cuda:0'], ['cuda', none, 'no CUDA support']]
+    for (const [name, build, reason] of absent) {
       expect(() => presentDevice(name, build)).to.throw(FineTuneError).with.property('code', 'FT_DEVICE_UNAVAILABLE')
       expect(() => presentDevice(name, build)).to.throw(reason)
     }

@@ -28,6 +28,17 @@ describe('training methods', () => {
     return space.path('first')
   }
 
+  it('full refuses weights in fewer bits before any is read', async () => {
+    let loads = 0
+    const backend = tinyBackend({ loadModel: () => void (loads += 1) })
+    const inspect = backend.inspectModel.bind(backend)
+    backend.inspectModel = async (source, options) => ({ ...(await inspect(source, options)), quantization: 'bitsandbytes 4-bit' })
+    const error = await failsWith('FT_INCOMPATIBLE_CONFIG', 2, train(space.config('full', { method: 'full' }), { backend }))
+    expect(error.message).to.include('bitsandbytes 4-bit')
+    expect(loads).to.equal(0)
+    await train(space.config('lora'), { backend })
+  })
+
   it('lora starts from an adapter: its options count, dropout may be set', async () => {
     const adapter = await startFolder()
     const seen: unknown[] = []
