@@ -33,7 +33,7 @@ describe('defaults', () => {
     expect(config).to.deep.equal({
       model: {
         name: './model', dtype: 'auto', device: 'auto', attention: 'auto', init: 'pretrained', loadIn4bit: false, loadIn8bit: false, bnb4bitQuantType: 'nf4', bnb4bitUseDoubleQuant: false,
-        llmInt8Threshold: 6,
+        offloadLayers: 'auto', llmInt8Threshold: 6,
       },
       dataset: { path: './data.jsonl', shuffle: true, validationRatio: 0.1, onBadRow: 'stop' },
       tokenization: { maxSeqLength: 1024, packing: false, trainOnPrompt: false, allowTruncation: false },
