@@ -24,6 +24,15 @@ interface Point { name: string; estimate: number; measured: number; error: numbe
 const small = { vocab_size: 32000, hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 12, num_attention_heads: 9, num_key_value_heads: 3 }
 const wide = { vocab_size: 16384, hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 10, num_attention_heads: 16, num_key_value_heads: 8 }
 const large = { vocab_size: 49152, hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30, num_attention_heads: 9, num_key_value_heads: 3 }
+const mixtral = { vocab_size: 16384, hidden_size: 512, intermediate_size: 1024, num_hidden_layers: 8, num_attention_heads: 8, num_key_value_heads: 4, num_local_experts: 8, num_experts_per_tok: 2 }
+const qwenExperts = {
+  vocab_size: 32000, hidden_size: 512, moe_intermediate_size: 384, num_hidden_layers: 8, num_attention_heads: 8, num_key_value_heads: 2, head_dim: 64, num_experts: 32, num_experts_per_tok: 4,
+  norm_topk_prob: true,
+}
+const latent = {
+  vocab_size: 16384, hidden_size: 640, intermediate_size: 1536, moe_intermediate_size: 256, num_hidden_layers: 8, num_attention_heads: 10, num_key_value_heads: 10, q_lora_rank: 256, kv_lora_rank: 128,
+  qk_nope_head_dim: 64, qk_rope_head_dim: 32, v_head_dim: 64, n_routed_experts: 24, num_experts_per_tok: 4, n_shared_experts: 1, first_k_dense_replace: 1, n_group: 4, topk_group: 2,
+}
 const uniform = (count: number, length: number): number[] => Array<number>(count).fill(length)
 const ragged = [700, 512, 333, 100, 61, 17]
 
@@ -60,6 +69,11 @@ const CASES: readonly Case[] = [
   { family: 'qwen3', config: { ...wide, head_dim: 64, tie_word_embeddings: true }, method: 'qlora', dtype: 'fp32', rows: uniform(2, 300) },
   { family: 'llama', config: { ...wide, tie_word_embeddings: false }, method: 'lora', dtype: 'bf16', loadIn8bit: true, rows: uniform(2, 512) },
   { family: 'qwen2', config: { ...wide, tie_word_embeddings: true }, method: 'lora', dtype: 'bf16', loadIn8bit: true, rows: uniform(1, 1024), gradientCheckpointing: true },
+  { family: 'mixtral', config: mixtral, method: 'lora', dtype: 'bf16', rows: uniform(4, 256) },
+  { family: 'mixtral', config: mixtral, method: 'qlora', dtype: 'bf16', rows: uniform(2, 512) },
+  { family: 'qwen3_moe', config: qwenExperts, method: 'lora', dtype: 'bf16', rows: uniform(2, 700), gradientCheckpointing: true },
+  { family: 'deepseek_v3', config: latent, method: 'lora', dtype: 'bf16', rows: uniform(3, 512) },
+  { family: 'deepseek_v3', config: latent, method: 'lora', dtype: 'fp32', rows: ragged },
 ]
 
 export const memory: Question = {

@@ -8,6 +8,7 @@ import { resolveDevice, resolveDtype, type DtypeOption } from '../devices.js'
 import { inspectModel, type ModelInspection } from '../inspect.js'
 import { loraShapes, loraTargets, withLoraDefaults, type LoraOptions } from '../lora.js'
 import { quantizationOptionNames, quantizationOptionsOf, schemeOf, weightBytesAs, type QuantizationOptions } from '../quantization.js'
+import { expertCopyBytes, expertGapBytes } from './experts.js'
 import { layerMatrices, layerWidths, sum, type MemoryModel } from './layers.js'
 import { stateBytes, type TrainedShape } from './state.js'
 import { stepBytes, type StepShape } from './step.js'
@@ -27,7 +28,7 @@ export interface MemoryEstimate {
   /** A chunk of logits and what belongs to the loss; a layer's backward. They do not meet: the larger counts. */
   lossBytes: number
   workspaceBytes: number
-  /** Pages that the allocator holds around its largest block, a chunk of logits, and cannot use for another. */
+  /** Pages that the allocator holds around its largest block, a chunk of logits, and those of experts, and cannot use for another. */
   fragmentationBytes: number
   /** Node.js, LibTorch and the tokenizer. */
   runtimeBytes: number
@@ -77,12 +78,17 @@ export function memoryOf(request: MemoryRequest): MemoryEstimate {
   const { offloadedBytes, visitBytes, offloadedLayers } = offloadedOf(request, kept)
   const weightBytes = kept - offloadedBytes + visitBytes
   const runtimeBytes = runtimeBytesOf(request)
-  const fragmentationBytes = Math.round(fragmentation * step.largest)
+  const fragmentationBytes = Math.round(fragmentation * step.largest) + expertBytes(request, targets, step.logits + step.workspace)
   return {
     weightBytes, offloadedBytes, offloadedLayers, ...state, activationBytes: step.saved, lossBytes: step.logits, workspaceBytes: step.workspace, fragmentationBytes, runtimeBytes,
     totalBytes: weightBytes + state.masterBytes + state.gradientBytes + state.optimizerBytes + step.peak + fragmentationBytes + runtimeBytes,
     tokens: sum(request.rows), layers: model.numHiddenLayers, checkpointedLayers: Math.min(request.checkpointedLayers, model.numHiddenLayers), dtype, device,
   }
+}
+
+function expertBytes({ model, dtype, device, keptWeightBytes }: MemoryRequest, targets: readonly NativeLoraTarget[], touched: number): number {
+  const plain = device === 'cpu' && keptWeightBytes === undefined
+  return (plain ? Math.min(expertGapBytes(model, valueBytesOf(dtype)), touched) : 0) + expertCopyBytes(model, targets)
 }
 
 /** Matrices of the last layers, in the share of all matrices that they have; the largest of them is on the GPU at a time, as it is computed with. */

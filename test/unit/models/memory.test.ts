@@ -50,6 +50,38 @@ describe('estimate of memory', () => {
     expect(totals).to.deep.equal([...totals].sort((a, b) => b - a))
   })
 
+  it('experts: rows of each that a token passes, one normed input for all; gaps and copies of their own', async () => {
+    const experts = { model_type: 'mixtral', num_local_experts: 5, num_experts_per_tok: 2, intermediate_size: 48 }
+    const other = mkdtempSync(path.join(os.tmpdir(), 'ft-memory-'))
+    writeFileSync(path.join(other, 'config.json'), JSON.stringify({ ...config, ...experts }))
+    const options = { name: other, lora: { r: 8, targetModules: ['q_proj'], targetParameters: ['mlp.experts.down_proj'] } }
+    const made = await estimate(options)
+    // Three streams, q k v, attention, gate and up of two experts, products with A; two norms and four heads, logits, two experts.
+    const layer = 200 * (2 * (3 * 64 + 128 + 64 + 2 * 96 + 8 + 2 * 8) + 4 * (2 + 4) + 4 * 5 + 20 * 2)
+    expect(made.activationBytes).to.equal(3 * layer + 200 * (2 * 4 * 8 + 40))
+    expect(made.weightBytes).to.equal(2 * (3 * (64 * 64 * 2 + 2 * 64 * 32 + 5 * 64 + 5 * 3 * 64 * 48 + 128) + 64 + 2 * 64_000))
+    expect(made.masterBytes).to.equal(6 * 3 * 8 * (128 + 5 * (64 + 48)))
+    // One region holds the blocks of all layers; B of down_proj is [64, 8 · 5].
+    const { fragmentationBytes } = await estimate({ ...options, lora: { r: 8, targetModules: ['q_proj'] } })
+    expect(made.fragmentationBytes - fragmentationBytes).to.equal(3 * 4 * 64 * 8 * 5)
+    expect((await estimate({ ...options, method: 'qlora' })).weightBytes).to.be.below(0.6 * made.weightBytes)
+    rmSync(other, { recursive: true })
+  })
+
+  it('latent attention: what queries, keys and values are made of', async () => {
+    const latent = {
+      model_type: 'deepseek_v3', num_key_value_heads: 4, q_lora_rank: 24, kv_lora_rank: 20, qk_nope_head_dim: 12, qk_rope_head_dim: 8, v_head_dim: 16, n_routed_experts: 4, num_experts_per_tok: 2,
+      moe_intermediate_size: 48, n_shared_experts: 1, first_k_dense_replace: 3, n_group: 1, topk_group: 1,
+    }
+    const other = mkdtempSync(path.join(os.tmpdir(), 'ft-memory-'))
+    writeFileSync(path.join(other, 'config.json'), JSON.stringify({ ...config, ...latent }))
+    const made = await estimate({ name: other, lora: { r: 8, targetModules: ['o_proj'] } })
+    // Latents 24 and 20 + 8, queries 4 · 20, keys and values 4 · (12 + 16); attention's values 4 · 16 and the kernel's result 4 · 20.
+    const layer = 200 * (2 * (2 * 64 + 24 + 28 + 80 + 112 + 64 + 80 + 344 + 8) + 4 * (2 + 4))
+    expect(made.activationBytes).to.equal(3 * layer + 200 * (2 * 4 * 4 + 40))
+    rmSync(other, { recursive: true })
+  })
+
   it('a longer row costs no more than its tokens, but where all scores exist', async () => {
     const total = async (rows: number[], attention?: 'eager') => (await estimate({ rows, dtype: 'fp32', ...(attention === undefined ? {} : { attention }) })).totalBytes
     expect(await total([1600])).to.be.closeTo(await total(Array<number>(16).fill(100)), 200_000)
