@@ -125,7 +125,7 @@ function tiedTarget(head: NativeLoraTarget, targets: readonly NativeLoraTarget[]
 function checkParameters(source: ModuleSource, names: readonly string[]): void {
   const missing = names.filter((name) => !source.linearModules.some((module) => isNamed(module, name)))
   if (missing.length === 0) return
-  throw makeError('FT_UNKNOWN_TARGET_MODULE', `the model has no parameter ${missing.join(', ')}`, {
+  throw makeError('FT_UNKNOWN_TARGET_MODULE', `the model has no matrix of experts or of a linear module ${missing.join(', ')}`, {
     remedy: `use names like ${[...new Set(source.linearModules.map(parameterName).slice(-3))].join(', ')}`, details: { target: missing },
   })
 }

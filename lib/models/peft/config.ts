@@ -69,6 +69,8 @@ export function parseAdapterConfig(raw: Record<string, unknown>, where: string):
     read.refuse('init_lora_weights', `${JSON.stringify(raw.init_lora_weights)} changes the base weights, so this adapter does not fit the base as it is published`)
   }
   const targetParameters = read.names('target_parameters')
+  const bias = targetParameters?.find((name) => /(?:^|[._])bias$/.test(name))
+  if (bias !== undefined) read.refuse('target_parameters', `it names ${bias}, and adapters of biases are not supported`)
   const targetModules = read.targets('target_modules') ?? (targetParameters === null ? read.refuse('target_modules', 'it is missing') : [])
   return {
     r: read.integer('r', loraDefaults.r),

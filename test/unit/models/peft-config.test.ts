@@ -25,6 +25,12 @@ function errorOf(raw: Record<string, unknown>): FineTuneError {
 describe('adapter_config.json', () => {
   const folders = fs.readdirSync(golden).map((name) => path.join(golden, name, 'adapter')).filter((folder) => fs.existsSync(folder))
 
+  it('of biases of experts is refused by their name', () => {
+    const error = errorOf({ ...minimal, target_parameters: ['mlp.experts.gate_up_proj', 'mlp.experts.gate_up_proj_bias'] })
+    expect(error.code).to.equal('FT_ADAPTER')
+    expect(error.message).to.include('gate_up_proj_bias')
+  })
+
   it('is read as PEFT wrote it', async () => {
     expect(folders.length).to.be.greaterThan(3)
     for (const folder of folders) {
