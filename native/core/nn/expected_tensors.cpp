@@ -55,8 +55,11 @@ void AppendTensors(const DecoderSpec& spec, const ModuleLayout& module, std::vec
   }
 }
 
-const char* ConfigKeysOf(TensorKind kind) {
-  switch (kind) {
+const char* ConfigKeysOf(const ExpectedTensor& tensor) {
+  if (tensor.router) return "the number of experts (num_local_experts, num_experts or n_routed_experts) and hidden_size";
+  switch (tensor.kind) {
+    case TensorKind::kExpertWeight:
+      return "the number of experts (num_local_experts, num_experts or n_routed_experts), hidden_size and moe_intermediate_size or intermediate_size";
     case TensorKind::kEmbedding:
       return "vocab_size and hidden_size";
     case TensorKind::kNorm:
@@ -92,7 +95,7 @@ void CheckOne(const ExpectedTensor& expected, const WeightFolder::Location& foun
                 fmt::format("tensor \"{}\" in {}: expected shape {} by config.json, got {}", entry.name,
                             found.file->path(), ShapeText(expected.shape), ShapeText(entry.shape)),
                 fmt::format("config.json and weights do not belong together: check {}, or fetch both again.",
-                            ConfigKeysOf(expected.kind)))
+                            ConfigKeysOf(expected)))
         .With("tensor", entry.name)
         .With("expected", ShapeText(expected.shape))
         .With("got", ShapeText(entry.shape))
