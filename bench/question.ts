@@ -15,5 +15,7 @@ export interface Question {
   name: string
   /** One line, for --help. */
   asks: string
+  /** Takes too long for --quick, which asks it where it is named. */
+  slow?: true
   ask(settings: Settings, say: (text: string) => void): Promise<Answer>
 }

@@ -63,7 +63,7 @@ export function readSettings(all: readonly Question[]): Settings | null {
   }
   // A method or one program alone is a question about training.
   const named = values.question ?? (values.mode !== undefined || values['no-native'] ? 'training' : undefined)
-  const questions = named === undefined ? [...all] : named.split(',').map((name) => all.find((question) => question.name === name) ?? usage(`no question ${name}`))
+  const questions = named === undefined ? all.filter((question) => !(values.quick && question.slow)) : named.split(',').map((name) => all.find((question) => question.name === name) ?? usage(`no question ${name}`))
   const depth = values.quick ? 'quick' : named === undefined ? 'all' : 'full'
   const shapes = values.shape?.split(',').map((name) => [...SHAPES, QUICK].find((shape) => shape.name === name) ?? usage(`no shape ${name}`))
   const python = values['no-reference'] ? null : findPython()

@@ -78,6 +78,7 @@ const CASES: readonly Case[] = [
 
 export const memory: Question = {
   name: 'memory',
+  slow: true,
   asks: 'the estimate of memory against what training takes, on combinations of family, method, dtype, size and batch',
   async ask(settings, say) {
     const cases = settings.depth === 'full' ? CASES : CASES.filter((_case, index) => index % (settings.depth === 'quick' ? 11 : 4) === 0)

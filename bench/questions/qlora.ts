@@ -44,6 +44,7 @@ function stepCommand(settings: Settings, method: Method): { command: Command; to
 
 export const qlora: Question = {
   name: 'qlora',
+  slow: true,
   asks: 'loss and step time on a base in 4 bits, beside LoRA on the base as it is',
   async ask(settings, say) {
     const steps = settings.depth === 'quick' ? 20 : 200
