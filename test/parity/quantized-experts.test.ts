@@ -3,35 +3,21 @@
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
-import { createOptimizer, exportModel, inspectModel, loadModel, mergeAdapter, type LoadModelOptions, type Model } from '../../lib/models/index.js'
+import { createOptimizer, exportModel, inspectModel, loadModel, mergeAdapter, type LoadModelOptions } from '../../lib/models/index.js'
 import { weightBytesAs } from '../../lib/models/quantization.js'
 import { native } from '../../lib/native/binding.js'
 import { dequantizeFourBit, dequantizeInt8, quantizeFourBit, quantizeInt8 } from '../../scripts/quantization/bitsandbytes.js'
 import { f32, floats, readTensors, type RawTensor } from '../../scripts/quantization/safetensors.js'
 import { failsWith } from '../binding/support.js'
 import { experts, fusedTensors, gptOss, mixtral, mxfp4Quantization } from './expert-folders.js'
+import { difference } from './golden.js'
+import { cpu, using } from './loaded.js'
 import { awq, float8, fourBit, gptq, makePairOf, newFolder, Random, writeModel, type Pair } from './quantized-folders.js'
 
 const rows = [[3, 9, 14, 2, 30, 8, 1, 17, 22], [5, 6, 7]]
-const cpu = { dtype: 'fp32', device: 'cpu' } as const
 const adapted = { r: 2, init: 'gaussian', seed: 4, targetModules: ['q_proj', 'o_proj'], targetParameters: ['mlp.experts.gate_up_proj', 'mlp.experts.down_proj'] } as const
 
-async function using<T>(options: LoadModelOptions | string, use: (model: Model) => Promise<T>): Promise<T> {
-  const model = await loadModel(typeof options === 'string' ? { name: options, ...cpu } : { ...cpu, ...options })
-  try {
-    return await use(model)
-  } finally {
-    await model.dispose()
-  }
-}
-
 const logitsOf = (options: LoadModelOptions | string): Promise<Float32Array> => using(options, async (model) => (await model.forward(rows)).logits)
-
-function worst(a: Float32Array, b: Float32Array): number {
-  expect(a.length).to.equal(b.length)
-  const scale = b.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
-  return a.reduce((most, x, i) => Math.max(most, Math.abs(x - (b[i] ?? NaN))), 0) / scale
-}
 
 /** An adapter on attention and experts after a step: its loss, gradients and folder. */
 async function trained(options: LoadModelOptions | string): Promise<{ loss: number; gradients: Map<string, Float32Array>; folder: string }> {
@@ -50,7 +36,7 @@ async function trained(options: LoadModelOptions | string): Promise<{ loss: numb
 }
 
 async function computesAs(got: LoadModelOptions | string, want: LoadModelOptions | string): Promise<void> {
-  expect(worst(await logitsOf(got), await logitsOf(want))).to.be.below(1e-5)
+  expect(difference(await logitsOf(got), await logitsOf(want))).to.be.below(1e-5)
   const [a, b] = [await trained(got), await trained(want)]
   expect(a.loss).to.be.closeTo(b.loss, 1e-5 * b.loss)
   expect([...b.gradients.keys()].some((name) => name.includes('experts'))).to.equal(true)
@@ -89,7 +75,7 @@ describe('quantized experts', () => {
         expect(model.info.quantization).to.equal('mxfp4')
         await failsWith('FT_INCOMPATIBLE_CONFIG', () => model.setTrainable())
       })
-      expect(worst(await logitsOf({ name: packed, dtype: 'bf16' }), await logitsOf({ name: plain, dtype: 'bf16' }))).to.be.below(0.02)
+      expect(difference(await logitsOf({ name: packed, dtype: 'bf16' }), await logitsOf({ name: plain, dtype: 'bf16' }))).to.be.below(0.02)
     })
 
     it('stay as they are stored with load_in_4bit; more bits are refused', async () => {
@@ -124,7 +110,7 @@ describe('quantized experts', () => {
       const { folder: adapter } = await trained(packed)
       const output = newFolder()
       await mergeAdapter({ model: packed, adapter, output, dtype: 'fp32' })
-      expect(worst(await logitsOf(output), await logitsOf({ name: packed, adapter }))).to.be.below(1e-5)
+      expect(difference(await logitsOf(output), await logitsOf({ name: packed, adapter }))).to.be.below(1e-5)
     })
 
     const parameter = 'model.layers.1.mlp.experts.down_proj'
@@ -199,7 +185,7 @@ describe('quantized experts', () => {
           const { folder: adapter } = await trained(how)
           const output = newFolder()
           await mergeAdapter({ model: folder, adapter, output, ...options })
-          expect(worst(await logitsOf(output), await logitsOf({ ...how, adapter }))).to.be.below(1e-5)
+          expect(difference(await logitsOf(output), await logitsOf({ ...how, adapter }))).to.be.below(1e-5)
           const { weightBytes } = weightBytesAs(await inspectModel(folder), 4, options)
           await using(how, async (model) => {
             expect(model.info.weightBytes).to.equal(weightBytes)
@@ -211,10 +197,10 @@ describe('quantized experts', () => {
       it(`${family}: experts stay plain where they are named, and in what is written for bitsandbytes`, async () => {
         const { folder } = make((values) => values)
         const named = await logitsOf({ name: folder, loadIn4bit: true, llmInt8SkipModules: ['.*experts'] })
-        expect(worst(named, await logitsOf({ name: folder, loadIn4bit: true }))).to.be.above(1e-3)
+        expect(difference(named, await logitsOf({ name: folder, loadIn4bit: true }))).to.be.above(1e-3)
         const output = newFolder()
         await exportModel({ model: folder, format: 'bnb-4bit', output, dtype: 'fp32' })
-        expect(worst(await logitsOf(output), named)).to.be.below(1e-5)
+        expect(difference(await logitsOf(output), named)).to.be.below(1e-5)
         const [before, after] = [folder, output].map((one) => readTensors(path.join(one, 'model.safetensors')))
         const untouched = [...(before?.keys() ?? [])].filter((name) => /experts|router|gate\.weight/.test(name))
         expect(untouched.length).to.be.above(4)
@@ -224,7 +210,7 @@ describe('quantized experts', () => {
       it(`${family}: starts from the random weights that a plain model has`, async () => {
         const { folder } = make((values) => values)
         const random = { name: folder, init: 'random', seed: 3 } as const
-        expect(worst(await logitsOf({ ...random, loadIn8bit: true }), await logitsOf(random))).to.be.above(0).and.below(0.05)
+        expect(difference(await logitsOf({ ...random, loadIn8bit: true }), await logitsOf(random))).to.be.above(0).and.below(0.05)
       })
     }
   })

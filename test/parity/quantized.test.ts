@@ -3,12 +3,14 @@
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
-import { createOptimizer, exportModel, inspectModel, loadModel, mergeAdapter, type LoadModelOptions, type Model } from '../../lib/models/index.js'
+import { createOptimizer, exportModel, inspectModel, loadModel, mergeAdapter, type LoadModelOptions } from '../../lib/models/index.js'
 import { quantizedBytes, weightBytesAs } from '../../lib/models/quantization.js'
 import { native } from '../../lib/native/binding.js'
 import { dequantizeFourBit, dequantizeInt8, fourBitTensors, int8Tensors, quantizeFourBit, quantizeInt8 } from '../../scripts/quantization/bitsandbytes.js'
 import { f32, floats, readTensors, type RawTensor } from '../../scripts/quantization/safetensors.js'
 import { failsWith } from '../binding/support.js'
+import { difference } from './golden.js'
+import { cpu, using } from './loaded.js'
 import {
   awq, configOf, eightBit, float8, fourBit, gptq, linearModules, makePair, newFolder, oddSizes, wordSizes, writeModel, type Packer, type Pair, type Sizes,
 } from './quantized-folders.js'
@@ -35,24 +37,8 @@ const formats: Format[] = [
 ]
 
 const rows = [[3, 9, 14, 2, 30, 8, 1], [5, 6, 7]]
-const cpu = { dtype: 'fp32', device: 'cpu' } as const
-
-async function using<T>(options: LoadModelOptions | string, use: (model: Model) => Promise<T>): Promise<T> {
-  const model = await loadModel(typeof options === 'string' ? { name: options, ...cpu } : { ...cpu, ...options })
-  try {
-    return await use(model)
-  } finally {
-    await model.dispose()
-  }
-}
 
 const logitsOf = (options: LoadModelOptions | string): Promise<Float32Array> => using(options, async (model) => (await model.forward(rows)).logits)
-
-function worst(a: Float32Array, b: Float32Array): number {
-  expect(a.length).to.equal(b.length)
-  const scale = b.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
-  return a.reduce((most, x, i) => Math.max(most, Math.abs(x - (b[i] ?? 0))), 0) / scale
-}
 
 async function generated(options: LoadModelOptions | string): Promise<number[]> {
   return await using(options, async (model) => {
@@ -104,15 +90,15 @@ describe('quantized weights', () => {
         before(() => (pair = makePair(sizes, quantization, pack)))
 
         it('gives the logits, tokens and gradients of the plain values', async () => {
-          expect(worst(await logitsOf(pair.quantized), await logitsOf(pair.plain))).to.be.below(1e-5)
+          expect(difference(await logitsOf(pair.quantized), await logitsOf(pair.plain))).to.be.below(1e-5)
           expect(await generated(pair.quantized)).to.deep.equal(await generated(pair.plain))
           const [got, want] = [await gradientsOf(pair.quantized), await gradientsOf(pair.plain)]
           expect(got.loss).to.be.closeTo(want.loss, 1e-5 * want.loss)
-          for (const [parameter, gradient] of want.gradients) expect(worst(got.gradients.get(parameter) ?? new Float32Array(), gradient), parameter).to.be.below(1e-4)
+          for (const [parameter, gradient] of want.gradients) expect(difference(got.gradients.get(parameter) ?? new Float32Array(), gradient), parameter).to.be.below(1e-4)
         })
 
         it('computes in bf16 what plain weights do', async () => {
-          expect(worst(await logitsOf({ name: pair.quantized, dtype: 'bf16' }), await logitsOf({ name: pair.plain, dtype: 'bf16' }))).to.be.below(0.02)
+          expect(difference(await logitsOf({ name: pair.quantized, dtype: 'bf16' }), await logitsOf({ name: pair.plain, dtype: 'bf16' }))).to.be.below(0.02)
         })
 
         it('is named, and becomes plain again', async () => {
@@ -137,11 +123,11 @@ describe('quantized weights', () => {
       const [got, want] = [readTensors(path.join(output, 'model.safetensors')), readTensors(path.join(pair.plain, 'model.safetensors'))]
       for (const [tensor, { bytes }] of want) expect(Buffer.compare(got.get(tensor)?.bytes ?? new Uint8Array(), bytes), tensor).to.equal(0)
       // Inputs are rounded to 8 bits on the way: close, not equal.
-      const difference = worst(await logitsOf(pair.quantized), await logitsOf(pair.plain))
-      expect(difference).to.be.above(1e-6).and.below(0.05)
+      const distance = difference(await logitsOf(pair.quantized), await logitsOf(pair.plain))
+      expect(distance).to.be.above(1e-6).and.below(0.05)
       // A threshold below every input leaves them all as they are.
       const exact = writeModel({ ...pair.config, quantization_config: { ...(pair.config.quantization_config as object), llm_int8_threshold: 1e-9 } }, pair.tensors)
-      expect(worst(await logitsOf(exact), await logitsOf(pair.plain))).to.be.below(1e-5)
+      expect(difference(await logitsOf(exact), await logitsOf(pair.plain))).to.be.below(1e-5)
     })
   })
 
@@ -153,7 +139,7 @@ describe('quantized weights', () => {
           const quantized = new Map([...weights].map(([name, values]) => [name, quantizeFourBit(values, type, { nested })]))
           const rounded = withValues(oddSizes, tensors, (name, [out, width]) => dequantizeFourBit(quantized.get(name) ?? expect.fail(name), out * width))
           const options = { name: folder, loadIn4bit: true, bnb4bitQuantType: type, bnb4bitUseDoubleQuant: nested }
-          expect(worst(await logitsOf(options), await logitsOf(rounded))).to.be.below(1e-5)
+          expect(difference(await logitsOf(options), await logitsOf(rounded))).to.be.below(1e-5)
           const output = newFolder()
           await exportModel({ model: folder, format: 'bnb-4bit', output, dtype: 'fp32', bnb4bitQuantType: type, bnb4bitUseDoubleQuant: nested })
           const written = readTensors(path.join(output, 'model.safetensors'))
@@ -167,7 +153,7 @@ describe('quantized weights', () => {
           }
           const { quantization_config: config } = JSON.parse(fs.readFileSync(path.join(output, 'config.json'), 'utf8')) as { quantization_config: Record<string, unknown> }
           expect(config).to.include({ quant_method: 'bitsandbytes', load_in_4bit: true, load_in_8bit: false, bnb_4bit_quant_type: type, bnb_4bit_use_double_quant: nested })
-          expect(worst(await logitsOf(output), await logitsOf(rounded))).to.be.below(1e-5)
+          expect(difference(await logitsOf(output), await logitsOf(rounded))).to.be.below(1e-5)
         })
       }
     }
@@ -199,7 +185,7 @@ describe('quantized weights', () => {
       }
       const exact = { name: folder, loadIn8bit: true, llmInt8Threshold: 1e-9 }
       const rounded = withValues(oddSizes, tensors, (name, shape) => dequantizeInt8(quantizeInt8(weights.get(name) ?? expect.fail(name), shape), shape[1]))
-      expect(worst(await logitsOf(exact), await logitsOf(rounded))).to.be.below(1e-5)
+      expect(difference(await logitsOf(exact), await logitsOf(rounded))).to.be.below(1e-5)
     })
 
     it('leaves the modules alone that are named, and the head', async () => {
@@ -210,16 +196,16 @@ describe('quantized weights', () => {
         return skipped(name) ? values : dequantizeFourBit(quantizeFourBit(values, 'nf4'), out * width)
       })
       const options = { name: folder, loadIn4bit: true, llmInt8SkipModules: ['k_proj', 'model.layers.1.mlp'] }
-      expect(worst(await logitsOf(options), await logitsOf(rounded))).to.be.below(1e-5)
+      expect(difference(await logitsOf(options), await logitsOf(rounded))).to.be.below(1e-5)
       // Parts of one group that want their inputs differently: k_proj beside int8 ones.
       const mixed = { name: folder, loadIn8bit: true, llmInt8Threshold: 1e-9, llmInt8SkipModules: ['k_proj', 'model.layers.1.mlp'] }
       const eight = withValues(wordSizes, tensors, (name, shape) => {
         const values = weights.get(name) ?? expect.fail(name)
         return skipped(name) ? values : dequantizeInt8(quantizeInt8(values, shape), shape[1])
       })
-      expect(worst(await logitsOf(mixed), await logitsOf(eight))).to.be.below(1e-5)
+      expect(difference(await logitsOf(mixed), await logitsOf(eight))).to.be.below(1e-5)
       const [got, want] = [await gradientsOf(mixed), await gradientsOf(eight)]
-      for (const [parameter, gradient] of want.gradients) expect(worst(got.gradients.get(parameter) ?? new Float32Array(), gradient), parameter).to.be.below(1e-4)
+      for (const [parameter, gradient] of want.gradients) expect(difference(got.gradients.get(parameter) ?? new Float32Array(), gradient), parameter).to.be.below(1e-4)
     })
 
     it('takes the bytes that the table says', async () => {
@@ -238,8 +224,8 @@ describe('quantized weights', () => {
       const folder = newFolder()
       fs.writeFileSync(path.join(folder, 'config.json'), JSON.stringify(configOf(wordSizes)))
       const plain = await logitsOf({ name: folder, init: 'random', seed: 3 })
-      const difference = worst(await logitsOf({ name: folder, init: 'random', seed: 3, loadIn8bit: true }), plain)
-      expect(difference).to.be.above(0).and.below(0.05)
+      const distance = difference(await logitsOf({ name: folder, init: 'random', seed: 3, loadIn8bit: true }), plain)
+      expect(distance).to.be.above(0).and.below(0.05)
     })
 
     it('makes fewer bits of what is stored quantized, and refuses more', async () => {
@@ -248,7 +234,7 @@ describe('quantized weights', () => {
         expect(model.info.quantization).to.equal('nf4')
         await Promise.resolve()
       })
-      expect(worst(await logitsOf({ name: eight.quantized, loadIn4bit: true }), await logitsOf({ name: eight.plain, loadIn4bit: true }))).to.be.below(1e-5)
+      expect(difference(await logitsOf({ name: eight.quantized, loadIn4bit: true }), await logitsOf({ name: eight.plain, loadIn4bit: true }))).to.be.below(1e-5)
       const four = makePair(wordSizes, awq.quantization, awq.pack)
       expect(await logitsOf({ name: four.quantized, loadIn4bit: true })).to.deep.equal(await logitsOf(four.quantized)) // as it is stored
       await failsWith('FT_INCOMPATIBLE_CONFIG', () => loadModel({ name: four.quantized, ...cpu, loadIn8bit: true }))
@@ -285,7 +271,7 @@ describe('quantized weights', () => {
         const adapter = await trained({ name: pair.quantized })
         const output = newFolder()
         await mergeAdapter({ model: pair.quantized, adapter, output, dtype: 'fp32' })
-        expect(worst(await logitsOf(output), await logitsOf({ name: pair.quantized, adapter }))).to.be.below(1e-5)
+        expect(difference(await logitsOf(output), await logitsOf({ name: pair.quantized, adapter }))).to.be.below(1e-5)
         const half = newFolder()
         await mergeAdapter({ model: pair.quantized, adapter, output: half })
         expect([...readTensors(path.join(half, 'model.safetensors'))].find(([name]) => name.endsWith('q_proj.weight'))?.[1].dtype).to.equal('BF16')
@@ -298,8 +284,8 @@ describe('quantized weights', () => {
       const adapter = await trained({ name: folder, ...how })
       const output = newFolder()
       await mergeAdapter({ model: folder, adapter, output, ...how })
-      expect(worst(await logitsOf(output), await logitsOf({ name: folder, adapter, ...how }))).to.be.below(1e-5)
-      expect(worst(await logitsOf(output), await logitsOf({ name: folder, adapter }))).to.be.above(1e-4) // another base
+      expect(difference(await logitsOf(output), await logitsOf({ name: folder, adapter, ...how }))).to.be.below(1e-5)
+      expect(difference(await logitsOf(output), await logitsOf({ name: folder, adapter }))).to.be.above(1e-4) // another base
     })
   })
 

@@ -1,7 +1,7 @@
 // Adapters of the embedding and of an output head that shares its weight: targets, ensure_weight_tying and saved base weights, in the cases of
 // PEFT 0.21 (tuners/lora/model.py, utils/save_and_load.py).
 import { expect } from 'chai'
-import { FineTuneError } from '../../../lib/core/errors/index.js'
+import { caught } from '../support/caught.js'
 import { loraParameters, loraShapes, loraTargets, partsHead, resolveOn, withLoraDefaults, type LoraOptions } from '../../../lib/models/lora.js'
 import { savedBaseLayers } from '../../../lib/models/peft/base-layers.js'
 import type { ModuleSource } from '../../../lib/models/target-modules.js'
@@ -16,16 +16,6 @@ const untied: ModuleSource = { linearModules: [...layers, linear('lm_head', 100)
 const targetsOf = (source: ModuleSource, options: LoraOptions) => loraTargets(source, withLoraDefaults({ r: 4, loraAlpha: 8, ...options }))
 const namesOf = (source: ModuleSource, options: LoraOptions) => targetsOf(source, options).map(({ module }) => module)
 const writtenOf = (source: ModuleSource, options: LoraOptions) => resolveOn(source, withLoraDefaults(options)).targetModules
-
-function codeOf(call: () => unknown): string {
-  try {
-    call()
-  } catch (error) {
-    if (error instanceof FineTuneError) return error.code
-    throw error
-  }
-  throw new Error('expected an error')
-}
 
 describe('embedding and output head as targets', () => {
   it('are named like linear modules, tied or not; all-linear leaves both out', () => {
@@ -76,11 +66,11 @@ describe('ensure_weight_tying', () => {
   it('asked for in vain it is refused, but for adapter files, which PEFT reads all the same', () => {
     for (const [source, targetModules] of [[untied, ['lm_head']], [tied, ['q_proj']]] as const) {
       const options = withLoraDefaults({ targetModules, ensureWeightTying: true })
-      expect(codeOf(() => loraTargets(source, options))).to.equal('FT_INCOMPATIBLE_CONFIG')
+      expect(caught(() => loraTargets(source, options)).code).to.equal('FT_INCOMPATIBLE_CONFIG')
       expect(loraTargets(source, options, { strict: false })).to.have.length(1)
     }
-    expect(codeOf(() => targetsOf(tied, { targetModules: ['embed_tokens'], rankPattern: { lm_head: 2 }, ensureWeightTying: true }))).to.equal('FT_INCOMPATIBLE_CONFIG')
-    expect(codeOf(() => targetsOf(tied, { targetModules: ['lm_head', 'q_proj'], excludeModules: ['embed_tokens'], ensureWeightTying: true }))).to.equal('FT_INCOMPATIBLE_CONFIG')
+    expect(caught(() => targetsOf(tied, { targetModules: ['embed_tokens'], rankPattern: { lm_head: 2 }, ensureWeightTying: true })).code).to.equal('FT_INCOMPATIBLE_CONFIG')
+    expect(caught(() => targetsOf(tied, { targetModules: ['lm_head', 'q_proj'], excludeModules: ['embed_tokens'], ensureWeightTying: true })).code).to.equal('FT_INCOMPATIBLE_CONFIG')
   })
 })
 

@@ -1,7 +1,7 @@
 // Targets on models with experts: the cases of PEFT's conversion of configurations made for unfused experts
 // (peft/utils/transformers_weight_conversion.py), with its names, ranks and refusals.
 import { expect } from 'chai'
-import { FineTuneError } from '../../../lib/core/errors/index.js'
+import { caught } from '../support/caught.js'
 import { loraParameters, loraShapes, loraTargets, resolveOn, withLoraDefaults, type LoraOptions } from '../../../lib/models/lora.js'
 import { TargetModuleDetector, type ModuleSource } from '../../../lib/models/target-modules.js'
 import type { TargetableModule } from '../../../lib/models/peft/expert-targets.js'
@@ -18,16 +18,6 @@ const plain: ModuleSource = { linearModules, renamedTargets: {} }
 
 const targetsOf = (source: ModuleSource, options: LoraOptions) => loraTargets(source, withLoraDefaults({ r: 4, loraAlpha: 8, ...options }))
 const optionsOf = (options: LoraOptions) => resolveOn(mixtral, withLoraDefaults({ r: 4, loraAlpha: 8, ...options }))
-
-function codeOf(call: () => unknown): string {
-  try {
-    call()
-  } catch (error) {
-    if (error instanceof FineTuneError) return error.code
-    throw error
-  }
-  throw new Error('expected an error')
-}
 
 describe('targets on models with experts', () => {
   it('all-linear reaches router and experts where PEFT renames targets; gate and up together have both ranks', () => {
@@ -58,7 +48,7 @@ describe('targets on models with experts', () => {
   })
 
   it('gate without up is refused, as in PEFT', () => {
-    expect(codeOf(() => optionsOf({ targetModules: ['w1'] }))).to.equal('FT_UNKNOWN_TARGET_MODULE')
+    expect(caught(() => optionsOf({ targetModules: ['w1'] })).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
   })
 
   it('elsewhere all-linear is the linear modules, and parameters are named', () => {
@@ -67,12 +57,12 @@ describe('targets on models with experts', () => {
     expect(named.map(({ module, r }) => [module, r])).to.deep.equal([
       ['model.layers.0.self_attn.q_proj', 4], ['model.layers.1.self_attn.q_proj', 4], ['model.layers.0.mlp.gate', 2], ['model.layers.1.mlp.gate', 2], ['model.layers.1.mlp.experts.down_proj', 4],
     ])
-    expect(codeOf(() => targetsOf(plain, { targetParameters: ['mlp.experts.up_proj'] }))).to.equal('FT_UNKNOWN_TARGET_MODULE')
-    expect(codeOf(() => targetsOf(plain, { targetModules: ['gate'] }))).to.equal('FT_UNKNOWN_TARGET_MODULE')
+    expect(caught(() => targetsOf(plain, { targetParameters: ['mlp.experts.up_proj'] })).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
+    expect(caught(() => targetsOf(plain, { targetModules: ['gate'] })).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
   })
 
   it('parameters have no dropout', () => {
-    expect(codeOf(() => targetsOf(mixtral, { loraDropout: 0.1 }))).to.equal('FT_INCOMPATIBLE_CONFIG')
+    expect(caught(() => targetsOf(mixtral, { loraDropout: 0.1 })).code).to.equal('FT_INCOMPATIBLE_CONFIG')
     expect(targetsOf(mixtral, { loraDropout: 0.1, targetModules: ['q_proj'] })).to.have.length(2)
   })
 

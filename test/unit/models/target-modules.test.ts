@@ -1,6 +1,6 @@
 // Which modules an adapter attaches to: the cases of PEFT's check_target_module_exists and get_pattern_key.
 import { expect } from 'chai'
-import { FineTuneError } from '../../../lib/core/errors/index.js'
+import { caught } from '../support/caught.js'
 import { loraParameters, loraTargets, withLoraDefaults } from '../../../lib/models/lora.js'
 import { TargetModuleDetector, type ModuleSource } from '../../../lib/models/target-modules.js'
 
@@ -15,16 +15,6 @@ const source: ModuleSource = {
 }
 const detector = new TargetModuleDetector(source)
 const every = (name: string): string[] => Array.from({ length: layers }, (_, layer) => `model.layers.${layer}.${name}`)
-
-function codeOf(call: () => unknown): FineTuneError {
-  try {
-    call()
-  } catch (error) {
-    if (error instanceof FineTuneError) return error
-    throw error
-  }
-  throw new Error('expected an error')
-}
 
 describe('target modules', () => {
   it('all-linear is everything but the output head, in any case and as a list', () => {
@@ -51,34 +41,34 @@ describe('target modules', () => {
     expect(detector.resolve('.*\\.(?:0|1)\\.self_attn\\.(?P<which>q|v)_proj')).to.have.length(4)
     expect(detector.resolve('model.layers.1.mlp.up_proj')).to.deep.equal(['model.layers.1.mlp.up_proj'])
     expect(detector.resolve('.*q_proj\\Z')).to.deep.equal(every('self_attn.q_proj'))
-    expect(codeOf(() => detector.resolve('q_proj')).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
+    expect(caught(() => detector.resolve('q_proj')).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
   })
 
   it('patterns run in linear time, and those that cannot are refused', () => {
-    expect(codeOf(() => detector.resolve('(a+)+$')).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
+    expect(caught(() => detector.resolve('(a+)+$')).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
     for (const pattern of ['(?=x).*', '(?<!x)y', '(a)\\1', '(', '[', '*', 'a{1,100000}', 'x'.repeat(20_000)]) {
-      const error = codeOf(() => detector.resolve(pattern))
+      const error = caught(() => detector.resolve(pattern))
       expect(error.code, pattern.slice(0, 20)).to.equal('FT_INVALID_CONFIG')
       expect(error.remedy).to.not.equal('')
     }
   })
 
   it('a name that does not exist is an error with what exists and a suggestion', () => {
-    const error = codeOf(() => detector.resolve(['q_proj', 'qproj']))
+    const error = caught(() => detector.resolve(['q_proj', 'qproj']))
     expect(error.code).to.equal('FT_UNKNOWN_TARGET_MODULE')
     expect(error.message).to.contain('"qproj"').and.contain('did you mean "q_proj"?')
     expect(error.remedy).to.contain('gate_proj')
     expect(error.details.available).to.deep.equal(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj', 'lm_head'])
-    expect(codeOf(() => detector.resolve(['proj'])).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
-    expect(codeOf(() => detector.resolve(['_proj'])).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
+    expect(caught(() => detector.resolve(['proj'])).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
+    expect(caught(() => detector.resolve(['_proj'])).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
     expect(detector.resolve(['q_proj', 'qproj'], { strict: false })).to.deep.equal(every('self_attn.q_proj'))
-    expect(codeOf(() => detector.resolve(['nothing'], { strict: false })).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
+    expect(caught(() => detector.resolve(['nothing'], { strict: false })).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
   })
 
   it('excluded modules win', () => {
     expect(detector.resolve(['q_proj', 'v_proj'], { excludeModules: ['v_proj'] })).to.deep.equal(every('self_attn.q_proj'))
     expect(detector.resolve('all-linear', { excludeModules: '.*mlp.*' })).to.have.length(4 * layers)
-    expect(codeOf(() => detector.resolve(['q_proj'], { excludeModules: ['q_proj'] })).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
+    expect(caught(() => detector.resolve(['q_proj'], { excludeModules: ['q_proj'] })).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
   })
 
   it('layers_to_transform takes the layer number, not part of it', () => {
@@ -86,7 +76,7 @@ describe('target modules', () => {
     expect(detector.resolve(['q_proj'], { layersToTransform: [0, 11] })).to.deep.equal(['model.layers.0.self_attn.q_proj', 'model.layers.11.self_attn.q_proj'])
     expect(detector.resolve(['q_proj'], { layersToTransform: [2], layersPattern: 'layers' })).to.deep.equal(['model.layers.2.self_attn.q_proj'])
     expect(detector.resolve(['q_proj'], { layersToTransform: [2], layersPattern: ['h', 'layers'] })).to.deep.equal(['model.layers.2.self_attn.q_proj'])
-    expect(codeOf(() => detector.resolve(['q_proj'], { layersToTransform: [2], layersPattern: 'h' })).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
+    expect(caught(() => detector.resolve(['q_proj'], { layersToTransform: [2], layersPattern: 'h' })).code).to.equal('FT_UNKNOWN_TARGET_MODULE')
     expect(detector.resolve(['q_proj', 'lm_head'], { layersToTransform: [2] })).to.deep.equal(['model.layers.2.self_attn.q_proj', 'lm_head'])
   })
 
@@ -128,7 +118,7 @@ describe('LoRA targets', () => {
 
   it('refuses ranks, alphas and dropouts that are none', () => {
     for (const options of [{ r: 0 }, { r: -1 }, { r: 1.5 }, { r: NaN }, { loraAlpha: NaN }, { loraAlpha: Infinity }, { loraDropout: 1 }, { loraDropout: -0.1 }, { rankPattern: { q_proj: 0 } }, { alphaPattern: { q_proj: NaN } }]) {
-      expect(codeOf(() => withLoraDefaults(options)).code, JSON.stringify(options)).to.equal('FT_INVALID_ARGUMENT')
+      expect(caught(() => withLoraDefaults(options)).code, JSON.stringify(options)).to.equal('FT_INVALID_ARGUMENT')
     }
   })
 })
