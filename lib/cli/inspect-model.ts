@@ -4,7 +4,7 @@ import path from 'node:path'
 import { readConfigEntries } from './config-input.js'
 import { contextLengthOf, ropeOf } from './context-length.js'
 import type { CliContext } from './context.js'
-import { inspectModel, memoryOf, memoryRequest, warmUpBytes, type EstimateOptions, type MemoryEstimate, type ModelInspection } from '../models/index.js'
+import { inspectModel, memoryOf, memoryRequest, neededBytesOf, type EstimateOptions, type MemoryEstimate, type ModelInspection } from '../models/index.js'
 import { readJsonFile } from '../models/json-file.js'
 import { nativeBackend } from '../trainers/backend.js'
 import { automaticLayers } from '../trainers/memory.js'
@@ -33,7 +33,7 @@ async function memoryFor(options: EstimateOptions, automatic: boolean): Promise<
   const request = await memoryRequest(options)
   const of = (checkpointedLayers: number): MemoryEstimate & { neededBytes: number } => {
     const estimate = memoryOf({ ...request, checkpointedLayers })
-    return { ...estimate, neededBytes: estimate.totalBytes - estimate.runtimeBytes + warmUpBytes }
+    return { ...estimate, neededBytes: neededBytesOf(estimate) }
   }
   const availableBytes = nativeBackend.memoryAvailable(request.device)
   return { ...of(automatic ? automaticLayers(of, availableBytes) : request.checkpointedLayers), availableBytes }

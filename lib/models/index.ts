@@ -9,7 +9,7 @@ export { inspectModel, type InspectOptions, type ModelInspection } from './inspe
 export { loadModel, loadModelAndTokenizer, ModelLoader, type LoadModelOptions } from './loader.js'
 export { lockFolder } from './lock.js'
 export { loraParameters, loraTargets, withLoraDefaults, type LoraOptions, type ResolvedLoraOptions } from './lora.js'
-export { estimateMemory, memoryOf, memoryRequest, warmUpBytes, type EstimateOptions, type MemoryEstimate, type MemoryRequest } from './memory/index.js'
+export { estimateMemory, memoryOf, memoryRequest, neededBytesOf, type EstimateOptions, type MemoryEstimate, type MemoryRequest } from './memory/index.js'
 export { mergeAdapter, type MergeOptions, type MergeResult } from './merge.js'
 export { Model, type AddAdapterOptions, type ModelInfo, type PassOptions } from './model.js'
 export { createOptimizer, Optimizer, type EngineStepOptions, type OptimizerOptions, type StepOptions, type StepResult } from './optimizer.js'

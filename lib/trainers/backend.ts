@@ -3,7 +3,7 @@ import type { ResolvedConfig } from '../core/config/index.js'
 import { computeDtype } from '../core/dtype.js'
 import { loadTokenizer, planEpoch, prepareDataset, runDataOptions, toBatch } from '../data/index.js'
 import {
-  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, memoryOf, memoryRequest, quantizationOptionsOf, readAdapterConfig, presentDevice, resolveDtype, resolveModelFolder, warmUpBytes,
+  createOptimizer, diagnostics, inspectModel, loadModel, lockFolder, memoryOf, memoryRequest, neededBytesOf, quantizationOptionsOf, readAdapterConfig, presentDevice, resolveDtype, resolveModelFolder,
   type Model, type OptimizerOptions,
 } from '../models/index.js'
 import type { EngineModel, TrainingBackend } from './engine.js'
@@ -40,7 +40,7 @@ export const nativeBackend: TrainingBackend = {
     const request = await memoryRequest({ name: source.name, init: config.model.init, arch: config.model.arch, dtype: source.dtype, device: source.device, attention: config.model.attention, lora: adapter, threads: config.training.threads, ...quantizationOptionsOf(config.model) })
     return ({ trained, ...shape }) => {
       const estimate = memoryOf({ ...request, ...shape, trained: trained === 'weights' ? trained : request.trained })
-      return { ...estimate, neededBytes: estimate.totalBytes - estimate.runtimeBytes + warmUpBytes }
+      return { ...estimate, neededBytes: neededBytesOf(estimate) }
     }
   },
 

@@ -133,7 +133,12 @@ function runtimeBytesOf(request: MemoryRequest): number {
 const fragmentation = 0.3
 
 /** What code and libraries take once a step has run, beyond what they take when a model is about to be loaded. */
-export const warmUpBytes = 45e6
+const warmUpBytes = 45e6
+
+/** Of an estimate, what a process does not have yet when a model is about to be loaded: to be compared with what is free. */
+export function neededBytesOf({ totalBytes, runtimeBytes }: Pick<MemoryEstimate, 'totalBytes' | 'runtimeBytes'>): number {
+  return totalBytes - runtimeBytes + warmUpBytes
+}
 
 export interface EstimateOptions extends QuantizationOptions {
   /** As for loadModel. */

@@ -1,2 +1,2 @@
 // Memory estimates.
-export { estimateMemory, memoryOf, memoryRequest, warmUpBytes, type EstimateOptions, type MemoryEstimate, type MemoryRequest } from './estimate.js'
+export { estimateMemory, memoryOf, memoryRequest, neededBytesOf, type EstimateOptions, type MemoryEstimate, type MemoryRequest } from './estimate.js'
