@@ -25,10 +25,7 @@ DecoderSpec ParseDeepseekV2(const ConfigReader& config) {
   } else if (method != "greedy") {
     config.Unsupported("topk_method", JsonQuote(Shorten(method)), "Supported: greedy, group_limited_greedy.");
   }
-  spec.moe.shared_width = spec.moe.expert_width * config.Int("n_shared_experts", 2, 1, 1024);
-  spec.names.shared_expert = "model.layers.{}.mlp.shared_experts";
-  spec.moe.renamed_targets = true;
-  MarkLayersAfter(config.Int("first_k_dense_replace", 0, 0, kMaxLayers), &spec);
+  ReadSharedExperts(config, {.experts = 2, .dense_layers = 0}, &spec);
   return spec;
 }
 

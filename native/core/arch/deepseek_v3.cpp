@@ -27,10 +27,7 @@ DecoderSpec ParseDeepseekV3(const ConfigReader& config) {
   router.epsilon = 1e-20;
   router.scaling_factor = config.Number("routed_scaling_factor", 2.5, 0, 1e6);
   ReadExpertGroups(config, 8, 4, GroupScore::kBestTwo, &router);
-  spec.moe.shared_width = spec.moe.expert_width * config.Int("n_shared_experts", 1, 1, 1024);
-  spec.names.shared_expert = "model.layers.{}.mlp.shared_experts";
-  spec.moe.renamed_targets = true;
-  MarkLayersAfter(config.Int("first_k_dense_replace", 3, 0, kMaxLayers), &spec);
+  ReadSharedExperts(config, {.experts = 1, .dense_layers = 3}, &spec);
   return spec;
 }
 

@@ -63,6 +63,13 @@ void MarkLayersAfter(int64_t dense, DecoderSpec* spec) {
   for (int64_t i = dense; i < spec->num_hidden_layers; ++i) spec->layers[static_cast<size_t>(i)].experts = true;
 }
 
+void ReadSharedExperts(const ConfigReader& config, const SharedExpertDefaults& defaults, DecoderSpec* spec) {
+  spec->moe.shared_width = spec->moe.expert_width * config.Int("n_shared_experts", defaults.experts, 1, 1024);
+  spec->names.shared_expert = "model.layers.{}.mlp.shared_experts";
+  spec->moe.renamed_targets = true;
+  MarkLayersAfter(config.Int("first_k_dense_replace", defaults.dense_layers, 0, kMaxLayers), spec);
+}
+
 void ReadLatentAttention(const ConfigReader& config, bool interleaved, DecoderSpec* spec) {
   if (spec->num_key_value_heads != spec->num_attention_heads) {
     config.Bad("num_key_value_heads", fmt::format("num_attention_heads ({})", spec->num_attention_heads), std::to_string(spec->num_key_value_heads));

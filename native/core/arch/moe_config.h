@@ -33,6 +33,14 @@ void MarkSparseLayers(const ConfigReader& config, DecoderSpec* spec);
 /// The first `dense` layers have a dense MLP, the others experts (DeepSeek).
 void MarkLayersAfter(int64_t dense, DecoderSpec* spec);
 
+/// Defaults of n_shared_experts and first_k_dense_replace.
+struct SharedExpertDefaults {
+  int64_t experts, dense_layers;
+};
+
+/// Shared experts beside the routed ones, and which layers have any (DeepSeek). After ReadExperts.
+void ReadSharedExperts(const ConfigReader& config, const SharedExpertDefaults& defaults, DecoderSpec* spec);
+
 /// Sizes of multi-head latent attention, its rope and scale (DeepSeek V2 and V3). Sets head_dim to the turning part, as transformers does.
 void ReadLatentAttention(const ConfigReader& config, bool interleaved, DecoderSpec* spec);
 

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/kernels/int8_rows.h"
+#include "core/nn/function_inputs.h"
 #include "core/nn/placement.h"
 
 namespace ft {
@@ -16,11 +17,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-TokenKeys KeysOf(const ForwardContext& context) { return {context.batch->row_keys, context.batch->positions}; }
-
-// Functions take no undefined tensors, but optional ones.
-std::optional<at::Tensor> IfDefined(const at::Tensor& tensor) { return tensor.defined() ? std::optional(tensor) : std::nullopt; }
 
 template <typename T>
 int64_t AsInt(T* pointer) {

@@ -9,14 +9,13 @@
 #include "core/kernels/clamped_gate.h"
 #include "core/kernels/expert_rows.h"
 #include "core/kernels/gate.h"
+#include "core/nn/function_inputs.h"
 
 namespace ft {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-std::optional<at::Tensor> IfDefined(const at::Tensor& tensor) { return tensor.defined() ? std::optional(tensor) : std::nullopt; }
 
 at::Tensor Activate(const RoutedExperts& moe, const at::Tensor& gate_up) {
   return moe.spec.clamped_gate ? kernels::ClampedGate(gate_up, {}) : kernels::Gate(gate_up, moe.hidden_act);
@@ -25,8 +24,6 @@ at::Tensor Activate(const RoutedExperts& moe, const at::Tensor& gate_up) {
 at::Tensor ActivateBackward(const RoutedExperts& moe, const at::Tensor& dh, const at::Tensor& gate_up, at::Tensor* h) {
   return moe.spec.clamped_gate ? kernels::ClampedGateBackward(dh, gate_up, {}, h) : kernels::GateBackward(dh, gate_up, moe.hidden_act, h);
 }
-
-TokenKeys KeysOf(const ForwardContext& context) { return {context.batch->row_keys, context.batch->positions}; }
 
 // fp32 whatever the weights are: the choice between experts must not hang on a rounding.
 at::Tensor RouterLogits(LinearGroup& router, const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved) {
