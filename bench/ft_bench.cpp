@@ -126,6 +126,9 @@ int Kernels(const Arguments& arguments) {
   at::Tensor logits;
   report("head_aten", [&] { logits = at::mm(rows, head.t()); });
   report("head", [&] { logits = kernels::SumOfProducts({{rows, head}}, {}, {}); });
+  for (const int64_t few : {1, 4, 16, 31}) {
+    report(fmt::format("head_{}_rows", few), [&] { kernels::SumOfProducts({{rows.narrow(0, 0, few), head}}, {}, {}); });
+  }
   report("head_by_rows_aten", [&] { at::mm(logits, head); });
   report("head_by_rows", [&] { kernels::SumOfProducts({{logits, head, true}}, {}, {}); });
   at::Tensor weight_grad = at::zeros({2 * ffn, hidden}, options), low_grad = at::zeros({2 * ffn, 16}, options.dtype(at::kFloat)), low_grad_t = low_grad.t();

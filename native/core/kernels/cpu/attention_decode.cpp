@@ -54,7 +54,7 @@ at::Tensor AttentionDecode(const at::Tensor& q_in, const at::Tensor& keys, const
     std::fill_n(s.scores, (count + kLanes - 1) / kLanes * kLanes, 0.0f);
     if (bias.defined()) std::copy_n(Data<float>(bias) + task.head * bias.size(1) + begin, count, s.scores);
     std::fill_n(s.out, dv, 0.0f);
-    tiles.add_matrix_vector(Data<uint16_t>(keys) + first * d, d, count, d, Data<uint16_t>(q) + query * d, s.scores);
+    tiles.add_dots(Data<uint16_t>(keys) + first * d, d, count, d, Data<uint16_t>(q) + query * d, s.scores);
     float maximum = -std::numeric_limits<float>::infinity(), sum = 0.0f;
     tiles.softmax_row(s.scores, count, 0, count, score, &maximum, &sum, s.probabilities);
     tiles.add_weighted_rows(s.probabilities, Data<uint16_t>(values) + first * dv, dv, count, dv, s.out);

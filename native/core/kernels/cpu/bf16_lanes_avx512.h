@@ -24,9 +24,9 @@ inline __mmask16 FirstLanes(int64_t n) { return n >= kLanes ? 0xffff : n <= 0 ? 
 
 // bf16_rows_avx512bf16.cpp
 float DotRow(const uint16_t* x, const uint16_t* y, int64_t n);
-void AddMatrixVector(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, float* y);
+void AddDots(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, float* y);
 void AddFewRows(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, int64_t x_stride, int64_t few, float* y);
-void AddPackedRows(const uint16_t* packed, int64_t n, const uint16_t* x, int64_t x_stride, int64_t few, const WeightPiece& next, float* y);
+void AddLanes(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* pairs, int64_t lanes, float* c);
 void AddWeightedRows(const uint16_t* weights, const uint16_t* x, int64_t stride, int64_t rows, int64_t n, float* y);
 
 }  // namespace ft::kernels::cpu

@@ -8,20 +8,14 @@
 
 namespace ft::kernels::cpu {
 
-inline constexpr int64_t kTile = 64;       // tokens
-inline constexpr int64_t kPackedRows = 8;  // rows of activations that packed weights meet together
+inline constexpr int64_t kTile = 64;    // tokens
+inline constexpr int64_t kMostFew = 4;  // rows of activations that weights meet one by one
 
 /// Which (query, key) pairs of a tile are seen: key k of [0, kTile) is visible to query q when
 /// low + q <= k <= high + q. A tile left of the diagonal without a window has both bounds out of reach.
 struct TileBand {
   int64_t low = -kTile;  // q − low … the oldest key
   int64_t high = kTile;
-};
-
-/// Rows of weights [rows, columns], row stride `stride`; without w, nothing.
-struct WeightPiece {
-  const uint16_t* w = nullptr;
-  int64_t stride = 0, rows = 0, columns = 0;
 };
 
 struct ScoreOptions {
@@ -59,13 +53,16 @@ struct Bf16Tiles {
 
   /// Sum of x · y over n values.
   float (*dot_row)(const uint16_t* x, const uint16_t* y, int64_t n);
-  /// y [rows] += w · x of w [rows, n] (row stride `stride`) and x [n].
-  void (*add_matrix_vector)(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, float* y);
-  /// The same for `few` rows of x (row stride `x_stride`): y [few, kTile] += x · wᵀ, rows <= kTile. w is read once.
+  /// y [rows] += w · x of w [rows, n] (row stride `stride`) and x [n]: many short rows, as cached keys are.
+  void (*add_dots)(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, float* y);
+  /// y [few, kTile] += x · wᵀ of w [rows, n] (row stride `stride`), rows <= kTile, and x [few, n] (row stride `x_stride`), few <=
+  /// kMostFew. w is read once.
   void (*add_few_rows)(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, int64_t x_stride, int64_t few, float* y);
-  /// y [few, kTile] += x · w for w as pairs [n / 2, kTile] and `few` rows of x, a multiple of kPackedRows; y 64-byte aligned.
-  /// Meanwhile the memory of `next` is brought near.
-  void (*add_packed_rows)(const uint16_t* packed, int64_t n, const uint16_t* x, int64_t x_stride, int64_t few, const WeightPiece& next, float* y);
+  /// c [rows, lanes] += w · xᵀ of w [rows, n] (row stride `stride`) for `lanes` rows of x as pairs, words [n / 2, lanes]: w is
+  /// read once, where it lies. lanes 16 or 32, n even.
+  void (*add_lanes)(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* pairs, int64_t lanes, float* c);
+  /// c [kTile, lanes] -> cᵀ, of rows kTile long.
+  void (*turn_lanes)(const float* c, int64_t lanes, float* out);
   /// y [n] += Σ weights[r] · x[r] over `rows` rows of x (row stride `stride`); weights bf16.
   void (*add_weighted_rows)(const uint16_t* weights, const uint16_t* x, int64_t stride, int64_t rows, int64_t n, float* y);
   /// Backward of the softmax in one tile, keys by queries: from scores = k qᵀ and dp = v doutᵀ (both [kTile, kTile]),

@@ -144,6 +144,14 @@ void Transpose(const uint16_t* x, int64_t width, uint16_t* out, int64_t stride) 
   }
 }
 
+void TurnLanes(const float* c, int64_t lanes, float* out) {
+  for (int64_t r = 0; r < kTile; r += kLanes) {
+    for (int64_t i = 0; i < lanes; i += kLanes) {
+      TransposeWords(reinterpret_cast<const uint32_t*>(c + r * lanes + i), lanes, reinterpret_cast<uint32_t*>(out + i * kTile + r), kTile);
+    }
+  }
+}
+
 template <bool kCap>
 inline __m512 Score(__m512 raw, const ScoreOptions& options) {
   const __m512 scaled = _mm512_mul_ps(raw, _mm512_set1_ps(options.scale));
@@ -278,9 +286,10 @@ const Bf16Tiles& Bf16TilesAvx512() {
       .scale_row = ScaleRow,
       .store_row = StoreRow,
       .dot_row = DotRow,
-      .add_matrix_vector = AddMatrixVector,
+      .add_dots = AddDots,
       .add_few_rows = AddFewRows,
-      .add_packed_rows = AddPackedRows,
+      .add_lanes = AddLanes,
+      .turn_lanes = TurnLanes,
       .add_weighted_rows = AddWeightedRows,
       .softmax_backward = SoftmaxBackward,
       .store_transposed = StoreTransposed,

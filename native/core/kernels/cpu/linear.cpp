@@ -18,12 +18,11 @@ namespace {
 using cpu::Bf16Tiles;
 using cpu::Blocks;
 using cpu::Data;
-using cpu::kPackedRows;
+using cpu::kMostFew;
 using cpu::kTile;
 using cpu::Multiply;
 using cpu::Pieces;
 using cpu::RunTasks;
-using cpu::WeightPiece;
 
 constexpr int64_t kPackedBytes = 8 << 20;   // of weights in their packed form at a time: stays in the last-level cache
 constexpr int64_t kTaskRows = 512;          // of x in one task
@@ -31,7 +30,7 @@ constexpr int64_t kPanelBytes = 384 << 10;  // of packed weights that one task r
 constexpr int64_t kDepth = 2048;            // of k in one product
 constexpr int64_t kGroupBytes = 1 << 20;    // of one packed tile, before more of k waits for another turn
 constexpr int64_t kFewRows = 32;            // below, reading the weights is what a product costs
-constexpr int64_t kPieceDepth = 128;        // of k in one piece of weights packed for few rows: 16 KB, half of a small nearest cache
+constexpr int64_t kPieceDepth = 128;        // of k in one piece of a source for few rows: 16 KB, half of a small nearest cache
 constexpr int64_t kMadeRows = 8;            // of a source, made for few rows of x: they stay in a core's nearest cache
 
 bool Dense(const at::Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1); }
@@ -237,11 +236,7 @@ void MultiplyAll(const std::vector<Term>& terms, const Output& out) {
 // sums [few, kTile] += rows of x times a tile of w, `columns` rows of it. Of a source some rows are made at a time.
 void AddFewRows(const Bf16Tiles& tiles, const Term& term, int64_t column, int64_t columns, int64_t few, uint16_t* unpacked, float* sums) {
   const auto add = [&](const uint16_t* w, int64_t stride, int64_t count, int64_t begin, int64_t depth, float* y) {
-    if (few == 1) {
-      tiles.add_matrix_vector(w, stride, count, depth, term.x + begin, y);
-    } else {
-      tiles.add_few_rows(w, stride, count, depth, term.x + begin, term.x_stride, few, y);
-    }
+    tiles.add_few_rows(w, stride, count, depth, term.x + begin, term.x_stride, few, y);
   };
   if (term.source == nullptr) return add(term.w + column * term.w_stride, term.w_stride, columns, 0, term.k, sums);
   for (int64_t row = 0; row < columns; row += kMadeRows) {
@@ -254,85 +249,66 @@ void AddFewRows(const Bf16Tiles& tiles, const Term& term, int64_t column, int64_
   }
 }
 
-// Few rows of x: every weight is read once, where it lies, and meets all of them in registers.
-void MultiplyFew(const std::vector<Term>& terms, const Output& out) {
-  const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
-  constexpr int64_t kShare = 16;  // columns: whole tiles would divide a narrow product unevenly
-  const bool sources = std::any_of(terms.begin(), terms.end(), [](const Term& term) { return term.source != nullptr; });
+// Every column of the result once, some at a time: body(column, count). Whole tiles would divide a narrow product unevenly.
+template <typename Body>
+void ForColumns(const Output& out, const Body& body) {
+  constexpr int64_t kShare = 16;
   at::parallel_for(0, Blocks(out.columns, kShare), 1, [&](int64_t begin, int64_t end) {
-    alignas(64) float sums[kPackedRows * kTile];
-    std::vector<uint16_t> unpacked(sources ? kMadeRows * kDepth : 0);
     const int64_t last = std::min(end * kShare, out.columns);
-    for (int64_t column = begin * kShare; column < last; column += kTile) {
-      const int64_t count = std::min(kTile, last - column);
-      std::fill_n(sums, out.rows * kTile, 0.0f);
-      for (const Term& term : terms) AddFewRows(tiles, term, column, count, out.rows, unpacked.data(), sums);
-      out.Store(tiles, sums, 0, column, count);
-    }
+    for (int64_t column = begin * kShare; column < last; column += kTile) body(column, std::min(kTile, last - column));
   });
 }
 
-// A piece of the weights that few rows meet: kPieceDepth of k for one tile of columns.
-struct FewPiece {
+// Few rows of x: every weight is read once, where it lies, and meets all of them in registers.
+void MultiplyFew(const std::vector<Term>& terms, const Output& out) {
+  const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
+  const bool sources = std::any_of(terms.begin(), terms.end(), [](const Term& term) { return term.source != nullptr; });
+  ForColumns(out, [&](int64_t column, int64_t count) {
+    alignas(64) float sums[kMostFew * kTile] = {};
+    std::vector<uint16_t> unpacked(sources ? kMadeRows * kDepth : 0);
+    for (const Term& term : terms) AddFewRows(tiles, term, column, count, out.rows, unpacked.data(), sums);
+    out.Store(tiles, sums, 0, column, count);
+  });
+}
+
+// Rows of x as pairs, words [k / 2, lanes]: a right operand that stays in a core's cache. What is missing of the lanes is 0.
+struct LaneTerm {
   const Term* term;
-  int64_t begin, depth;
-  /// Where its weights lie: nowhere, of a source.
-  WeightPiece Of(int64_t column, int64_t columns) const {
-    if (term->source != nullptr) return {};
-    return {term->w + column * term->w_stride + begin, term->w_stride, columns, depth};
-  }
-  /// `unpacked` is scratch for kTile × depth values of a source.
-  void Pack(const Bf16Tiles& tiles, int64_t column, int64_t columns, uint16_t* unpacked, uint16_t* packed) const {
-    WeightPiece w = Of(column, columns);
-    if (term->source != nullptr) {
-      term->source->Read(column, columns, begin, depth, unpacked, depth);
-      w = {unpacked, depth, columns, depth};
+  at::Tensor pairs;
+  LaneTerm(const Bf16Tiles& tiles, const Term& of, int64_t rows, int64_t lanes) : term(&of), pairs(at::empty({of.k, lanes}, at::kBFloat16)) {
+    alignas(64) uint16_t packed[kPieceDepth * kTile];
+    for (int64_t begin = 0; begin < of.k; begin += kPieceDepth) {
+      const int64_t depth = std::min(kPieceDepth, of.k - begin);
+      tiles.pack_columns(of.x + begin, of.x_stride, rows, depth, packed);
+      for (int64_t pair = 0; pair < depth / 2; ++pair) std::copy_n(packed + pair * kTile * 2, lanes * 2, Pairs(begin + 2 * pair, lanes));
     }
-    tiles.pack_columns(w.w, w.stride, w.rows, w.columns, packed);
   }
+  uint16_t* Pairs(int64_t k, int64_t lanes) const { return Data<uint16_t>(pairs) + k * lanes; }
 };
 
-// The same for as many rows as pay for bringing a piece of the weights, small enough for a core's nearest cache, into the
-// layout of the products; the next piece is on its way meanwhile.
-void MultiplyPacked(const std::vector<Term>& inputs, const Output& out) {
-  const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
-  const int64_t padded = Blocks(out.rows, kPackedRows) * kPackedRows;
-  std::vector<Term> terms = inputs;
-  std::vector<at::Tensor> copies;
-  std::vector<FewPiece> pieces;
-  for (Term& term : terms) {
-    if (padded > out.rows) {
-      copies.push_back(at::empty({padded, term.k}, at::kBFloat16));
-      auto* copy = Data<uint16_t>(copies.back());
-      for (int64_t row = 0; row < padded; ++row) std::copy_n(term.x + std::min(row, out.rows - 1) * term.x_stride, term.k, copy + row * term.k);
-      term.x = copy, term.x_stride = term.k;
-    }
-    for (int64_t begin = 0; begin < term.k; begin += kPieceDepth) pieces.push_back({&term, begin, std::min(kPieceDepth, term.k - begin)});
+// sums [count, lanes] += weights [column, column + count) times the rows. `unpacked` is scratch for kTile × kPieceDepth values.
+void AddLanes(const Bf16Tiles& tiles, const LaneTerm& input, int64_t column, int64_t count, int64_t lanes, uint16_t* unpacked, float* sums) {
+  const Term& term = *input.term;
+  if (term.source == nullptr) return tiles.add_lanes(term.w + column * term.w_stride, term.w_stride, count, term.k, input.Pairs(0, lanes), lanes, sums);
+  for (int64_t k = 0; k < term.k; k += kPieceDepth) {
+    const int64_t depth = std::min(kPieceDepth, term.k - k);
+    term.source->Read(column, count, k, depth, unpacked, depth);
+    tiles.add_lanes(unpacked, depth, count, depth, input.Pairs(k, lanes), lanes, sums);
   }
-  std::vector<int64_t> columns(Blocks(out.columns, kTile));
-  for (size_t i = 0; i < columns.size(); ++i) columns[i] = static_cast<int64_t>(i) * kTile;
-  const auto width = [&](int64_t column) { return std::min(kTile, out.columns - column); };
-  struct Scratch {
-    float* sums;
-    uint16_t *packed, *unpacked;
-  };
-  const auto scratch_of = [&](Pieces& scratch) {
-    return Scratch{scratch.Take<float>(padded * kTile), scratch.Take<uint16_t>(kPieceDepth * kTile), scratch.Take<uint16_t>(kPieceDepth * kTile)};
-  };
-  Pieces counted(nullptr);
-  scratch_of(counted);
-  RunTasks(columns, counted.used(), [&](int64_t column, char* base) {
-    Pieces scratch(base);
-    const auto [sums, packed, unpacked] = scratch_of(scratch);
-    std::fill_n(sums, padded * kTile, 0.0f);
-    const int64_t later = column + kTile * at::get_num_threads();  // most likely this thread's next
-    for (size_t i = 0; i < pieces.size(); ++i) {
-      const FewPiece& piece = pieces[i];
-      piece.Pack(tiles, column, width(column), unpacked, packed);
-      const WeightPiece next = i + 1 < pieces.size() ? pieces[i + 1].Of(column, width(column)) : later < out.columns ? pieces[0].Of(later, width(later)) : WeightPiece{};
-      tiles.add_packed_rows(packed, piece.depth, piece.term->x + piece.begin, piece.term->x_stride, padded, next, sums);
-    }
-    out.Store(tiles, sums, 0, column);
+}
+
+// The same for more rows: weights, where they lie, are the left operand and meet the rows as lanes.
+void MultiplyLanes(const std::vector<Term>& terms, const Output& out) {
+  const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
+  const int64_t lanes = Blocks(out.rows, 16) * 16;
+  std::vector<LaneTerm> inputs;
+  for (const Term& term : terms) inputs.emplace_back(tiles, term, out.rows, lanes);
+  ForColumns(out, [&](int64_t column, int64_t count) {
+    alignas(64) float sums[kTile * kFewRows] = {}, turned[kTile * kFewRows];
+    uint16_t unpacked[kTile * kPieceDepth];
+    for (const LaneTerm& input : inputs) AddLanes(tiles, input, column, count, lanes, unpacked, sums);
+    tiles.turn_lanes(sums, lanes, turned);
+    out.Store(tiles, turned, 0, column, count);
   });
 }
 
@@ -362,7 +338,7 @@ void SumOfProductsInto(const at::Tensor& y, const std::vector<ProductTerm>& inpu
   const at::Tensor added = residual.defined() ? residual.contiguous() : residual, shift = bias.defined() ? bias.contiguous() : bias;
   const Output out{Data<uint16_t>(y), columns, added.defined() ? Data<uint16_t>(added) : nullptr, shift.defined() ? Data<uint16_t>(shift) : nullptr,
                    rows, columns, /*transposed=*/false};
-  const auto multiply = !plain || rows >= kFewRows ? MultiplyAll : rows >= kPackedRows ? MultiplyPacked : MultiplyFew;
+  const auto multiply = !plain || rows >= kFewRows ? MultiplyAll : rows > kMostFew ? MultiplyLanes : MultiplyFew;
   multiply({inputs.begin(), inputs.end()}, out);
 }
 
