@@ -36,8 +36,8 @@ ${questions.map(({ name, asks }) => `    ${name.padEnd(width)}  ${asks}`).join('
   --quick            a small shape, few runs: all questions in under two minutes
   --shape <name>     ${SHAPES.map((shape) => shape.name).join(' | ')} | quick (default: the first two for training, else the first)
   --mode <names>     of training: ${METHODS.join(', ')}, comma-separated (default: lora)
-  --runs <n>         runs of each program (default 5; 3 where all is asked; --quick 2)
-  --steps <n>        optimizer steps a run (default 6; 4 where all is asked; the first is left out of the rate)
+  --runs <n>         runs of each program (default 5 for a question that is named, else 2)
+  --steps <n>        optimizer steps a run (default 6; 3 where all is asked; the first is left out of the rate)
   --dtype <name>     bf16 | fp32 (default: bf16 where this CPU has it)
   --no-reference     measure ft-native alone
   --no-native        of training: measure the Python reference alone
@@ -74,8 +74,8 @@ export function readSettings(all: readonly Question[]): Settings | null {
     questions, depth, python,
     shapes: shapes ?? (values.quick ? [QUICK] : SHAPES),
     methods: (values.mode ?? 'lora').split(',').map((name) => METHODS.find((mode) => mode === name) ?? usage(`no mode ${name}`)),
-    runs: wholeNumber(values.runs ?? { quick: '2', all: '3', full: '5' }[depth], 'runs'),
-    steps: wholeNumber(values.steps ?? (depth === 'all' ? '4' : '6'), 'steps'),
+    runs: wholeNumber(values.runs ?? (depth === 'full' ? '5' : '2'), 'runs'),
+    steps: wholeNumber(values.steps ?? (depth === 'all' ? '3' : '6'), 'steps'),
     dtype: values.dtype === undefined ? (hasBf16(describeMachine()) ? 'bf16' : 'fp32')
       : values.dtype === 'bf16' || values.dtype === 'fp32' ? values.dtype : usage('--dtype is bf16 or fp32'),
     native: !values['no-native'],

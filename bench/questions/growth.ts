@@ -26,7 +26,7 @@ export const growth: Question = {
       const growth: Growth = { shape: shape.title.split(',')[0] ?? shape.name, native: [], reference: [], expected: [] }
       for (const length of settings.depth === 'full' ? ALL_LENGTHS : LENGTHS) {
         const perStep = settings.depth === 'quick' ? 1 : (LENGTHS.at(-1) ?? length) / length
-        const steps = settings.depth === 'quick' ? 2 : 3
+        const steps = settings.depth === 'full' ? 3 : 2
         const rows = rowsFile(settings.cache, `growth-${length}-${perStep}-${shape.config.vocab_size}`, Array<number>(2 * perStep).fill(length), shape.config.vocab_size)
         const shared = ['--model', inputs.model, '--adapter', inputs.adapter, '--data', rows, '--dtype', settings.dtype, '--batch-size', '1']
         growth.native.push(point(length, await trainingRun(nativeCli(['train', '--json', ...shared, '--output', path.join(settings.cache, 'output'), '--overwrite', '--max-steps', String(steps),

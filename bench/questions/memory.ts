@@ -81,7 +81,7 @@ export const memory: Question = {
   slow: true,
   asks: 'the estimate of memory against what training takes, on combinations of family, method, dtype, size and batch',
   async ask(settings, say) {
-    const cases = settings.depth === 'full' ? CASES : CASES.filter((_case, index) => index % (settings.depth === 'quick' ? 11 : 4) === 0)
+    const cases = settings.depth === 'full' ? CASES : CASES.filter((_case, index) => index % (settings.depth === 'quick' ? 11 : 8) === 0)
     const points: Point[] = []
     for (const given of cases) {
       const point = await measure(given, settings.cache)

@@ -39,7 +39,7 @@ export const shortRows: Question = {
 }
 
 async function measureShape(shape: Shape, settings: Settings, say: (text: string) => void): Promise<ShortRows> {
-  const count = { quick: 34, all: 68, full: 136 }[settings.depth]
+  const count = { quick: 34, all: 48, full: 136 }[settings.depth]
   const lengths = logNormalLengths(count)
   const inputs = makeInputs(settings.cache, shape, settings.dtype)
   const rows = rowsFile(settings.cache, `short-rows-${count}-${shape.config.vocab_size}`, lengths, shape.config.vocab_size)

@@ -7,6 +7,7 @@
 #include "core/kernels/adamw.h"
 #include "core/kernels/attention.h"
 #include "core/kernels/cpu/attention_bf16.h"
+#include "core/kernels/cpu/bf16_products.h"
 #include "core/kernels/cross_entropy.h"
 #include "core/kernels/dropout.h"
 #include "core/kernels/gate.h"
@@ -239,7 +240,9 @@ TEST(kernels_outer_product_matches_float64) {
       kernels::AddOuterProduct(grad, dy, x, 1.0);
       EXPECT(RelativeError(grad, expected + 1) < (dtype == at::kFloat ? 1e-5 : 1e-2));
       kernels::AddOuterProduct(wide, dy, x, 0.5);
-      EXPECT(RelativeError(wide, expected * 0.5 + 1) < (dtype == at::kFloat ? 1e-5 : tokens < 32 ? 1e-2 : 1e-4));
+      // LibTorch's products, for few tokens and on CPUs without bf16 ones, are rounded before they join.
+      const bool rounded = dtype == at::kBFloat16 && (tokens < 32 || !kernels::cpu::HasBf16Products());
+      EXPECT(RelativeError(wide, expected * 0.5 + 1) < (dtype == at::kFloat ? 1e-5 : rounded ? 1e-2 : 1e-4));
       at::Tensor view = turned.t();
       kernels::AddOuterProduct(view, dy, x, 0.5);
       EXPECT(RelativeError(turned, wide.t()) < (tokens < 32 ? 1e-2 : 1e-5));

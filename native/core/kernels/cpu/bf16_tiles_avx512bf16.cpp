@@ -77,10 +77,19 @@ void PackColumns(const uint16_t* x, int64_t stride, int64_t rows, int64_t column
   }
 }
 
+// Rows far apart are no stream that a processor would follow by itself.
+constexpr int64_t kRowsAhead = 16;
+
 void PackRows(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, int64_t width, uint16_t* out) {
   auto* words = reinterpret_cast<uint32_t*>(out);
   for (int64_t r = 0; r < rows; r += 2) {
     const uint16_t *a = x + r * stride, *b = a + stride;
+    if (r + kRowsAhead < rows) {
+      for (int64_t c = 0; c < columns; c += 2 * kLanes) {
+        _mm_prefetch(a + kRowsAhead * stride + c, _MM_HINT_T0);
+        _mm_prefetch(b + kRowsAhead * stride + c, _MM_HINT_T0);
+      }
+    }
     for (int64_t c = 0; c < width; c += kLanes) {
       const __mmask16 lanes = FirstLanes(columns - c);
       const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, a + c));
@@ -91,13 +100,18 @@ void PackRows(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, 
 }
 
 void StoreTile(const float* c, int64_t rows, int64_t columns, const uint16_t* residual, const uint16_t* bias, uint16_t* out, int64_t stride) {
-  for (int64_t i = 0; i < columns; i += kLanes) {
-    const __mmask16 lanes = FirstLanes(columns - i);
-    const __m512 shift = bias == nullptr ? _mm512_setzero_ps() : FromBf16(_mm256_maskz_loadu_epi16(lanes, bias + i));
-    for (int64_t r = 0; r < rows; ++r) {
-      __m512 sum = _mm512_add_ps(_mm512_load_ps(c + r * kTile + i), shift);
-      if (residual != nullptr) sum = _mm512_add_ps(sum, FromBf16(_mm256_maskz_loadu_epi16(lanes, residual + r * stride + i)));
-      _mm256_mask_storeu_epi16(out + r * stride + i, lanes, ToBf16(sum));
+  constexpr int64_t kParts = kTile / kLanes;
+  __mmask16 lanes[kParts];
+  __m512 shift[kParts];
+  for (int64_t i = 0; i < kParts; ++i) {
+    lanes[i] = FirstLanes(columns - i * kLanes);
+    shift[i] = bias == nullptr ? _mm512_setzero_ps() : FromBf16(_mm256_maskz_loadu_epi16(lanes[i], bias + i * kLanes));
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < kParts; ++i) {
+      __m512 sum = _mm512_add_ps(_mm512_load_ps(c + r * kTile + i * kLanes), shift[i]);
+      if (residual != nullptr) sum = _mm512_add_ps(sum, FromBf16(_mm256_maskz_loadu_epi16(lanes[i], residual + r * stride + i * kLanes)));
+      _mm256_mask_storeu_epi16(out + r * stride + i * kLanes, lanes[i], ToBf16(sum));
     }
   }
 }
