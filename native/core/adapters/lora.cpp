@@ -28,14 +28,16 @@ class LoraSite : public LinearAdapter {
   at::Tensor a, a_grad;  // [sum of r, in]: compute dtype, fp32
   std::vector<Part> parts;
   int64_t group_out = 0;
+  std::shared_ptr<const uint64_t> changes;  // of the block
   double dropout = 0.0;
   uint32_t site = 0;
 
   kernels::ProductTerm Forward(const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved) override {
     const at::Tensor input = context.training ? Dropped(x, {context.seed, context.step, site}, keys) : x;
+    if (context.training) kept_.reset();
     const at::Tensor xa = kernels::SumOfProducts({{input, a}}, {}, {});  // [tokens, sum of r]
     if (saved != nullptr) saved->push_back(xa);
-    return {xa, ScaledB()};
+    return {xa, context.training ? ScaledB() : KeptScaledB()};
   }
 
   InputGradient BackwardInput(const at::Tensor& dy, const std::vector<at::Tensor>&, const BackwardKeys& keys, bool need_dx) override {
@@ -61,6 +63,15 @@ class LoraSite : public LinearAdapter {
  private:
   at::Tensor Dropped(const at::Tensor& x, const kernels::DropoutKey& key, const TokenKeys& keys) const {
     return dropout > 0 ? kernels::Dropout(x, dropout, key, keys.row_keys, keys.positions) : x;
+  }
+
+  at::Tensor kept_;  // KeptScaledB, when *changes was kept_at_
+  uint64_t kept_at_ = 0;
+
+  // Making it anew would cost a generated token as much as its product. Training, which changes it, spares the memory.
+  const at::Tensor& KeptScaledB() {
+    if (!kept_.defined() || kept_at_ != *changes) kept_ = ScaledB(), kept_at_ = *changes;
+    return kept_;
   }
 
   // Every part's B times its scale, in one matrix [out of the group, sum of r] with zeros where parts do not meet.
@@ -236,6 +247,7 @@ std::unique_ptr<LoraSite> MakeSite(const Planned& planned, const AdapterOptions&
   };
   auto site = std::make_unique<LoraSite>();
   site->group_out = planned.group->out_features();
+  site->changes = block.changes;
   site->dropout = options.dropout;
   site->site = planned.site;
   site->a = view(block.compute, planned.a_offset, planned.rank, in);
@@ -284,7 +296,7 @@ std::unique_ptr<AdapterMethod> MakeLora(const AdapterOptions& options, Decoder& 
     Initialise(block.master.narrow(0, place.a_offset, place.a_numel()).view({-1, in}), r, options, generator);
     lora->expert_sites_.emplace_back(place.linear, MakeExpertLora(place, block));
   }
-  if (!block.compute.is_same(block.master)) block.compute.copy_(block.master);
+  block.MasterChanged();
   return lora;
 }
 

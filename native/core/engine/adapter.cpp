@@ -150,7 +150,7 @@ void Adapter::Load(const std::string& path) {
     if (places[i].size() != block.views.size()) block.master.zero_();  // pieces need not fill a view
     for (const Placed& placed : places[i]) ReadPlaced(*file, placed, block.master);
     CheckRepeats(*file, block);
-    if (!block.compute.is_same(block.master)) block.compute.copy_(block.master);
+    block.MasterChanged();
   }
 }
 

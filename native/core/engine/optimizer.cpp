@@ -170,6 +170,7 @@ Optimizer::Applied Optimizer::Apply(double learning_rate, double max_grad_norm) 
   // As torch.nn.utils.clip_grad_norm_.
   const double clip = max_grad_norm > 0 ? std::min(1.0, max_grad_norm / (applied.grad_norm + 1e-6)) : 1.0;
   method_->Update(*blocks_, learning_rate, clip / loss_scale_);
+  for (ParameterBlock& block : *blocks_) ++*block.changes;
   if (scaling_ && ++good_steps_ >= kGrowthInterval) loss_scale_ = std::min(kMaxLossScale, loss_scale_ * 2), good_steps_ = 0;
   applied.applied = true;
   return applied;
@@ -225,9 +226,7 @@ void Optimizer::Load(const std::string& path) {
   method_->set_step_count(step_count);
   loss_scale_ = scaling_ ? std::max(1.0, static_cast<double>(loss_scale)) : 1.0;
   good_steps_ = good_steps;
-  for (ParameterBlock& block : *blocks_) {
-    if (!block.compute.is_same(block.master)) block.compute.copy_(block.master);
-  }
+  for (ParameterBlock& block : *blocks_) block.MasterChanged();
   ZeroGradients();
 }
 

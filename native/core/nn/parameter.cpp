@@ -19,4 +19,9 @@ void WriteView(const at::Tensor& flat, const ParameterView& view, const at::Tens
   place.copy_(values.reshape(place.sizes()));
 }
 
+void ParameterBlock::MasterChanged() {
+  if (!compute.is_same(master)) compute.copy_(master);
+  ++*changes;
+}
+
 }  // namespace ft

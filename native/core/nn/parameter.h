@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,8 +35,13 @@ struct ParameterBlock {
   std::vector<ParameterView> views;
   // Other names that files hold memory of `views` under; what is read must agree.
   std::vector<ParameterView> repeats{};
+  // Counts changes of the values, for those who keep something made from them.
+  std::shared_ptr<uint64_t> changes = std::make_shared<uint64_t>(0);
   // `master` is written beside the model or adapter (fp32), so an optimizer file need not repeat it.
   bool master_saved_elsewhere = false;
+
+  /// `master` was written: `compute` follows.
+  void MasterChanged();
 };
 
 }  // namespace ft

@@ -124,6 +124,11 @@ void AddDots(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const u
 }
 
 void AddFewRows(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, int64_t x_stride, int64_t few, float* y) {
+  constexpr int64_t kShort = 4 * kLanes;  // rows of w whose sums cost more than their products
+  if (n <= kShort) {
+    for (int64_t j = 0; j < few; ++j) AddDots(w, stride, rows, n, x + j * x_stride, y + j * kTile);
+    return;
+  }
   constexpr decltype(&AddRows<1>) kRun[kMostFew] = {AddRows<1>, AddRows<2>, AddRows<3>, AddRows<4>};
   kRun[few - 1](w, stride, rows, n, x, x_stride, y);
 }
