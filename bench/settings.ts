@@ -36,7 +36,7 @@ ${questions.map(({ name, asks }) => `    ${name.padEnd(width)}  ${asks}`).join('
   --quick            a small shape, few runs: all questions in under two minutes
   --shape <name>     ${SHAPES.map((shape) => shape.name).join(' | ')} | quick (default: the first two for training, else the first)
   --mode <names>     of training: ${METHODS.join(', ')}, comma-separated (default: lora)
-  --runs <n>         runs of each program (default 5 for a question that is named, else 2)
+  --runs <n>         runs of each program (default 2; 5 for a question asked at length)
   --steps <n>        optimizer steps a run (default 6; 3 where all is asked; the first is left out of the rate)
   --dtype <name>     bf16 | fp32 (default: bf16 where this CPU has it)
   --no-reference     measure ft-native alone

@@ -203,7 +203,7 @@ TEST(kernels_cross_entropy_matches_float64) {
 
 TEST(kernels_sum_of_products_matches_float64) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    for (const auto& [m, k, n] : {std::array<int64_t, 3>{1, 8, 5}, {1, 70, 130}, {3, 96, 65}, {16, 64, 700}, {24, 2, 64}, {9, 190, 65}, {31, 258, 100}, {8, 128, 16}, {65, 34, 130}, {200, 31, 63}, {130, 576, 65}, {600, 96, 192}, {70, 19000, 40}, {40, 66, 700}}) {
+    for (const auto& [m, k, n] : {std::array<int64_t, 3>{1, 8, 5}, {1, 70, 130}, {2, 1100, 66}, {3, 96, 65}, {4, 62, 90}, {5, 64, 64}, {17, 700, 79}, {16, 64, 700}, {24, 2, 64}, {9, 190, 65}, {31, 258, 100}, {8, 128, 16}, {65, 34, 130}, {200, 31, 63}, {130, 576, 65}, {600, 96, 192}, {70, 19000, 40}, {40, 66, 700}}) {
       // Strided operands: columns of something wider.
       const at::Tensor x = at::randn({m, k + 3}).to(dtype).narrow(1, 1, k), w = at::randn({n, k + 1}).to(dtype).narrow(1, 0, k);
       const at::Tensor left = at::randn({m, 6}).to(dtype), right = at::randn({6, n}).to(dtype);

@@ -154,7 +154,7 @@ TEST(quant_loops_agree_on_every_instruction_set) {
 TEST(quant_products_read_sources_as_they_would_dense_weights) {
   const int64_t k = 130;
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
-    for (const int64_t rows : {1, 3, 31, 40}) {
+    for (const int64_t rows : {1, 3, 5, 17, 31, 40}) {
       for (const Case& c : Everything(70, k)) {
         if (type != at::kBFloat16 && c.weight->scheme() != std::string_view("nf4") && c.weight->scheme() != std::string_view("int8")) continue;
         const at::Tensor x = Normal({rows, k}, 5).to(type), dy = Normal({rows, 70}, 6).to(type), bias = Normal({70}, 7).to(type);

@@ -34,11 +34,13 @@ class LoraSite : public LinearAdapter {
 
   kernels::ProductTerm Forward(const at::Tensor& x, const TokenKeys& keys, const ForwardContext& context, std::vector<at::Tensor>* saved) override {
     const at::Tensor input = context.training ? Dropped(x, {context.seed, context.step, site}, keys) : x;
-    if (context.training) kept_.reset();
+    if (context.training) Forget();
     const at::Tensor xa = kernels::SumOfProducts({{input, a}}, {}, {});  // [tokens, sum of r]
     if (saved != nullptr) saved->push_back(xa);
-    return {xa, context.training ? ScaledB() : KeptScaledB()};
+    return {xa, context.cache != nullptr ? KeptScaledB() : ScaledB()};
   }
+  /// Frees what is kept from token to token.
+  void Forget() { kept_.reset(); }
 
   InputGradient BackwardInput(const at::Tensor& dy, const std::vector<at::Tensor>&, const BackwardKeys& keys, bool need_dx) override {
     const at::Tensor dxa = kernels::SumOfProducts({{dy, ScaledB(), /*by_rows=*/true}}, {}, {});
@@ -68,7 +70,7 @@ class LoraSite : public LinearAdapter {
   at::Tensor kept_;  // KeptScaledB, when *changes was kept_at_
   uint64_t kept_at_ = 0;
 
-  // Making it anew would cost a generated token as much as its product. Training, which changes it, spares the memory.
+  // Making it anew would cost a generated token as much as its product.
   const at::Tensor& KeptScaledB() {
     if (!kept_.defined() || kept_at_ != *changes) kept_ = ScaledB(), kept_at_ = *changes;
     return kept_;
@@ -98,6 +100,7 @@ class Lora : public AdapterMethod {
   void Detach() override {
     for (const auto& [group, site] : sites_) {
       if (group->adapter == site.get()) group->adapter = nullptr;
+      site->Forget();
     }
     for (const auto& [linear, site] : expert_sites_) {
       if (linear->adapter == site.get()) linear->adapter = nullptr;

@@ -69,11 +69,11 @@ std::vector<Placed> PlacesIn(const SafetensorsFile& file, const ParameterBlock& 
 }
 
 // Memory that files hold under two names: both must say the same.
-void CheckRepeats(const SafetensorsFile& file, const ParameterBlock& block) {
+void CheckRepeats(const SafetensorsFile& file, const ParameterBlock& block, const at::Tensor& master) {
   for (const ParameterView& view : block.repeats) {
     const at::Tensor read = at::empty(view.shape, at::kFloat);
     ReadInto(file, *file.Find(view.name), read);
-    if (at::equal(read, ReadView(block.master, view).to(at::kCPU))) continue;
+    if (at::equal(read, ReadView(master, view).to(at::kCPU))) continue;
     throw Error(ErrorCode::kAdapterMismatch, fmt::format("{} of {} is not what the embedding has, though the adapter says ensure_weight_tying", view.name, file.path()),
                 "Set ensure_weight_tying to false in adapter_config.json and name the head in target_modules: then each is used as it is.");
   }
@@ -145,11 +145,17 @@ void Adapter::Load(const std::string& path) {
   for (const TensorEntry& entry : file->entries()) {
     if (known.count(&entry) == 0) CheckBaseLayer(*file, entry, model_->decoder());
   }
+  // Beside the adapter, which stays as it is where the file turns out to be bad.
+  std::vector<at::Tensor> masters;
   for (size_t i = 0; i < places.size(); ++i) {
+    const ParameterBlock& block = method_->blocks()[i];
+    masters.push_back(at::zeros_like(block.master));  // pieces need not fill a view
+    for (const Placed& placed : places[i]) ReadPlaced(*file, placed, masters.back());
+    CheckRepeats(*file, block, masters.back());
+  }
+  for (size_t i = 0; i < masters.size(); ++i) {
     ParameterBlock& block = method_->blocks()[i];
-    if (places[i].size() != block.views.size()) block.master.zero_();  // pieces need not fill a view
-    for (const Placed& placed : places[i]) ReadPlaced(*file, placed, block.master);
-    CheckRepeats(*file, block);
+    block.master.copy_(masters[i]);
     block.MasterChanged();
   }
 }

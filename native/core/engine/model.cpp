@@ -123,6 +123,7 @@ void Model::LoadWeights(const std::string& path) {
   LoadWeightsInto(*decoder_, CheckTensors(spec(), folder), {}, nullptr, nullptr);
   for (ParameterBlock& block : weight_blocks_) {
     if (!block.master.is_same(block.compute)) block.master.copy_(block.compute);
+    ++*block.changes;
   }
 }
 

@@ -169,8 +169,8 @@ Optimizer::Applied Optimizer::Apply(double learning_rate, double max_grad_norm) 
   }
   // As torch.nn.utils.clip_grad_norm_.
   const double clip = max_grad_norm > 0 ? std::min(1.0, max_grad_norm / (applied.grad_norm + 1e-6)) : 1.0;
-  method_->Update(*blocks_, learning_rate, clip / loss_scale_);
   for (ParameterBlock& block : *blocks_) ++*block.changes;
+  method_->Update(*blocks_, learning_rate, clip / loss_scale_);
   if (scaling_ && ++good_steps_ >= kGrowthInterval) loss_scale_ = std::min(kMaxLossScale, loss_scale_ * 2), good_steps_ = 0;
   applied.applied = true;
   return applied;

@@ -43,21 +43,18 @@ inline __m512 SumsOf(const __m512 (&v)[16]) {
 template <int64_t kRows>
 class RowsAhead {
  public:
-  RowsAhead(const uint16_t* w, int64_t stride, int64_t n) : row_(reinterpret_cast<const char*>(w)), stride_(stride * 2), bytes_(n * 2) { Move(kDistance); }
+  RowsAhead(const uint16_t* w, int64_t stride, int64_t n)
+      : row_(reinterpret_cast<const char*>(w) + kDistance / (n * 2) * kRows * stride * 2), stride_(stride * 2), bytes_(n * 2), at_(kDistance % (n * 2)) {}
   /// The next line of every row.
   void Fetch() {
     for (int64_t i = 0; i < kRows; ++i) _mm_prefetch(row_ + i * stride_ + at_, _MM_HINT_T0);
-    Move(kLine);
+    for (at_ += kLine; at_ >= bytes_; at_ -= bytes_) row_ += kRows * stride_;
   }
 
  private:
   static constexpr int64_t kDistance = 1024, kLine = 64;  // bytes
   const char* row_;
-  int64_t stride_, bytes_, at_ = 0;
-
-  void Move(int64_t bytes) {
-    for (at_ += bytes; at_ >= bytes_; at_ -= bytes_) row_ += kRows * stride_;
-  }
+  int64_t stride_, bytes_, at_;
 };
 
 // kRows rows of w, a pair of each spread over all lanes, against kWords words of lanes of x.

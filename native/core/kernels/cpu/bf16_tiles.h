@@ -30,7 +30,8 @@ struct Bf16Tiles {
   /// `columns` columns of `rows` rows as pairs over rows: words [ceil(rows / 2), width]; what is missing becomes 0. width a
   /// multiple of 16, at least columns.
   void (*pack_rows)(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, int64_t width, uint16_t* out);
-  /// out = c + residual + bias, in bf16: rows × columns of c [.., kTile] fp32. residual (row stride as out's) and bias may be null.
+  /// out = c + residual + bias, in bf16: rows × columns of c [.., kTile] fp32, 64-byte aligned, whose rows are read whole.
+  /// residual (row stride as out's) and bias may be null.
   void (*store_tile)(const float* c, int64_t rows, int64_t columns, const uint16_t* residual, const uint16_t* bias, uint16_t* out, int64_t stride);
 
   /// out += c · scale, both fp32: rows × columns of c [.., kTile]; element (r, i) of out lies at r · row_stride + i · column_stride.
@@ -56,10 +57,10 @@ struct Bf16Tiles {
   /// y [rows] += w · x of w [rows, n] (row stride `stride`) and x [n]: many short rows, as cached keys are.
   void (*add_dots)(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, float* y);
   /// y [few, kTile] += x · wᵀ of w [rows, n] (row stride `stride`), rows <= kTile, and x [few, n] (row stride `x_stride`), few <=
-  /// kMostFew. w is read once.
+  /// kMostFew.
   void (*add_few_rows)(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* x, int64_t x_stride, int64_t few, float* y);
   /// c [rows, lanes] += w · xᵀ of w [rows, n] (row stride `stride`) for `lanes` rows of x as pairs, words [n / 2, lanes]: w is
-  /// read once, where it lies. lanes 16 or 32, n even.
+  /// read once, where it lies. lanes 16 or 32, n even and positive.
   void (*add_lanes)(const uint16_t* w, int64_t stride, int64_t rows, int64_t n, const uint16_t* pairs, int64_t lanes, float* c);
   /// c [kTile, lanes] -> cᵀ, of rows kTile long.
   void (*turn_lanes)(const float* c, int64_t lanes, float* out);

@@ -30,7 +30,7 @@ constexpr int64_t kPanelBytes = 384 << 10;  // of packed weights that one task r
 constexpr int64_t kDepth = 2048;            // of k in one product
 constexpr int64_t kGroupBytes = 1 << 20;    // of one packed tile, before more of k waits for another turn
 constexpr int64_t kFewRows = 32;            // below, reading the weights is what a product costs
-constexpr int64_t kPieceDepth = 128;        // of k in one piece of a source for few rows: 16 KB, half of a small nearest cache
+constexpr int64_t kPieceDepth = 128;        // of k in one piece of a source, or of x, for few rows: 16 KB, half of a small nearest cache
 constexpr int64_t kMadeRows = 8;            // of a source, made for few rows of x: they stay in a core's nearest cache
 
 bool Dense(const at::Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1); }
@@ -262,11 +262,10 @@ void ForColumns(const Output& out, const Body& body) {
 // Few rows of x: every weight is read once, where it lies, and meets all of them in registers.
 void MultiplyFew(const std::vector<Term>& terms, const Output& out) {
   const Bf16Tiles& tiles = *cpu::BestBf16Tiles();
-  const bool sources = std::any_of(terms.begin(), terms.end(), [](const Term& term) { return term.source != nullptr; });
   ForColumns(out, [&](int64_t column, int64_t count) {
     alignas(64) float sums[kMostFew * kTile] = {};
-    std::vector<uint16_t> unpacked(sources ? kMadeRows * kDepth : 0);
-    for (const Term& term : terms) AddFewRows(tiles, term, column, count, out.rows, unpacked.data(), sums);
+    uint16_t unpacked[kMadeRows * kDepth];
+    for (const Term& term : terms) AddFewRows(tiles, term, column, count, out.rows, unpacked, sums);
     out.Store(tiles, sums, 0, column, count);
   });
 }
