@@ -2,7 +2,7 @@
 import path from 'node:path'
 import type { Inputs } from './inputs.js'
 import type { MatrixRates } from './matmul.js'
-import { nativeCli, referenceCommand, trainingRun, type Command, type Run } from './programs.js'
+import { nativeCli, referenceCommand, trainingRun, type Command, type Run, untilTheEnd } from './programs.js'
 import type { Settings } from './settings.js'
 import { flopsPerToken, type Shape } from './shapes.js'
 import { agreement, figure, type Agreement, type Figure } from './statistics.js'
@@ -90,7 +90,7 @@ function summarize(runs: Run[], { shape, method, inputs, rates }: MeasureOptions
 }
 
 function nativeCommand({ shape, method, inputs, settings }: MeasureOptions): Command {
-  const args = ['train', '--json', '--model', inputs.model, '--data', inputs.rows, '--output', path.join(settings.cache, 'output'), '--overwrite',
+  const args = ['train', '--json', ...untilTheEnd, '--model', inputs.model, '--data', inputs.rows, '--output', path.join(settings.cache, 'output'), '--overwrite',
     '--max-steps', String(settings.steps), '--batch-size', String(shape.batchSize), '--max-seq-length', String(shape.sequenceLength),
     '--no-shuffle', '--validation-ratio', '0', '--scheduler', 'constant', '--warmup-ratio', '0', '--weight-decay', '0',
     '--learning-rate', String(LEARNING_RATE[base(method)]), '--dtype', settings.dtype, '--device', 'cpu',

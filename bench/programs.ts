@@ -7,6 +7,9 @@ import path from 'node:path'
 import readline from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+/** For rates of steps: a checkpoint between them would count as their time. */
+export const untilTheEnd = ['--save-steps', '1000000'] as const
+
 export interface Run {
   losses: number[]
   stepSeconds: number[]

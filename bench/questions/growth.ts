@@ -2,7 +2,7 @@
 // same tokens, so that the time a token should grow by attention's share alone, and memory in proportion to the row.
 import path from 'node:path'
 import { makeInputs, rowsFile } from '../inputs.js'
-import { nativeCli, referenceCommand, trainingRun, type Run } from '../programs.js'
+import { nativeCli, referenceCommand, trainingRun, type Run, untilTheEnd } from '../programs.js'
 import type { Question } from '../question.js'
 import { flopsPerToken, type Shape } from '../shapes.js'
 import { figure } from '../statistics.js'
@@ -29,7 +29,7 @@ export const growth: Question = {
         const steps = settings.depth === 'full' ? 3 : 2
         const rows = rowsFile(settings.cache, `growth-${length}-${perStep}-${shape.config.vocab_size}`, Array<number>(2 * perStep).fill(length), shape.config.vocab_size)
         const shared = ['--model', inputs.model, '--adapter', inputs.adapter, '--data', rows, '--dtype', settings.dtype, '--batch-size', '1']
-        growth.native.push(point(length, await trainingRun(nativeCli(['train', '--json', ...shared, '--output', path.join(settings.cache, 'output'), '--overwrite', '--max-steps', String(steps),
+        growth.native.push(point(length, await trainingRun(nativeCli(['train', '--json', ...untilTheEnd, ...shared, '--output', path.join(settings.cache, 'output'), '--overwrite', '--max-steps', String(steps),
           '--gradient-accumulation-steps', String(perStep), '--max-seq-length', String(length), '--validation-ratio', '0', '--scheduler', 'constant', '--warmup-ratio', '0', '--device', 'cpu', '--no-gradient-checkpointing']))))
         if (settings.depth === 'full' && settings.python !== null && length <= REFERENCE_LONGEST) {
           // One row a step: the update of an adapter is next to nothing.

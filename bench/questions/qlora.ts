@@ -3,7 +3,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { makeInputs } from '../inputs.js'
-import { jsonLines, nativeCli, repository, trainingRun, type Command } from '../programs.js'
+import { jsonLines, nativeCli, repository, trainingRun, type Command, untilTheEnd } from '../programs.js'
 import type { Question } from '../question.js'
 import type { Settings } from '../settings.js'
 import { figure } from '../statistics.js'
@@ -36,7 +36,7 @@ function stepCommand(settings: Settings, method: Method): { command: Command; to
   const output = path.join(settings.cache, 'output')
   return {
     tokensPerStep: inputs.tokensPerStep,
-    command: nativeCli(['train', '--json', '--quiet', '--model', inputs.model, '--data', inputs.rows, '--output', output, '--overwrite', '--method', method, '--adapter', inputs.adapter,
+    command: nativeCli(['train', '--json', '--quiet', ...untilTheEnd, '--model', inputs.model, '--data', inputs.rows, '--output', output, '--overwrite', '--method', method, '--adapter', inputs.adapter,
       '--max-steps', String(settings.steps), '--batch-size', String(shape.batchSize), '--max-seq-length', String(shape.sequenceLength), '--no-shuffle', '--validation-ratio', '0',
       '--dtype', settings.dtype, '--device', 'cpu', '--no-gradient-checkpointing']),
   }
