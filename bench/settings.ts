@@ -37,7 +37,7 @@ ${questions.map(({ name, asks }) => `    ${name.padEnd(width)}  ${asks}`).join('
   --shape <name>     ${SHAPES.map((shape) => shape.name).join(' | ')} | quick (default: the first two for training, else the first)
   --mode <names>     of training: ${METHODS.join(', ')}, comma-separated (default: lora)
   --runs <n>         runs of each program (default 2; 5 for a question asked at length)
-  --steps <n>        optimizer steps a run (default 6; 3 where all is asked; the first is left out of the rate)
+  --steps <n>        optimizer steps a run (default 6; 3 where all is asked, 4 with --quick; the first is left out of the rate)
   --dtype <name>     bf16 | fp32 (default: bf16 where this CPU has it)
   --no-reference     measure ft-native alone
   --no-native        of training: measure the Python reference alone
@@ -75,7 +75,7 @@ export function readSettings(all: readonly Question[]): Settings | null {
     shapes: shapes ?? (values.quick ? [QUICK] : SHAPES),
     methods: (values.mode ?? 'lora').split(',').map((name) => METHODS.find((mode) => mode === name) ?? usage(`no mode ${name}`)),
     runs: wholeNumber(values.runs ?? (depth === 'full' ? '5' : '2'), 'runs'),
-    steps: wholeNumber(values.steps ?? (depth === 'all' ? '3' : '6'), 'steps'),
+    steps: wholeNumber(values.steps ?? { quick: '4', all: '3', full: '6' }[depth], 'steps'),
     dtype: values.dtype === undefined ? (hasBf16(describeMachine()) ? 'bf16' : 'fp32')
       : values.dtype === 'bf16' || values.dtype === 'fp32' ? values.dtype : usage('--dtype is bf16 or fp32'),
     native: !values['no-native'],

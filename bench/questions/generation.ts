@@ -20,7 +20,7 @@ export const generation: Question = {
   name: 'generation',
   asks: 'tokens/s of one row and of sixteen, against transformers generate and the weight-read ceiling',
   async ask(settings, say) {
-    const newTokens = settings.depth === 'quick' ? 24 : 64
+    const newTokens = settings.depth === 'quick' ? 16 : 64
     const runs = settings.depth === 'quick' ? 2 : 3
     const bandwidth = await readBandwidth(settings)
     const results: Generation[] = []
